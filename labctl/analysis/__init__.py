@@ -1,0 +1,1 @@
+"""From finished datasets to numbers with uncertainties, assumptions and warnings."""

@@ -1,0 +1,132 @@
+"""The steps of a campaign: what the engine walks through, one station at a time, each with a stable id and key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from labctl.ports import Acquire, Effect, Exsy, Task
+
+KEY_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecycleRule:
+    """Recycle delay from measured T1: ``times_T1`` x T1 of a site (or of the slowest), at most `max_s`.
+
+    `expected_T1_s` is what plan reckons with. If the measured T1 makes the step longer than planned by more
+    than `ask_beyond` (a fraction), `fallback` says what happens: ``cap`` keeps the planned delay and warns,
+    ``ask`` waits for a person (facts/bench-practice 1.6).
+    """
+
+    times_T1: float
+    of: str
+    max_s: float
+    expected_T1_s: float
+    ask_beyond: float = 0.2
+    fallback: Literal["cap", "ask"] = "cap"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of the plan.
+
+    Attributes
+    ----------
+    id : str
+        ``station/procedure/T02/tmix03``; stable, used by journal, titles, file names and report alike.
+    procedure : str
+        Name of the procedure in the protocol (``vt_exsy``).
+    role : str
+        What it is for, in one word for tables: ``ramp settle line tune spinning pulse t1 reference exsy cool``.
+    task : Task
+        With *expected* values where a later measurement decides (`recycle`).
+    needs : tuple of str
+        Steps whose verdict must be in before this one may begin (the T1 for a recycle delay).
+    recycle : RecycleRule or None
+        How `task.recycle_delay_s` follows from a measured T1.
+    skip_when : str
+        ``settled``: skipped once an earlier step of the same `series` gave the verdict ``settled``.
+    estimate_s : float
+        Expected duration [s].
+    rf_on_s : float
+        Time with radio frequency on [s], for the duty cycle.
+    disk_bytes : int
+        Raw data left behind.
+    """
+
+    id: str
+    station: str
+    procedure: str
+    role: str
+    task: Task
+    effect: Effect
+    key: str
+    estimate_s: float
+    temperature_index: int | None = None
+    needs: tuple[str, ...] = ()
+    recycle: RecycleRule | None = None
+    series: str = ""
+    skip_when: Literal["", "settled"] = ""
+    rf_on_s: float = 0.0
+    disk_bytes: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All steps of a campaign in order; those of one station run one after another, stations side by side."""
+
+    campaign: str
+    steps: tuple[Step, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def of_station(self, station: str) -> tuple[Step, ...]:
+        """Steps of one station, in order."""
+        return tuple(step for step in self.steps if step.station == station)
+
+    def step(self, step_id: str) -> Step:
+        """Return the step of that id.
+
+        Raises
+        ------
+        KeyError
+            No such step.
+        """
+        for step in self.steps:
+            if step.id == step_id:
+                return step
+        raise KeyError(step_id)
+
+
+def task_json(task: Task) -> dict[str, Any]:
+    """Return a task as plain data with its type named, for keys, journal and tables."""
+    data: dict[str, Any] = {"task": type(task).__name__, **asdict(task)}
+    if isinstance(task, Acquire):
+        data["experiment"] = {"kind": type(task.experiment).__name__, **asdict(task.experiment)}
+    return data
+
+
+def step_key(*, campaign: str, step_id: str, task: Task, recycle: RecycleRule | None) -> str:
+    """Return the identity of a step: 32 hex digits over its *unresolved* parameters (facts/durability 4.2).
+
+    Expected values (a T1 guess and the duration that follows from it) do not enter, so that a better guess
+    or a re-analysis can never change a key and repeat an acquisition.
+    """
+    data = task_json(task)
+    data.pop("duration_s", None)
+    if recycle is not None:
+        data["recycle_delay_s"] = {"times_T1": recycle.times_T1, "of": recycle.of, "max_s": recycle.max_s}
+    text = json.dumps([KEY_VERSION, campaign, step_id, data], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:32]
+
+
+def with_recycle_delay(task: Acquire, recycle_delay_s: float) -> Acquire:
+    """Return the task with its recycle delay resolved, and its duration moved accordingly."""
+    rows = task.experiment.rows if isinstance(task.experiment, Exsy) else 1
+    scans = task.scans * rows + task.dummy_scans
+    longer_s = (recycle_delay_s - task.recycle_delay_s) * scans
+    return replace(task, recycle_delay_s=recycle_delay_s, duration_s=max(0.0, task.duration_s + longer_s))

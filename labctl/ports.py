@@ -1,0 +1,337 @@
+"""What hardware can do, as labctl asks for it: tasks, orders, and the `Instrument` every driver is.
+
+A *task* says what to do, in the field's words and in SI; an *order* is one attempt at a task, with the
+token that the instrument's own records will carry. `begin` returns at once; `look` asks how it goes;
+`evidence` asks, after labctl or the machine died, what the instrument itself knows of an order. Nothing
+here blocks for longer than one exchange on the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Literal, Protocol
+
+from labctl.dataset.model import Completeness, DatasetKind
+
+
+class Effect(Enum):
+    """How freely a side effect may be repeated on resume (facts/durability 4.3, bench-practice 1.2)."""
+
+    ABSOLUTE_SET = "absolute set"
+    """A set point; may be sent again when the loop it belongs to is verifiably running."""
+    REPEATABLE = "repeatable measurement"
+    """Minutes of measurement; a broken one is discarded and done again as the next attempt."""
+    EXPENSIVE = "expensive, evidence readable"
+    """Hours to days; never begun before the instrument was asked what it has."""
+    IRREVERSIBLE = "irreversible"
+    """Changes the sample; never repeated, adopted or a person is asked."""
+
+
+# --------------------------------------------------------------------------------------------- tasks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetTemperature:
+    """Ramp the set point of the gas [K] at `ramp_K_per_s`; done when the set point has arrived.
+
+    `sample_K` is what the sample is meant to have there. Never starts spinning, never re-arms a heater
+    that tripped.
+    """
+
+    setpoint_K: float
+    sample_K: float
+    ramp_K_per_s: float
+    give_up_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwaitStable:
+    """Done when the sensor stayed within `within_K` of `setpoint_K` for `hold_s` on end; fails at `give_up_s`."""
+
+    setpoint_K: float
+    sample_K: float
+    within_K: float
+    hold_s: float
+    give_up_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckSpinning:
+    """Done when the rotor spins within `tolerance_Hz` of `rate_Hz`; fails at `give_up_s`. Never spins it up."""
+
+    rate_Hz: float
+    tolerance_Hz: float
+    give_up_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tune:
+    """Tune the probe: ``atma`` lets the console do it, ``operator`` asks a person and fails at `give_up_s`."""
+
+    mode: Literal["operator", "atma"]
+    give_up_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnePulse:
+    """A 1D; `purpose` says why (``line`` while settling, ``reference`` around each 2D)."""
+
+    purpose: Literal["line", "reference"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nutation:
+    """Pulse check: one row per pulse length [s], each after a saturation comb and the same recovery."""
+
+    pulses_s: tuple[float, ...]
+    recovery_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaturationRecovery:
+    """Comb, recovery delay [s], read pulse; one row per delay."""
+
+    delays_s: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exsy:
+    """2D-EXSY (`noesyph`, States-TPPI): `rows` is TD of F1 (two per complex increment)."""
+
+    mixing_time_s: float
+    rows: int
+    increment_s: float
+
+
+Experiment = OnePulse | Nutation | SaturationRecovery | Exsy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acquire:
+    """One acquisition into one EXPNO.
+
+    Attributes
+    ----------
+    expno_slot : int
+        EXPNO = `expno_slot` + attempt (1-9): the map keeps its last digit for the attempt.
+    template : str
+        Name of the lab's template for this kind of experiment; the lab file maps it to an EXPNO.
+    recycle_delay_s : float
+        D1 [s]; what plan reckons with until a measured T1 replaces it.
+    points : int
+        TD of F2 (real + imaginary).
+    spectral_width_Hz, carrier_ppm : float
+        F2 window, and F1 carrier alike.
+    pulse_s : float
+        90 degree pulse [s].
+    receiver_gain : float or None
+        Frozen for the campaign; ``None`` leaves the template's.
+    spinning_Hz : float
+        MAS rate written to MASR and CNST 31, and compared before the acquisition starts.
+    duration_s : float
+        What plan expects [s]; the driver's deadline is a generous multiple.
+    """
+
+    experiment: Experiment
+    expno_slot: int
+    template: str
+    nucleus: str
+    scans: int
+    dummy_scans: int
+    recycle_delay_s: float
+    points: int
+    spectral_width_Hz: float
+    carrier_ppm: float
+    pulse_s: float
+    receiver_gain: float | None
+    spinning_Hz: float
+    spinning_tolerance_Hz: float
+    setpoint_K: float
+    sample_K: float
+    duration_s: float
+
+    @property
+    def kind(self) -> DatasetKind:
+        """The kind of dataset this leaves."""
+        match self.experiment:
+            case OnePulse():
+                return "one_pulse"
+            case Nutation():
+                return "nutation"
+            case SaturationRecovery():
+                return "saturation_recovery"
+            case Exsy():
+                return "exsy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoolDown:
+    """End of heat: set point to `setpoint_K` at `ramp_K_per_s`, then heater off; gas and spinning stay on."""
+
+    setpoint_K: float
+    ramp_K_per_s: float
+    give_up_s: float
+
+
+Task = SetTemperature | AwaitStable | CheckSpinning | Tune | Acquire | CoolDown
+
+
+# ------------------------------------------------------------------------------------ orders and answers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One attempt at one task.
+
+    `token` (``<first 8 hex of key>-<attempt>``) and `title` (one ASCII line: campaign, step id, token) stand
+    in the instrument's own records, so that evidence can be found again. `epoch` rises with every engine
+    that takes the station; agents refuse lower ones.
+    """
+
+    token: str
+    title: str
+    step_id: str
+    attempt: int
+    epoch: int
+    task: Task
+
+
+class Progress(Enum):
+    """How an order stands, by the instrument's own account."""
+
+    WAITING = "waiting"
+    """Handed over, not yet taken up."""
+    RUNNING = "running"
+    DONE = "done"
+    """Finished; for an acquisition only when audit trail, size and quiet period agree."""
+    HALTED = "halted"
+    """Ended early with usable data (rows acquired < rows asked)."""
+    FAILED = "failed"
+    SILENT = "silent"
+    """The instrument's agents have not been heard; what it does is unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """Answer to `Instrument.look`.
+
+    Attributes
+    ----------
+    fraction : float or None
+        0 to 1, of an acquisition or ramp.
+    data_growing : bool
+        Raw data grew since the last look: the acquisition lives even if its agents are silent.
+    needs_person : str
+        What a person is asked to do, empty if nothing.
+    """
+
+    progress: Progress
+    detail: str = ""
+    fraction: float | None = None
+    data_growing: bool = False
+    needs_person: str = ""
+
+
+class Standing(Enum):
+    """Answer to `Instrument.evidence` (decision table of facts/durability 4.3)."""
+
+    NOT_STARTED = "not started"
+    PREPARED = "prepared, no data"
+    RUNNING = "running"
+    FINISHED = "finished"
+    INTERRUPTED = "interrupted, partial data"
+    FOREIGN = "foreign data in our place"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What the instrument itself knows of an order, and where that was read."""
+
+    standing: Standing
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One monitored value: `quantity` carries its unit (``sensor_K``, ``heater_percent``, ``spinning_Hz``).
+
+    `at_s` is the wall time at which the *instrument* read it; its age is what silence is judged by.
+    """
+
+    quantity: str
+    value: float
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """Raw data brought into the run folder, and what the instrument's files say of them.
+
+    `files` are paths below the folder given to `collect`, posix. `settings` as `Dataset.settings`;
+    always with ``sensor_K`` (mean sensor temperature) when the instrument has a temperature.
+    """
+
+    files: tuple[str, ...]
+    completeness: Completeness
+    started_s: float
+    ended_s: float
+    settings: Mapping[str, float | int | str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+
+
+class Instrument(Protocol):
+    """What every driver offers the engine. All times in seconds, all temperatures in kelvin.
+
+    Every method may raise `InstrumentError`; none waits for physics.
+    """
+
+    @property
+    def station(self) -> str:
+        """Name of the station in the lab file."""
+        ...
+
+    def open(self, epoch: int) -> None:
+        """Take the instrument for this engine's `epoch`; start or find its agents."""
+        ...
+
+    def begin(self, order: Order) -> None:
+        """Start an order and return at once. Beginning the same token twice does it once."""
+        ...
+
+    def look(self, order: Order) -> Observation:
+        """How the order stands now."""
+        ...
+
+    def evidence(self, order: Order) -> Evidence:
+        """What the instrument's own records say of an order that an engine may have begun before it died."""
+        ...
+
+    def collect(self, order: Order, into: Path) -> Collected:
+        """Copy the raw data of a finished or halted order to `into` (hard links where the lab is simulated).
+
+        Existing equal files are kept; an existing *different* file raises, it is never overwritten.
+        """
+        ...
+
+    def readings(self) -> tuple[Reading, ...]:
+        """The latest monitored values, from agents that read them whatever else goes on."""
+        ...
+
+    def stop(self, order: Order, reason: str) -> None:
+        """End an order early, keeping what was acquired (`halt`, not `stop` or `kill`)."""
+        ...
+
+    def make_safe(self, reason: str) -> None:
+        """Bring the instrument to its declared safe state; idempotent, bounded in time, returns at once."""
+        ...
+
+    def is_safe(self) -> bool:
+        """Whether the safe state has been reached, by read-back."""
+        ...
+
+    def close(self) -> None:
+        """Let go; what runs on the instrument goes on running."""
+        ...

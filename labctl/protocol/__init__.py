@@ -1,0 +1,1 @@
+"""What an author asks for: models, and the loader that knows the line of every mistake."""

@@ -1,0 +1,1 @@
+"""Results for people: a self-contained page and its figures."""

@@ -1,0 +1,1 @@
+"""From a lab file to live instruments: finds drivers and simulators by entry point and joins them by shape."""

@@ -1,0 +1,83 @@
+"""The shapes by which a driver and a simulator meet without knowing of each other.
+
+Entry points (groups ``labctl.drivers`` and ``labctl.simulators``, key = instrument name in both) name
+callables of these shapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from labctl.clock import Clock
+from labctl.ports import Instrument
+
+
+class OpenDriver(Protocol):
+    """``labctl_topspin:open_driver``."""
+
+    def __call__(
+        self,
+        *,
+        station: str,
+        settings: Mapping[str, Any],
+        limits: Mapping[str, float],
+        clock: Clock,
+        link: Any | None = None,
+    ) -> Instrument:
+        """Return the driver of one station.
+
+        Parameters
+        ----------
+        settings : mapping
+            The `settings:` block of the station in the lab file, plain data; the driver checks it and
+            raises `InputError` naming the key.
+        limits : mapping
+            Hardware limits of the lab file, SI units in the names.
+        link : object or None
+            The simulator's end of the wire; ``None`` makes the driver's real link.
+        """
+        ...
+
+
+class Simulator(Protocol):
+    """A simulated instrument whose state and time live on disk and outlast labctl."""
+
+    def next_event_s(self) -> float | None:
+        """Wall time of the next thing that will happen by itself or that an agent will notice; None if nothing."""
+        ...
+
+    def now_s(self) -> float:
+        """The simulated lab's own time, as last saved (where a resumed virtual clock starts)."""
+        ...
+
+    def link(self) -> Any:
+        """The object that stands in for the driver's link."""
+        ...
+
+    def close(self) -> None:
+        """Save and let go."""
+        ...
+
+
+class OpenSimulator(Protocol):
+    """``labctl_sim_topspin:open_simulator``."""
+
+    def __call__(
+        self,
+        *,
+        station: str,
+        state_dir: Path,
+        clock: Clock,
+        seed: int,
+        sample: Path,
+        settings: Mapping[str, Any],
+        faults: Path | None = None,
+    ) -> Simulator:
+        """Return the simulated instrument kept in `state_dir` (made if empty, taken up again if not).
+
+        `settings` is the same `settings:` block the driver gets plus the station's `simulator:` block under
+        the key ``simulator``. Noise is keyed by (seed, dataset title), never by the order of calls.
+        """
+        ...

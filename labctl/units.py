@@ -1,0 +1,101 @@
+"""Text with units to floats in the unit the name of a field states, and back.
+
+A quantity is written as ``"10 ms"``, ``"333 K"``, ``"20 degC"``, ``"0.132 mA/cm^2"``, ``"600 mAh/g"``,
+``"5 mV rms"`` is not one quantity: qualifiers are split off by the field that allows them.
+A bare number is refused where a unit belongs.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import TYPE_CHECKING, Any
+
+from labctl.errors import LabctlError
+
+if TYPE_CHECKING:
+    import pint
+
+_NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_PLAIN_UNIT = re.compile(r"[A-Za-zµμΩ°%/^*.\d\s()-]*")
+
+
+class QuantityError(LabctlError):
+    """A text is not a quantity of the wanted unit; `what` and `expected` go into a Finding."""
+
+    exit_code = 2
+
+
+@functools.cache
+def _registry() -> pint.UnitRegistry[Any]:
+    import pint  # noqa: PLC0415 - 0.15 s that `labctl --help` must not pay
+
+    registry: pint.UnitRegistry[Any] = pint.UnitRegistry(autoconvert_offset_to_baseunit=True, cache_folder=None)
+    if "ppm" not in registry:
+        registry.define("ppm = 1e-6")
+    return registry
+
+
+def parse(text: object, unit: str, *, example: str = "", difference: bool = False) -> float:
+    """Return the magnitude of `text` in `unit`.
+
+    Parameters
+    ----------
+    text : object
+        What the author wrote; anything but text with a number and a unit is refused.
+    unit : str
+        The unit the caller wants, as pint spells it (``"s"``, ``"K"``, ``"mA/cm**2"``).
+    example : str
+        What a right value looks like, for the message.
+    difference : bool
+        A temperature *difference*: ``"0.5 K"`` is right, ``"0.5 degC"`` means the same.
+
+    Raises
+    ------
+    QuantityError
+        A bare number, an unknown unit, a unit of another dimension, or a number that is not finite.
+    """
+    hint = f'text with a unit, such as "{example or _example(unit)}"'
+    if isinstance(text, bool) or not isinstance(text, str):
+        bare = isinstance(text, (int, float)) and not isinstance(text, bool)
+        raise QuantityError(f"{text!r} has no unit" if bare else f"{text!r} is not a quantity", expected=hint)
+    number = _NUMBER.match(text)
+    if number is None or not _PLAIN_UNIT.fullmatch(text[number.end() :]):
+        raise QuantityError(f"{text!r} is not a number with a unit", expected=hint)
+    unit_text = text[number.end() :].strip().replace("°C", "degC").replace("%", "percent").replace("μ", "µ")
+    if not unit_text:
+        raise QuantityError(f"{text!r} has no unit", expected=hint)
+    value = float(number.group())
+    if difference and unit_text in {"degC", "celsius"}:
+        unit_text = "delta_degC"
+    if unit == "ppm" and unit_text == "ppm":
+        return value
+    registry = _registry()
+    try:
+        magnitude = float(registry.Quantity(value, registry.parse_units(unit_text)).to(unit).magnitude)
+    except Exception as problem:  # noqa: BLE001 - pint raises half a dozen unrelated types here
+        kind = type(problem).__name__
+        what = (
+            f"{unit_text!r} is not a unit of this kind (wanted {unit})"
+            if kind == "DimensionalityError"
+            else f"{unit_text!r} is not a known unit"
+        )
+        raise QuantityError(f"{text!r}: {what}", expected=hint) from None
+    if not abs(magnitude) < float("inf"):
+        raise QuantityError(f"{text!r} is not finite", expected=hint)
+    return magnitude
+
+
+def _example(unit: str) -> str:
+    return {"s": "10 ms", "K": "333 K", "Hz": "10 kHz", "ppm": "1.29 ppm", "K/s": "2 K/min"}.get(unit, f"1 {unit}")
+
+
+_STEPS_S = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "us"))
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration as people read it: ``"35.7 h"``, ``"38.9 d"``, ``"10 ms"``."""
+    for size, unit in _STEPS_S:
+        if abs(seconds) >= size * (2.0 if unit == "d" else 1.0):
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"

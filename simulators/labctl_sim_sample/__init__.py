@@ -1,0 +1,1 @@
+"""The matter in the rotor."""

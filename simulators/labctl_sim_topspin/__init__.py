@@ -1,0 +1,1 @@
+"""Simulated Bruker spectrometer."""
