@@ -16,7 +16,7 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
-class Warning_(_Model):
+class ResultWarning(_Model):
     """A doubt a careful referee would raise: what, with its number, and what to do about it."""
 
     code: str = Field(description="stable short name, e.g. asymmetry, chi2, not_resolved")
@@ -209,5 +209,5 @@ class Results(_Model):
     exsy: Exsy = Field(default_factory=Exsy)
     eis: dict[str, Any] = Field(default_factory=dict)
     cycling: dict[str, Any] = Field(default_factory=dict)
-    warnings: list[Warning_] = Field(default_factory=list)
+    warnings: list[ResultWarning] = Field(default_factory=list)
     certificate: Certificate | None = None
