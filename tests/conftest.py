@@ -1,0 +1,37 @@
+"""What every test may lean on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let CI forbid skipping the tests on real instrument files."""
+    parser.addoption(
+        "--require-real-data",
+        action="store_true",
+        help="fail instead of skipping where the folder of real instrument files is missing",
+    )
+
+
+@pytest.fixture(scope="session")
+def shared_data(request: pytest.FixtureRequest) -> Path:
+    """Folder of real instrument files: ``$LABCTL_SHARED/data``, by default ``../shared/data`` beside the project."""
+    folder = Path(os.environ.get("LABCTL_SHARED", ROOT.parent / "shared")) / "data"
+    if not folder.is_dir():
+        reason = f"real instrument files are missing: {folder} (set LABCTL_SHARED)"
+        if request.config.getoption("--require-real-data"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def protocols() -> Path:
+    """Folder of the protocols that ship with labctl."""
+    return ROOT / "protocols"
