@@ -179,12 +179,47 @@ class Arrhenius(_Model):
     warnings: list[str] = Field(default_factory=list)
 
 
+class BuildUp(_Model):
+    """One cross peak against the mixing time at one temperature, with what each fitted model makes of it.
+
+    Amplitudes are the mean of the two symmetric cross peaks, as fractions of the sum of all peaks.
+    `early_slope` is d ln A / d ln Tmix before the bend: 1/2 diffusion through perfect contact, 1 discrete
+    exchange or a resisting interface, above 1 a lag through a third phase.
+    """
+
+    T_K: float | None
+    pair: list[str]
+    tmix_s: list[float]
+    cross: list[float]
+    cross_se: list[float]
+    datasets: list[str]
+    early_slope: float | None = None
+    early_slope_se: float | None = None
+    early_points: int = 0
+    curve_tmix_s: list[float] = Field(default_factory=list)
+    curves: dict[str, list[float]] = Field(
+        default_factory=dict, description="fitted model (exchange, layered, product) to its curve on curve_tmix_s"
+    )
+
+
+class ModelComparison(_Model):
+    """Which model of the same data is favoured at one temperature, by AICc (lower is better)."""
+
+    T_K: float | None
+    aicc: dict[str, float]
+    favoured: str
+    decisive: bool = Field(description="the others are worse by 6 or more")
+    remark: str = ""
+
+
 class Exsy(_Model):
     """Everything EXSY."""
 
     sites: list[Site] = Field(default_factory=list)
     matrices: list[MatrixEntry] = Field(default_factory=list)
     fits: list[Fit] = Field(default_factory=list)
+    buildup: list[BuildUp] = Field(default_factory=list)
+    comparisons: list[ModelComparison] = Field(default_factory=list)
     arrhenius: list[Arrhenius] = Field(default_factory=list)
 
 
