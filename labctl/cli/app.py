@@ -1,0 +1,238 @@
+"""The verbs of ``labctl`` and their options; what each does stands in a module of its own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from labctl.errors import InternalError, LabctlError
+
+app = typer.Typer(
+    name="labctl",
+    help="Unattended acquisition campaigns for solid-state-battery labs: protocol YAML in, D(T) and Ea out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Protocol = Annotated[Path, typer.Argument(metavar="PROTOCOL", help="protocol YAML", show_default=False)]
+Lab = Annotated[
+    Path | None, typer.Option("--lab", help="lab file; by default the simulated lab that comes with labctl")
+]
+RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="run folder", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output, nothing else")]
+
+
+@app.callback(invoke_without_command=True)
+def labctl(version: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:
+    """Options that stand before a verb."""
+    if version:
+        from labctl import __version__
+
+        typer.echo(f"labctl {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def check(protocol: Protocol, lab: Lab = None) -> None:
+    """Check a protocol against itself and the lab: file:line:column, key, value, what would be right."""
+    from labctl.cli.planning import check_command
+
+    check_command(protocol, lab)
+
+
+@app.command()
+def plan(
+    protocol: Protocol,
+    lab: Lab = None,
+    start: Annotated[str | None, typer.Option(help="start, ISO 8601 with zone; default now")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the steps: hours, end time, set and sample temperatures, RF duty, EXPNOs, disk."""
+    from labctl.cli.planning import plan_command
+
+    plan_command(protocol, lab, start=start, as_json=as_json)
+
+
+@app.command()
+def run(
+    protocol: Protocol,
+    lab: Lab = None,
+    simulate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[SAMPLE]", help="rehearse on simulators in virtual time, with this sample or the lab's default"
+        ),
+    ] = None,
+    faults: Annotated[Path | None, typer.Option(help="fault script for the simulators")] = None,
+    directory: Annotated[Path | None, typer.Option("--dir", help="run folder; default runs/<campaign>-<time>")] = None,
+    seed: Annotated[int, typer.Option(help="seed of simulated noise, drift and wander")] = 1,
+    start: Annotated[str | None, typer.Option(help="simulated start, ISO 8601 with zone")] = None,
+) -> None:
+    """Run a campaign, for real or on simulators, and leave results.json and report.html."""
+    from labctl.cli.running import run_command
+
+    raise typer.Exit(run_command(protocol, lab, simulate, faults, directory, seed, start))
+
+
+@app.command()
+def resume(
+    directory: RunDir,
+    outage: Annotated[
+        str | None, typer.Option(help='dry runs: how long the engine was gone in simulated time, such as "2 h"')
+    ] = None,
+) -> None:
+    """Go on after any death: ask the instruments what they have, adopt what runs, repeat nothing."""
+    from labctl.cli.running import resume_command
+
+    raise typer.Exit(resume_command(directory, outage))
+
+
+@app.command()
+def status(directory: RunDir, as_json: Json = False) -> None:
+    """Say where a campaign stands, from its journal; works while it runs."""
+    from labctl.cli.standing import status_command
+
+    status_command(directory, as_json=as_json)
+
+
+@app.command()
+def verify(directory: RunDir) -> None:
+    """Check the journal's hash chain and every raw file's checksum; print the certificate."""
+    from labctl.cli.standing import verify_command
+
+    raise typer.Exit(verify_command(directory))
+
+
+@app.command()
+def analyze(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="run folder, dataset folder, or many")],
+    sites: Annotated[
+        str | None, typer.Option(help='known lines, such as "Li2S=2.31,LPSC=1.29,LiI=-4.56" [ppm]')
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Analyse finished data, acquired by labctl or not: T1, exchange matrices, rates, activation energies."""
+    from labctl.cli.analysing import analyze_command
+
+    analyze_command(paths, sites, as_json=as_json)
+
+
+@app.command()
+def report(directory: RunDir) -> None:
+    """Make results.json, the figures and report.html of a run folder again."""
+    from labctl.cli.analysing import report_command
+
+    report_command(directory)
+
+
+@app.command()
+def schema(
+    what: Annotated[str, typer.Argument(metavar="protocol|lab|sample|results", help="which file")] = "protocol",
+) -> None:
+    """Print a JSON Schema, so that editors complete and check as one types."""
+    from labctl.cli.planning import schema_command
+
+    schema_command(what)
+
+
+@app.command()
+def simulate(
+    instrument: Annotated[str, typer.Argument(metavar="topspin", help="which instrument")],
+    directory: Annotated[Path, typer.Option("--dir", help="where the simulated console keeps its files and state")],
+    sample: Annotated[str | None, typer.Option(help="sample file or its name")] = None,
+    lab: Lab = None,
+    speed: Annotated[float, typer.Option(help="simulated seconds per real second")] = 1.0,
+    seed: Annotated[int, typer.Option(help="seed of noise, drift and wander")] = 1,
+    faults: Annotated[Path | None, typer.Option(help="fault script")] = None,
+) -> None:
+    """Run a simulator alone, for any client; prints one JSON line with its paths when ready."""
+    from labctl.cli.simulating import simulate_command
+
+    simulate_command(instrument, directory, sample, lab, speed, seed, faults)
+
+
+def run_app(arguments: list[str]) -> int:
+    """Run one command line and return its exit code (0 done, 1 fault, 2 input, 3 refused, 4 person, 70 bug)."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:  # a Windows console may still speak cp1252
+            reconfigure(encoding="utf-8", errors="replace")
+    try:
+        code = app(with_optional_sample(arguments), standalone_mode=False)
+    except LabctlError as problem:
+        return complain(problem)
+    except typer.Abort:
+        print("aborted", file=sys.stderr)
+        return 4
+    except KeyboardInterrupt:
+        print("interrupted; `labctl resume DIR` goes on from here", file=sys.stderr)
+        return 4
+    except BrokenPipeError:
+        return 0
+    except Exception as problem:
+        usage = getattr(problem, "format_message", None)  # typer's own complaints about arguments
+        if usage is not None and hasattr(problem, "exit_code"):
+            getattr(problem, "show", lambda: print(usage(), file=sys.stderr))()
+            return 2
+        return report_bug(problem)
+    return code if isinstance(code, int) else 0
+
+
+def complain(problem: LabctlError) -> int:
+    """Print an error of ours and return its exit code."""
+    print(problem, file=sys.stderr)
+    if isinstance(problem, InternalError):
+        print("This is a bug in labctl; please report it with the run folder.", file=sys.stderr)
+    return problem.exit_code
+
+
+def report_bug(problem: Exception) -> int:
+    """Print what is needed to mend a bug; the traceback goes to a file, people get one line."""
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix="labctl-bug-", suffix=".txt", delete=False, encoding="utf-8") as file:
+        file.write("".join(traceback.format_exception(problem)))
+    print(
+        f"labctl has a bug: {type(problem).__name__}: {problem}\n"
+        f"Nothing acquired is lost. The details are in {file.name}; please report them.",
+        file=sys.stderr,
+    )
+    return InternalError.exit_code
+
+
+def with_optional_sample(arguments: list[str]) -> list[str]:
+    """Return the arguments with ``--simulate`` always carrying a value.
+
+    ``--simulate [SAMPLE]`` has an optional value, which the option parser cannot express: the next word is the
+    sample when a protocol stands somewhere else on the line too, otherwise it is the protocol.
+    """
+    if "--simulate" not in arguments or arguments[:1] != ["run"]:
+        return arguments
+    at = arguments.index("--simulate")
+    rest = arguments[at + 1 :]
+    following = rest[0] if rest and not rest[0].startswith("-") else None
+    others = positionals(arguments[1:at]) + positionals(rest[1:] if following is not None else rest)
+    if following is not None and others:
+        return [*arguments[:at], f"--simulate={following}", *rest[1:]]
+    return [*arguments[:at], "--simulate=", *rest]
+
+
+def positionals(words: list[str]) -> list[str]:
+    """Return the words of a ``run`` line that are neither options nor values of options."""
+    valued = {"--lab", "--faults", "--dir", "--seed", "--start"}
+    found: list[str] = []
+    skip = False
+    for word in words:
+        if skip:
+            skip = False
+        elif word in valued:
+            skip = True
+        elif not word.startswith("-"):
+            found.append(word)
+    return found

@@ -1,0 +1,113 @@
+"""The report a run leaves for people: one HTML file that opens anywhere, offline, years later."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from labctl import __version__
+from labctl.analysis.results import Arrhenius, Results
+from labctl.report.numbers import plus_minus
+from labctl.units import duration_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One figure: its file (SVG), what it shows, and the sentence below it."""
+
+    path: Path
+    title: str
+    caption: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """Where the time went, for the overview.
+
+    Attributes
+    ----------
+    begun_s, ended_s : float or None
+        Wall time of the first and last event [s since 1970 UTC].
+    rows : tuple of dict
+        One per step: id, begin, duration, attempt, outcome, remark.
+    """
+
+    begun_s: float | None = None
+    ended_s: float | None = None
+    state: str = ""
+    rows: tuple[dict[str, Any], ...] = ()
+
+
+def write_report(
+    path: Path, results: Results, figures: tuple[Figure, ...], *, timeline: Timeline, protocol_text: str
+) -> Path:
+    """Write the report and return its path.
+
+    Parameters
+    ----------
+    path : Path
+        Where the HTML goes; an older report there is replaced (it can be made again at any time).
+    figures : tuple of Figure
+        Embedded as they are, so that the page needs nothing beside it.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("labctl.report", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters.update(
+        duration=duration_text, when=_when, kelvin=_kelvin, celsius=_celsius, number=_number, tmix=_tmix
+    )
+    environment.globals.update(pm=plus_minus)
+    page = environment.get_template("report.html.j2").render(
+        results=results,
+        headline=_headline(results),
+        figures=[
+            {
+                "title": figure.title,
+                "caption": figure.caption,
+                "name": figure.path.stem,
+                "data": base64.b64encode(figure.path.read_bytes()).decode("ascii"),
+            }
+            for figure in figures
+        ],
+        timeline=timeline,
+        protocol_text=protocol_text,
+        version=__version__,
+    )
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _headline(results: Results) -> list[Arrhenius]:
+    """Return the activation energies that answer the campaign's question, the widest model first."""
+    return sorted(results.exsy.arrhenius, key=lambda one: (one.model, one.quantity))
+
+
+def _when(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _kelvin(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.1f} K"
+
+
+def _celsius(value: float | None) -> str:
+    return "" if value is None else f"{value - 273.15:.1f} °C"
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "" if value is None else f"{value:.{digits}g}"
+
+
+def _tmix(value: float) -> str:
+    return duration_text(value)

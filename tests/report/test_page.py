@@ -1,0 +1,171 @@
+"""The report page from results alone."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labctl.analysis.results import (
+    T1,
+    Arrhenius,
+    BuildUp,
+    Certificate,
+    ExchangeFit,
+    MatrixEntry,
+    Results,
+    ResultWarning,
+    Site,
+)
+from labctl.report import figures
+from labctl.report.numbers import plus_minus
+from labctl.report.page import Timeline, write_report
+
+
+@pytest.fixture
+def results() -> Results:
+    """Results of a small two-temperature campaign; the numbers only need to be drawable."""
+    filled = Results(campaign="a <b>&c", certificate=Certificate(planned=4, acquired=4, repeated=0, lost=0))
+    filled.warnings.append(ResultWarning(code="asymmetry", message="3.4 sigma", advice="wait longer", where="T01"))
+    filled.exsy.sites = [Site(name="Li2S", ppm=2.31), Site(name="LPSC", ppm=1.29)]
+    for T_K, rate in ((293.0, 1.0), (313.0, 2.0)):
+        tmix = [0.01, 0.1, 1.0]
+        filled.exsy.buildup.append(
+            BuildUp(
+                T_K=T_K,
+                pair=["Li2S", "LPSC"],
+                tmix_s=tmix,
+                cross=[0.002, 0.03, 0.2],
+                cross_se=[0.003] * 3,
+                datasets=["a", "b", "c"],
+                curve_tmix_s=tmix,
+                curves={"exchange": [0.002, 0.03, 0.2], "layered": [0.01, 0.04, 0.19]},
+            )
+        )
+        filled.exsy.matrices.append(
+            MatrixEntry(
+                T_K=T_K, tmix_s=0.1, A=[[0.5, 0.1], [0.1, 0.3]], A_se=[[0.01] * 2] * 2, normalisation="sum", dataset="a"
+            )
+        )
+        filled.exsy.fits.append(
+            ExchangeFit(
+                T_K=T_K,
+                sites=["Li2S", "LPSC"],
+                k_per_s=[[0.0, rate], [rate, 0.0]],
+                k_se=[[0.0, 0.1], [0.1, 0.0]],
+                population=[0.5, 0.5],
+                population_se=[0.01, 0.01],
+                relaxation="common, cancels",
+                chi2_red=1.0,
+                n_data=12,
+                n_parameters=3,
+                datasets=["a"],
+            )
+        )
+        filled.t1.append(
+            T1(
+                site="Li2S",
+                T_K=T_K,
+                T1_s=2.0,
+                T1_se_s=0.1,
+                model="M0 (1 - alpha exp(-t/T1))",
+                alpha=1.0,
+                alpha_se=0.01,
+                M0=1.0,
+                M0_se=0.01,
+                chi2_red=1.0,
+                delays_s=[0.1, 1.0, 10.0],
+                intensities=[0.05, 0.4, 1.0],
+                intensity_se=[0.01] * 3,
+                dataset="t1",
+            )
+        )
+    filled.exsy.arrhenius.append(
+        Arrhenius(
+            quantity="k Li2S->LPSC",
+            model="exchange",
+            convention="ln k",
+            Ea_eV=0.15,
+            Ea_se_eV=0.02,
+            Ea_ci95_eV=[0.11, 0.19],
+            ln_value_at_ref=0.3,
+            ln_value_at_ref_se=0.05,
+            T_ref_K=303.0,
+            T_K=[293.0, 313.0],
+            value=[1.0, 2.0],
+            value_se=[0.1, 0.1],
+        )
+    )
+    return filled
+
+
+def test_the_page_holds_every_figure_and_needs_nothing_beside_it(results: Results, tmp_path: Path) -> None:
+    """The page embeds its figures and refers to no other file or host."""
+    drawn = [
+        figures.build_up(results, tmp_path),
+        figures.arrhenius_plot(results, tmp_path),
+        figures.saturation_recovery(results, tmp_path),
+        figures.trace([(0.0, "sensor_K", 293.0), (3600.0, "sensor_K", 313.0)], 0.0, tmp_path),
+    ]
+    kept = tuple(figure for figure in drawn if figure is not None)
+    assert len(kept) == len(drawn)
+    page = write_report(tmp_path / "report.html", results, kept, timeline=Timeline(), protocol_text="a: <b>")
+    text = page.read_text(encoding="utf-8")
+    assert text.count("data:image/svg+xml;base64,") == len(drawn)
+    assert not re.search(r'(src|href)="(?!data:|#)', text)
+    assert "0.150 ± 0.020 eV" in text
+
+
+def test_what_people_wrote_is_escaped(results: Results, tmp_path: Path) -> None:
+    """A campaign's name or a protocol cannot put markup into the page."""
+    page = write_report(
+        tmp_path / "report.html", results, (), timeline=Timeline(), protocol_text="<script>alert(1)</script>"
+    )
+    text = page.read_text(encoding="utf-8")
+    assert "<script>" not in text
+    assert "a &lt;b&gt;&amp;c" in text
+
+
+def test_equal_results_give_equal_figures(results: Results, tmp_path: Path) -> None:
+    """Figures carry no date and no random ids, so that a report made again is the same."""
+    first = figures.arrhenius_plot(results, tmp_path / "one")
+    second = figures.arrhenius_plot(results, tmp_path / "two")
+    assert first is not None
+    assert second is not None
+    assert first.path.read_bytes() == second.path.read_bytes()
+
+
+def test_empty_results_draw_nothing(tmp_path: Path) -> None:
+    """A campaign without data still has a page."""
+    empty = Results()
+    assert figures.build_up(empty, tmp_path) is None
+    assert figures.arrhenius_plot(empty, tmp_path) is None
+    assert figures.saturation_recovery(empty, tmp_path) is None
+    assert figures.trace([], 0.0, tmp_path) is None
+    page = write_report(tmp_path / "report.html", empty, (), timeline=Timeline(), protocol_text="")
+    assert page.is_file()
+
+
+@given(
+    value=st.floats(min_value=1e-12, max_value=1e12),
+    relative=st.floats(min_value=1e-6, max_value=10.0),
+)
+def test_a_printed_number_is_the_number_within_its_error(value: float, relative: float) -> None:
+    """What people read differs from the estimate by no more than a twentieth of its standard error."""
+    error = value * relative
+    text = plus_minus(value, error)
+    match = re.fullmatch(r"\(?([-\d.]+) ± ([-\d.]+)\)?(?: × 10\^(-?\d+))?", text)
+    assert match is not None, text
+    scale = 10.0 ** int(match.group(3) or 0)
+    assert abs(float(match.group(1)) * scale - value) <= 0.051 * error + 1e-9 * value
+    assert abs(float(match.group(2)) * scale - error) <= 0.051 * error
+
+
+def test_a_missing_number_is_said() -> None:
+    """Nothing is printed as a number that is none, and a missing error is never silent."""
+    assert plus_minus(None, None) == "not resolved"
+    assert plus_minus(float("nan"), 1.0) == "not resolved"
+    assert "no error known" in plus_minus(1.0, None)
