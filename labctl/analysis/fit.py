@@ -1,0 +1,275 @@
+"""The one door to least squares: named parameters (logarithmic by default), covariance, chi2, bootstrap.
+
+A fit works on *whitened* data: the covariance of the data is diagonalised once, directions without
+variance (a matrix that was divided by its own sum has one) are dropped, and what is left has unit
+variance. Standard errors are those of the data's own noise unless chi2 says, at the 1 % level, that model
+and noise do not explain the data; then they are scaled by sqrt(chi2_red) and `Fit.inflated` is set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import block_diag
+from scipy.optimize import least_squares
+from scipy.special import gammaincc
+
+FloatArray = NDArray[np.float64]
+Prediction = Callable[[FloatArray], tuple[FloatArray, FloatArray | None]]
+"""Natural parameter values, shape (P,) -> prediction (N,) and its derivatives (N, P), or None to difference."""
+
+INFLATE_BELOW_P = 0.01
+"""Chance of a chi2 this large below which standard errors are scaled by sqrt(chi2_red)."""
+NO_VARIANCE = 1e-10
+"""Directions with less than this part of the largest correlation eigenvalue carry no data."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """One adjustable number: where to start and how far it may go, in natural units.
+
+    `scale` ``log`` walks in ln(value), so the value stays positive.
+    """
+
+    name: str
+    guess: float
+    scale: Literal["log", "linear"] = "log"
+    lower: float = -np.inf
+    upper: float = np.inf
+
+    def bounds(self) -> tuple[float, float]:
+        """Return the bounds in walking coordinates."""
+        if self.scale == "linear":
+            return self.lower, self.upper
+        lower = np.log(self.lower) if self.lower > 0 else -690.0
+        return float(lower), float(np.log(self.upper)) if np.isfinite(self.upper) else 690.0
+
+    def start(self) -> float:
+        """Return the guess in walking coordinates, just inside the bounds."""
+        lower, upper = self.bounds()
+        at = np.log(max(self.guess, 1e-290)) if self.scale == "log" else self.guess
+        margin = 1e-6 * max(1.0, abs(at))
+        return float(np.clip(at, lower + margin, upper - margin))
+
+
+@dataclass(frozen=True, slots=True)
+class Whitener:
+    """Turns data of a known covariance into independent numbers of unit variance.
+
+    Attributes
+    ----------
+    matrix : ndarray, shape (R, N)
+        ``matrix @ covariance @ matrix.T`` is the identity of rank R.
+    colour : ndarray, shape (N, R)
+        The way back: ``colour @ z`` of unit noise z has the data's covariance.
+    """
+
+    matrix: FloatArray
+    colour: FloatArray
+
+    @classmethod
+    def of(cls, covariance: FloatArray) -> Whitener:
+        """Build from a covariance, shape (N, N), symmetric and positive semidefinite."""
+        sd = np.sqrt(np.clip(np.diag(covariance), 0.0, None))
+        sd = np.where(sd > 0, sd, 1.0)
+        weight, vectors = np.linalg.eigh(covariance / np.outer(sd, sd))
+        keep = weight > NO_VARIANCE * weight[-1]
+        root = np.sqrt(weight[keep])
+        return cls((vectors[:, keep] / root).T / sd, sd[:, None] * vectors[:, keep] * root)
+
+    @classmethod
+    def stacked(cls, parts: Sequence[Whitener]) -> Whitener:
+        """Join independent pieces of data, in order."""
+        return cls(
+            np.asarray(block_diag(*(part.matrix for part in parts))),
+            np.asarray(block_diag(*(part.colour for part in parts))),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """A finished fit; `value`, `se` and `covariance` are in natural units and include any inflation.
+
+    Attributes
+    ----------
+    names : tuple of str
+    value, se : ndarray, shape (P,)
+        A value driven to a bound keeps a finite `se`, taken in the natural unit at that bound.
+    covariance : ndarray, shape (P, P)
+    at_bound : tuple of str
+        Parameters that ended on a bound: the data do not resolve them.
+    chi2, n_data, n_parameters
+        `n_data` is the rank of the data's covariance.
+    inflated : bool
+        Whether errors were scaled by sqrt(chi2_red).
+    prediction : ndarray, shape (N,)
+        The model at the solution, in the data's own units.
+    samples : ndarray, shape (B, P), or None
+        Parametric bootstrap, if asked for.
+    """
+
+    names: tuple[str, ...]
+    value: FloatArray
+    se: FloatArray
+    covariance: FloatArray
+    at_bound: tuple[str, ...]
+    chi2: float
+    n_data: int
+    n_parameters: int
+    inflated: bool
+    prediction: FloatArray
+    samples: FloatArray | None = None
+
+    @property
+    def dof(self) -> int:
+        """Degrees of freedom."""
+        return self.n_data - self.n_parameters
+
+    @property
+    def chi2_red(self) -> float:
+        """Chi2 per degree of freedom; 0 where there is none to judge by."""
+        return self.chi2 / self.dof if self.dof > 0 else 0.0
+
+    @property
+    def aicc(self) -> float:
+        """Akaike's criterion with the small-sample term; comparable between fits of the same data."""
+        k, n = self.n_parameters, self.n_data
+        small = 2 * k * (k + 1) / (n - k - 1) if n - k - 1 > 0 else np.inf
+        return float(self.chi2 + 2 * k + small)
+
+    def derived(self, function: Callable[[FloatArray], FloatArray]) -> tuple[FloatArray, FloatArray]:
+        """Return values, shape (Q,), and covariance, shape (Q, Q), of a function of the natural parameters."""
+        at = np.atleast_1d(function(self.value))
+        gradient = np.empty((at.size, self.value.size))
+        for index, value in enumerate(self.value):
+            step = 1e-5 * max(abs(value), 1e-3 * self.se[index], 1e-300)
+            high, low = self.value.copy(), self.value.copy()
+            high[index] += step
+            low[index] -= step
+            gradient[:, index] = (np.atleast_1d(function(high)) - np.atleast_1d(function(low))) / (2 * step)
+        return at, gradient @ self.covariance @ gradient.T
+
+
+def fit(
+    predict: Prediction,
+    data: FloatArray,
+    whitener: Whitener,
+    parameters: Sequence[Parameter],
+    *,
+    bootstrap: int = 0,
+    seed: int = 0,
+    inflate: bool = True,
+) -> Fit:
+    """Fit by weighted least squares.
+
+    Parameters
+    ----------
+    predict : callable
+        Natural parameter values to prediction and derivatives (see `Prediction`).
+    data : ndarray, shape (N,)
+    whitener : Whitener
+        Of the data's covariance.
+    parameters : sequence of Parameter
+    bootstrap : int
+        Number of parametric resamples, drawn from the full covariance around the fitted prediction.
+    seed : int
+        Of the bootstrap.
+    inflate : bool
+        Whether a bad chi2 may scale the errors.
+    """
+    walk = _Walk(predict, whitener.matrix, tuple(parameters))
+    theta = walk.solve(data, np.array([one.start() for one in parameters]))
+    value = walk.natural(theta)
+    prediction, _ = predict(value)
+    residual = whitener.matrix @ (prediction - data)
+    chi2 = float(residual @ residual)
+    dof = residual.size - value.size
+    covariance = _inverse_information(whitener.matrix @ walk.derivatives(value))
+    inflated = inflate and dof > 0 and float(gammaincc(dof / 2, chi2 / 2)) < INFLATE_BELOW_P
+    if inflated:
+        covariance = covariance * (chi2 / dof)
+    samples = None
+    if bootstrap:
+        rng = np.random.default_rng(seed)
+        noise = rng.standard_normal((bootstrap, residual.size))
+        samples = np.array([walk.natural(walk.solve(prediction + whitener.colour @ z, theta)) for z in noise])
+    return Fit(
+        names=tuple(one.name for one in parameters),
+        value=value,
+        se=np.sqrt(np.diag(covariance)),
+        covariance=covariance,
+        at_bound=walk.at_bound(theta),
+        chi2=chi2,
+        n_data=residual.size,
+        n_parameters=value.size,
+        inflated=inflated,
+        prediction=prediction,
+        samples=samples,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """The fit in walking coordinates: ln(value) where the scale says so."""
+
+    predict: Prediction
+    white: FloatArray
+    parameters: tuple[Parameter, ...]
+
+    def natural(self, theta: FloatArray) -> FloatArray:
+        logs = [one.scale == "log" for one in self.parameters]
+        return np.where(logs, np.exp(np.where(logs, theta, 0.0)), theta)
+
+    def derivatives(self, value: FloatArray) -> FloatArray:
+        """d prediction / d natural value, shape (N, P)."""
+        _, gradient = self.predict(value)
+        if gradient is not None:
+            return gradient
+        columns = []
+        for index, one in enumerate(self.parameters):
+            step = 1e-4 * (abs(value[index]) if one.scale == "log" else max(abs(value[index]), 1e-3))
+            high, low = value.copy(), value.copy()
+            high[index] += step
+            low[index] -= step
+            columns.append((self.predict(high)[0] - self.predict(low)[0]) / (2 * step))
+        return np.stack(columns, axis=1)
+
+    def solve(self, data: FloatArray, start: FloatArray) -> FloatArray:
+        lower, upper = np.array([one.bounds() for one in self.parameters]).T
+        logs = np.array([one.scale == "log" for one in self.parameters])
+        target = self.white @ data
+
+        def residual(theta: FloatArray) -> FloatArray:
+            return np.asarray(self.white @ self.predict(self.natural(theta))[0] - target)
+
+        def jacobian(theta: FloatArray) -> FloatArray:
+            value = self.natural(theta)
+            return np.asarray(self.white @ (self.derivatives(value) * np.where(logs, value, 1.0)))
+
+        start = np.clip(start, lower + 1e-9, upper - 1e-9)
+        answer = least_squares(
+            residual, start, jac=jacobian, bounds=(lower, upper), x_scale="jac", xtol=1e-10, ftol=1e-10, gtol=1e-10
+        )
+        return np.asarray(answer.x, dtype=np.float64)
+
+    def at_bound(self, theta: FloatArray) -> tuple[str, ...]:
+        names = []
+        for one, at in zip(self.parameters, theta, strict=True):
+            lower, upper = one.bounds()
+            if min(at - lower, upper - at) < 1e-3 * max(1.0, upper - lower if np.isfinite(upper - lower) else 1.0):
+                names.append(one.name)
+        return tuple(names)
+
+
+def _inverse_information(jacobian: FloatArray) -> FloatArray:
+    """(J^T J)^-1, columns scaled first so that units do not decide what counts as singular."""
+    scale = np.linalg.norm(jacobian, axis=0)
+    scale = np.where(scale > 0, scale, 1e-150)
+    _, weight, rows = np.linalg.svd(jacobian / scale, full_matrices=False)
+    # A direction the data do not see keeps an enormous error; dropping it would claim it is known.
+    inverse = rows.T / np.maximum(weight, 1e-12 * weight[0])
+    return np.asarray((inverse @ inverse.T) / np.outer(scale, scale))
