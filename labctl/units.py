@@ -28,9 +28,9 @@ class QuantityError(LabctlError):
 
 # The units of a campaign, as (times, divided by, plus), so that `labctl check` need not load pint (0.3 s). Division
 # rounds once: "0.8 ms" is the float 0.0008. Whatever is not in this table is pint's; a test holds the two together.
-_TIMES = {"s": (1, 1, 0), "ms": (1, 1000, 0), "us": (1, 1_000_000, 0), "µs": (1, 1_000_000, 0), "min": (60, 1, 0)}
-_TIMES |= {"h": (3600, 1, 0), "d": (86400, 1, 0)}
-_RATES = {"K/s": (1, 1, 0), "K/min": (1, 60, 0), "K/h": (1, 3600, 0), "degC/min": (1, 60, 0)}
+_TIMES: dict[str, tuple[float, float, float]] = {"s": (1, 1, 0), "ms": (1, 1000, 0), "us": (1, 1_000_000, 0)}
+_TIMES |= {"µs": (1, 1_000_000, 0), "min": (60, 1, 0), "h": (3600, 1, 0), "d": (86400, 1, 0)}
+_RATES: dict[str, tuple[float, float, float]] = {"K/s": (1, 1, 0), "K/min": (1, 60, 0), "degC/min": (1, 60, 0)}
 COMMON: dict[tuple[str, bool], dict[str, tuple[float, float, float]]] = {
     ("s", False): _TIMES,
     ("K", False): {"K": (1, 1, 0), "degC": (1, 1, 273.15)},

@@ -1,0 +1,67 @@
+"""A protocol as an author writes it: frozen, in SI, every key described for editors and for the authoring guide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field, StringConstraints, model_validator
+
+from labctl.protocol.quantity import Quantity, Written, fault, key
+from labctl.protocol.vt_exsy import VtExsy
+
+__all__ = ["FaultReaction", "Procedure", "Protocol", "Sample", "VtExsy"]
+
+SiteName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,31}$")]
+FaultReaction = Literal["safe", "pause"]
+
+
+class Sample(Written):
+    """What is in the rotor, as far as the campaign has to know."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=80)] = key("name", "for titles and reports")
+    nucleus: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,3}[A-Z][a-z]?$")] = key(
+        "nucleus", "mass number and element: `6Li`, `7Li`"
+    )
+    sites: Annotated[
+        Mapping[SiteName, Annotated[float, Quantity("ppm", "2.31 ppm", at_least="-10000 ppm", at_most="10000 ppm")]],
+        Field(min_length=1, max_length=16),
+    ] = key("sites", "name and chemical shift of each line")
+    simulated_as: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+$")] | None = key(
+        "simulated_as", "sample file that simulators pretend is inside; real runs ignore it", default=None
+    )
+
+
+class Procedure(Written):
+    """One procedure on one station: a mapping with exactly one key, the procedure's name."""
+
+    vt_exsy: VtExsy = key("vt_exsy", "variable-temperature 2D-EXSY")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_known_name(cls, value: Any) -> Any:
+        known = ", ".join(sorted(str(field.alias) for field in cls.model_fields.values()))
+        if not isinstance(value, dict) or len(value) != 1:
+            raise fault(
+                "must be a mapping with the procedure's name as its only key", expected=f"known procedures: {known}"
+            )
+        name = next(iter(value))
+        if name not in {field.alias for field in cls.model_fields.values()}:
+            raise fault(f"{name!r} is not a known procedure", expected=f"known procedures: {known}")
+        return value
+
+
+class Protocol(Written):
+    """A campaign: what to measure on which sample, and what to do when an instrument fails."""
+
+    version: Literal[1] = key("version", "of this format")
+    campaign: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")] = key(
+        "campaign", "short name for folders and titles: letters, digits, `_ . -`"
+    )
+    sample: Sample = key("sample", "what is in the rotor")
+    procedures: Annotated[tuple[Procedure, ...], Field(min_length=1, max_length=9)] = key(
+        "procedures", "one after another on one station, side by side on different ones"
+    )
+    on_fault: Mapping[str, FaultReaction] = key(
+        "on_fault", f"per station: {' or '.join(get_args(FaultReaction))}; safe if left out", default={}
+    )
