@@ -243,16 +243,28 @@ class _Walk:
         logs = np.array([one.scale == "log" for one in self.parameters])
         target = self.white @ data
 
+        # A step that is accepted is asked for twice, as residual and as Jacobian: the last answer is kept.
+        last: dict[bytes, tuple[FloatArray, FloatArray | None]] = {}
+
+        def predicted(theta: FloatArray) -> tuple[FloatArray, FloatArray | None]:
+            key = theta.tobytes()
+            if key not in last:
+                last.clear()
+                last[key] = self.predict(self.natural(theta))
+            return last[key]
+
         def residual(theta: FloatArray) -> FloatArray:
-            return np.asarray(self.white @ self.predict(self.natural(theta))[0] - target)
+            return np.asarray(self.white @ predicted(theta)[0] - target)
 
         def jacobian(theta: FloatArray) -> FloatArray:
             value = self.natural(theta)
-            return np.asarray(self.white @ (self.derivatives(value) * np.where(logs, value, 1.0)))
+            gradient = predicted(theta)[1]
+            gradient = self.derivatives(value) if gradient is None else gradient
+            return np.asarray(self.white @ (gradient * np.where(logs, value, 1.0)))
 
         start = np.clip(start, lower + 1e-9, upper - 1e-9)
         answer = least_squares(
-            residual, start, jac=jacobian, bounds=(lower, upper), x_scale="jac", xtol=1e-10, ftol=1e-10, gtol=1e-10
+            residual, start, jac=jacobian, bounds=(lower, upper), x_scale="jac", xtol=1e-9, ftol=1e-9, gtol=1e-9
         )
         return np.asarray(answer.x, dtype=np.float64)
 
