@@ -1,1 +1,26 @@
-"""The matter in the rotor."""
+"""The matter in the rotor: physics shared by the simulators, read from a sample file.
+
+Nothing heavy is loaded before one of its names is asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from labctl_sim_sample._load import Sample, load_sample
+    from labctl_sim_sample._nmr import NmrSample, Receiver
+
+__all__ = ["NmrSample", "Receiver", "Sample", "load_sample"]
+
+
+def __getattr__(name: str) -> object:
+    if name in {"Sample", "load_sample"}:
+        from labctl_sim_sample import _load
+
+        return getattr(_load, name)
+    if name in {"NmrSample", "Receiver"}:
+        from labctl_sim_sample import _nmr
+
+        return getattr(_nmr, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
