@@ -6,6 +6,7 @@ Friction of the spinning rotor heats the sample above the gas; without this corr
 
 from __future__ import annotations
 
+import itertools
 from typing import assert_never
 
 from labctl.dataset.model import SampleTemperature
@@ -20,13 +21,8 @@ FRICTION_K = {
 }
 """Coefficients (a, b) of the heating a f^2 + b f [K], f in kHz, by rotor: Purusottam et al., JMR 246 (2014) 69."""
 
-FRICTION_RANGE_Hz = {
-    "4.0 mm": (1646.0, 18_000.0),
-    "3.2 mm": (2740.0, 25_000.0),
-    "2.5 mm": (1076.0, 35_000.0),
-    "1.3 mm": (17_213.0, 67_000.0),
-}
-"""Rates for which the formula is used: from its zero (below it would *cool*) to what such rotors are spun at."""
+FASTEST_Hz = {"4.0 mm": 18_000.0, "3.2 mm": 25_000.0, "2.5 mm": 35_000.0, "1.3 mm": 67_000.0}
+"""Rates to which such rotors are spun, and the formula was fitted."""
 
 SPINNING_MATCH = 0.02
 """A calibration measured at another MAS rate holds if the rates differ by no more than this fraction."""
@@ -98,16 +94,16 @@ def calibrated(
 def _friction_K(calibration: Frictional, spinning_Hz: float) -> float:
     a, b = FRICTION_K[calibration.rotor]
     f_kHz = spinning_Hz / 1000
-    return a * f_kHz**2 + b * f_kHz + calibration.offset_K
+    # The polynomial dips below zero for slow rotors; friction does not cool.
+    return max(0.0, a * f_kHz**2 + b * f_kHz) + calibration.offset_K
 
 
 def _require_rate(calibration: Calibration, spinning_Hz: float) -> None:
     if isinstance(calibration, Frictional):
-        low, high = FRICTION_RANGE_Hz[calibration.rotor]
-        if not low <= spinning_Hz <= high:
+        if spinning_Hz > FASTEST_Hz[calibration.rotor]:
             raise InputError(
                 f"the frictional calibration of a {calibration.rotor} rotor does not cover {spinning_Hz:g} Hz",
-                expected=f"a MAS rate between {low:g} and {high:g} Hz, or a calibration measured at this rate",
+                expected=f"at most {FASTEST_Hz[calibration.rotor]:g} Hz, or a calibration measured at this rate",
             )
         return
     at_Hz = calibration.at_spinning_Hz
@@ -126,7 +122,7 @@ def _between(pairs: list[tuple[float, float]], x: float, name: str) -> float:
         raise InputError(
             f"the calibration table does not cover a {name} of {x:.2f} K", expected=f"{low:.2f} to {high:.2f} K"
         )
-    for (x0, y0), (x1, y1) in zip(pairs, pairs[1:], strict=False):
+    for (x0, y0), (x1, y1) in itertools.pairwise(pairs):
         if x <= x1:
             return y0 + (y1 - y0) * (x - x0) / (x1 - x0)
     return pairs[-1][1]

@@ -6,13 +6,14 @@ A real run without limits and signatures is refused (`refuse_unless_ready`); a d
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StrictBool, StringConstraints
+from pydantic import Field, StrictBool, StringConstraints, model_validator
 
 from labctl.errors import InputError, SafetyRefusal
-from labctl.protocol.quantity import Quantity, Written, key
+from labctl.protocol.quantity import Quantity, Written, fault, key
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,31}$")]
 Kelvin = Annotated[float, Quantity("K", "353 K", above="0 K", at_most="1500 K")]
@@ -54,6 +55,13 @@ class Table(Written):
     )
     at_spinning_Hz: Hertz = key("at_spinning", "MAS rate at which they were measured")
     uncertainty_K: Difference = key("uncertainty", "standard error of the sample temperature")
+
+    @model_validator(mode="after")
+    def _rising(self) -> Table:
+        for before, after in itertools.pairwise(self.points):
+            if after.setpoint_K <= before.setpoint_K or after.sample_K <= before.sample_K:
+                raise fault("has points that do not rise", expected="set points and sample temperatures both rising")
+        return self
 
 
 class Offset(Written):
