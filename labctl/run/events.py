@@ -1,0 +1,472 @@
+"""What happened (events, one journal row each) and what to do about it (commands). Frozen, plain, both ways JSON.
+
+An event is committed before anything follows from it, and the state of a campaign is what replaying its events
+gives. Commands are never stored: they follow from the events again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal, get_args
+
+from pydantic import PlainSerializer, PlainValidator, TypeAdapter
+
+from labctl.dataset.model import Dataset, Verdict
+from labctl.errors import InternalError
+from labctl.plan.steps import task_json
+from labctl.ports import Acquire, Effect, Experiment, Order, Standing, Task
+
+Kind = Literal[
+    "planned",
+    "opened",
+    "intent",
+    "started",
+    "progress",
+    "outcome",
+    "verified",
+    "handed_off",
+    "failed",
+    "operator",
+    "safe_state",
+    "alarm",
+    "clock_jump",
+]
+Verb = Literal["pause", "continue", "abort", "skip"]
+OnFault = Literal["safe", "pause"]
+Result = Literal["done", "halted", "partial"]
+
+_TASKS: dict[str, TypeAdapter[Any]] = {cls.__name__: TypeAdapter(cls) for cls in get_args(Task)}
+_EXPERIMENTS: dict[str, TypeAdapter[Any]] = {cls.__name__: TypeAdapter(cls) for cls in get_args(Experiment)}
+
+
+def task_from_json(data: object) -> Task:
+    """Return the task that `labctl.plan.steps.task_json` wrote down (a task is returned as it is)."""
+    if isinstance(data, get_args(Task)):
+        return data  # type: ignore[return-value]  # mypy does not narrow by get_args
+    if not isinstance(data, Mapping):
+        raise ValueError(f"not a task: {data!r}")   # noqa: TRY004 - pydantic reports ValueError, not TypeError
+    fields = dict(data)
+    name = fields.pop("task", None)
+    if name not in _TASKS:
+        raise ValueError(f"unknown task {name!r}")
+    if name == Acquire.__name__:
+        experiment = dict(fields["experiment"])
+        fields["experiment"] = _EXPERIMENTS[experiment.pop("kind")].validate_python(experiment)
+    task: Task = _TASKS[name].validate_python(fields)
+    return task
+
+
+TaskField = Annotated[Task, PlainValidator(task_from_json), PlainSerializer(task_json)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What to do when something is not as planned; frozen into the journal with the plan.
+
+    Attributes
+    ----------
+    on_fault : mapping
+        Station to ``safe`` or ``pause``; a station not named goes safe. Interlock trips always go safe.
+    max_attempts : int
+        Attempts at a measurement before a person is asked.
+    interrupted : str
+        Expensive acquisition found interrupted: keep the partial data and do it ``again``, or ``ask`` a person.
+    halted : str
+        Acquisition halted at the console: ``accept`` its data and go on, do it ``again``, or ``ask``.
+    """
+
+    on_fault: Mapping[str, OnFault] = field(default_factory=dict)
+    max_attempts: int = 2
+    interrupted: Literal["again", "ask"] = "again"
+    halted: Literal["accept", "again", "ask"] = "accept"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedStep:
+    """A step as the journal remembers it: enough for a history and a certificate without the protocol."""
+
+    id: str
+    key: str
+    station: str
+    role: str
+    effect: Effect
+    acquires: bool
+    estimate_s: float
+
+
+# --------------------------------------------------------------------------------------------- events
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """The campaign as agreed at its start."""
+
+    kind: ClassVar[Kind] = "planned"
+    campaign: str
+    steps: tuple[PlannedStep, ...]
+    policy: Policy = field(default_factory=Policy)
+    station: str = ""
+    step_id: str = ""
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """An engine has taken the stations; `resumed` when an earlier one had them."""
+
+    kind: ClassVar[Kind] = "opened"
+    epochs: Mapping[str, int]
+    resumed: bool
+    version: str = ""
+    station: str = ""
+    step_id: str = ""
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intended:
+    """One attempt at one step is about to be begun, with everything resolved that later could change."""
+
+    kind: ClassVar[Kind] = "intent"
+    station: str
+    step_id: str
+    attempt: int
+    key: str
+    task: TaskField
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reopened:
+    """An intent that never reached the instrument (so it says itself) is taken up again, same attempt."""
+
+    kind: ClassVar[Kind] = "verified"
+    station: str
+    step_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """The instrument was seen doing it."""
+
+    kind: ClassVar[Kind] = "started"
+    station: str
+    step_id: str
+    attempt: int
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progressed:
+    """A quarter or so further; for history only, nothing follows from it."""
+
+    kind: ClassVar[Kind] = "progress"
+    station: str
+    step_id: str
+    attempt: int
+    fraction: float
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """An order has ended; `dataset` is what it left, verified and checksummed, waiting in the outbox."""
+
+    kind: ClassVar[Kind] = "outcome"
+    station: str
+    step_id: str
+    attempt: int
+    result: Result
+    dataset: Dataset | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """A step was left out: a settled series, or a person's wish."""
+
+    kind: ClassVar[Kind] = "outcome"
+    station: str
+    step_id: str
+    reason: str
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """An order went wrong at `stage`; ``begin_unheard``: no reply came, so it may have begun or not."""
+
+    kind: ClassVar[Kind] = "failed"
+    station: str
+    step_id: str
+    attempt: int
+    stage: Literal["begin", "begin_unheard", "run", "collect"]
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceSeen:
+    """What the instrument itself knows of an order."""
+
+    kind: ClassVar[Kind] = "verified"
+    station: str
+    step_id: str
+    attempt: int
+    standing: Standing
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopSeen:
+    """Whether the station's temperature loop is alive; `held`: readings prove the band was never left."""
+
+    kind: ClassVar[Kind] = "verified"
+    station: str
+    alive: bool
+    held: bool = False
+    detail: str = ""
+    step_id: str = ""
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandedOff:
+    """Analysis has seen a dataset; its verdict is kept, so that it is asked once."""
+
+    kind: ClassVar[Kind] = "handed_off"
+    station: str
+    step_id: str
+    attempt: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tripped:
+    """An interlock: a limit broken for two polls, or silence."""
+
+    kind: ClassVar[Kind] = "failed"
+    station: str
+    limit: str
+    detail: str
+    value: float | None = None
+    bound: float | None = None
+    step_id: str = ""
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarmed:
+    """Something a person should know; nothing follows from it."""
+
+    kind: ClassVar[Kind] = "alarm"
+    station: str
+    what: str
+    step_id: str = ""
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operated:
+    """A person's verb, with the reason given; an empty station means all."""
+
+    kind: ClassVar[Kind] = "operator"
+    verb: Verb
+    reason: str
+    station: str = ""
+    step_id: str = ""
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SafeAsked:
+    """The engine takes a station to safety without a fault: a pause lasted too long."""
+
+    kind: ClassVar[Kind] = "safe_state"
+    station: str
+    reason: str
+    step_id: str = ""
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SafeSeen:
+    """The safe state was read back, or was not in time."""
+
+    kind: ClassVar[Kind] = "safe_state"
+    station: str
+    reached: bool
+    detail: str = ""
+    step_id: str = ""
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockJumped:
+    """Wall time moved against monotonic time by `wall_s`; soaks and deadlines did not."""
+
+    kind: ClassVar[Kind] = "clock_jump"
+    wall_s: float
+    station: str = ""
+    step_id: str = ""
+    attempt: int = 0
+
+
+Event = (
+    Planned
+    | Opened
+    | Intended
+    | Reopened
+    | Started
+    | Progressed
+    | Finished
+    | Skipped
+    | Failed
+    | EvidenceSeen
+    | LoopSeen
+    | HandedOff
+    | Tripped
+    | Alarmed
+    | Operated
+    | SafeAsked
+    | SafeSeen
+    | ClockJumped
+)
+EVENT_TYPES: tuple[type[Event], ...] = get_args(Event)
+_ADAPTERS: dict[str, TypeAdapter[Any]] = {cls.__name__: TypeAdapter(cls) for cls in EVENT_TYPES}
+
+
+def event_json(event: Event) -> str:
+    """Return the event as one line of JSON that names its type."""
+    name = type(event).__name__
+    return f'{{"event":"{name}",' + _ADAPTERS[name].dump_json(event).decode("utf-8")[1:]
+
+
+def event_from_json(text: str) -> Event:
+    """Return the event written by `event_json`.
+
+    Raises
+    ------
+    InternalError
+        The text names no event of this version.
+    """
+    data = json.loads(text)
+    name = data.pop("event", None)
+    if name not in _ADAPTERS:
+        raise InternalError(
+            f"the journal holds an event {name!r} that this version does not know",
+            expected=", ".join(_ADAPTERS),
+            next_step="Go on with the version of labctl that wrote it",
+        )
+    event: Event = _ADAPTERS[name].validate_python(data, strict=False)
+    return event
+
+
+# --------------------------------------------------------------------------------------------- commands
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intend:
+    """Commit an intent."""
+
+    event: Intended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reopen:
+    """Commit that an intent is taken up again."""
+
+    event: Reopened
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skip:
+    """Commit that a step is left out."""
+
+    event: Skipped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begin:
+    """Hand the order to the instrument, once."""
+
+    order: Order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """Ask how the order goes until it has ended."""
+
+    order: Order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskEvidence:
+    """Ask the instrument what it knows of the order."""
+
+    order: Order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collect:
+    """Bring in what the order left."""
+
+    order: Order
+    partial: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckLoop:
+    """Look for fresh readings, gas and rate before any heat; and whether the band was held."""
+
+    station: str
+    spinning_Hz: float
+    tolerance_Hz: float
+    setpoint_K: float | None
+    within_K: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandOff:
+    """Let analysis see a dataset."""
+
+    dataset: Dataset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """End an order early, keeping its data."""
+
+    order: Order
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MakeSafe:
+    """Bring a station to its safe state and wait until it is read back."""
+
+    station: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwaitPerson:
+    """Wait for a person; cool down when none comes and the station is warm."""
+
+    station: str
+    warm: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tell:
+    """Let people know."""
+
+    event: Alarmed
+
+
+Duty = Watch | AskEvidence | Collect | CheckLoop | MakeSafe | AwaitPerson
+"""A command that is kept up, poll by poll, until an event answers it."""
+
+Command = Intend | Reopen | Skip | Begin | HandOff | Stop | Tell | Duty

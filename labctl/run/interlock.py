@@ -1,0 +1,192 @@
+"""Interlocks: readings against the limits of the lab file, in every phase, on values and on silence. Pure.
+
+A limit trips at its second broken poll in a row (hysteresis), never on one odd value; it trips once and is armed
+again after two good polls. Limits that agents need time to fulfil (gas, rate, freshness) have a grace period after
+the engine came; the upper temperature limits have none. Silence alarms first. While raw data grow it goes to safe
+only after a long time: a false trip that kills a 40 h 2D is as bad as a missed one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from labctl.ports import Reading
+
+Calibration = Callable[[float, float], tuple[float, float, str]]
+"""``(sensor_K, spinning_Hz) -> (sample_K, standard error, model)``."""
+
+_BOUNDS: tuple[tuple[str, str, int], ...] = (
+    ("sensor_max_K", "sensor_K", +1),
+    ("sensor_min_K", "sensor_K", -1),
+    ("sample_max_K", "sample_K", +1),
+    ("gas_max_L_per_h", "gas_L_per_h", +1),
+    ("gas_min_L_per_h", "gas_L_per_h", -1),
+    ("heater_max_percent", "heater_percent", +1),
+    ("spinning_max_Hz", "spinning_Hz", +1),
+)
+_NO_GRACE = frozenset({"sensor_max_K", "sample_max_K"})
+_POLLS = 2
+_RATE_WINDOW_S = 30.0   # shorter differences of a 0.1 K sensor are noise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence:
+    """When missing readings alarm and when they trip [s]; `growing_s` while raw data grow."""
+
+    alarm_s: float = 60.0
+    trip_s: float = 120.0
+    growing_s: float = 900.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breach:
+    """A limit broken for long enough, or an alarm that is not one yet (`trips` false)."""
+
+    limit: str
+    detail: str
+    value: float | None = None
+    bound: float | None = None
+    trips: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vigil:
+    """What the interlocks of one station remember between polls."""
+
+    since_s: float
+    broken: Mapping[str, int] = field(default_factory=dict)
+    good: Mapping[str, int] = field(default_factory=dict)
+    latched: frozenset[str] = frozenset()
+    ramp_from: Reading | None = None
+    suspicious: bool = False
+    """Something is broken but has not tripped: poll soon."""
+
+
+def judge(
+    vigil: Vigil,
+    readings: tuple[Reading, ...],
+    limits: Mapping[str, float],
+    *,
+    now_s: float,
+    grace_s: float,
+    silence: Silence,
+    spinning_Hz: float = 0.0,
+    spinning_tolerance_Hz: float = 0.0,
+    data_growing: bool = False,
+    calibration: Calibration | None = None,
+) -> tuple[Vigil, tuple[Breach, ...]]:
+    """Return the vigil after one poll, and what it found.
+
+    Parameters
+    ----------
+    limits : mapping
+        Of the lab file, SI unit in each name; those that bound no reading are left to plan and driver.
+    now_s : float
+        Wall time, as in `Reading.at_s`.
+    grace_s : float
+        After `Vigil.since_s`, during which only upper temperature limits count.
+    spinning_Hz, spinning_tolerance_Hz : float
+        What the rotor should do now; 0 Hz: nothing is expected of it.
+    data_growing : bool
+        Raw data grew since the last poll: the acquisition lives although its agents may be silent.
+    """
+    values = {reading.quantity: reading.value for reading in readings}
+    if calibration is not None and "sensor_K" in values:
+        values["sample_K"] = calibration(values["sensor_K"], values.get("spinning_Hz", 0.0))[0]
+    in_grace = now_s < vigil.since_s + grace_s
+    found: dict[str, Breach] = {}
+    checked: set[str] = set()
+
+    def bound(limit: str, quantity: str, sign: int, at: float) -> None:
+        if quantity not in values or (in_grace and limit not in _NO_GRACE):
+            return
+        checked.add(limit)
+        if sign * (values[quantity] - at) > 0.0 or values[quantity] != values[quantity]:
+            side = "above" if sign > 0 else "below"
+            detail = f"{quantity} = {values[quantity]:g}, {side} the limit of {at:g}"
+            found[limit] = Breach(limit=limit, detail=detail, value=values[quantity], bound=at)
+
+    for limit, quantity, sign in _BOUNDS:
+        if limit in limits:
+            bound(limit, quantity, sign, limits[limit])
+    if "spinning_max_hot_Hz" in limits and values.get("sample_K", values.get("sensor_K", 0.0)) > limits.get(
+        "hot_above_K", float("inf")
+    ):
+        bound("spinning_max_hot_Hz", "spinning_Hz", +1, limits["spinning_max_hot_Hz"])
+    if spinning_Hz > 0.0:
+        tolerance_Hz = max(spinning_tolerance_Hz, limits.get("spinning_tolerance_Hz", 0.0))
+        bound("spinning_tolerance_Hz", "spinning_Hz", -1, spinning_Hz - tolerance_Hz)
+        if "spinning_tolerance_Hz" not in found:
+            bound("spinning_tolerance_Hz", "spinning_Hz", +1, spinning_Hz + tolerance_Hz)
+    ramp_from = _judge_ramp(vigil, readings, limits, checked, found)
+    if not in_grace:
+        _judge_silence(vigil, readings, limits, now_s, silence, data_growing, checked, found)
+    return _remember(vigil, checked, found, ramp_from)
+
+
+def _judge_ramp(
+    vigil: Vigil, readings: tuple[Reading, ...], limits: Mapping[str, float], checked: set[str], found: dict[str, Breach]
+) -> Reading | None:
+    """Compare the sensor's slope [K/s] over the last half minute or more with ``ramp_max_K_per_s``."""
+    sensor = next((reading for reading in readings if reading.quantity == "sensor_K"), None)
+    before = vigil.ramp_from
+    if sensor is None or "ramp_max_K_per_s" not in limits:
+        return before
+    if before is None:
+        return sensor
+    passed_s = sensor.at_s - before.at_s
+    if passed_s < _RATE_WINDOW_S:
+        return before
+    checked.add("ramp_max_K_per_s")
+    slope = abs(sensor.value - before.value) / passed_s
+    # half as much again: the set point obeys the limit, the sensor may lag and catch up
+    if slope > 1.5 * limits["ramp_max_K_per_s"]:
+        detail = f"sensor_K moves by {60.0 * slope:.3g} K/min, limit {60.0 * limits['ramp_max_K_per_s']:.3g} K/min"
+        found["ramp_max_K_per_s"] = Breach(
+            limit="ramp_max_K_per_s", detail=detail, value=slope, bound=limits["ramp_max_K_per_s"]
+        )
+    return sensor
+
+
+def _judge_silence(
+    vigil: Vigil,
+    readings: tuple[Reading, ...],
+    limits: Mapping[str, float],
+    now_s: float,
+    silence: Silence,
+    data_growing: bool,
+    checked: set[str],
+    found: dict[str, Breach],
+) -> None:
+    """Judge the age of the oldest monitored quantity; a station without limits and readings has nothing to say."""
+    if not readings and not any(limit in limits for limit, _, _ in _BOUNDS):
+        return
+    checked |= {"silence", "silence_alarm"}
+    oldest = min(readings, key=lambda reading: reading.at_s, default=None)
+    age_s = now_s - (oldest.at_s if oldest is not None else vigil.since_s)
+    what = f"{oldest.quantity} was last read {age_s:.0f} s ago" if oldest is not None else "no readings at all"
+    if age_s > silence.alarm_s:
+        growing = ", while raw data grow" if data_growing else ""
+        found["silence_alarm"] = Breach(limit="silence_alarm", detail=what + growing, value=age_s, trips=False)
+    trip_s = silence.growing_s if data_growing else silence.trip_s
+    if age_s > trip_s:
+        found["silence"] = Breach(limit="silence", detail=what, value=age_s, bound=trip_s)
+
+
+def _remember(
+    vigil: Vigil, checked: set[str], found: dict[str, Breach], ramp_from: Reading | None
+) -> tuple[Vigil, tuple[Breach, ...]]:
+    broken = {limit: vigil.broken.get(limit, 0) + 1 for limit in found}
+    good = {limit: vigil.good.get(limit, 0) + 1 for limit in checked - found.keys()}
+    cleared = {limit for limit in vigil.latched if good.get(limit, 0) >= _POLLS}
+    tripped = {limit for limit, polls in broken.items() if polls >= _POLLS and limit not in vigil.latched}
+    after = Vigil(
+        since_s=vigil.since_s,
+        broken=broken | {limit: polls for limit, polls in vigil.broken.items() if limit not in checked},
+        good=good,
+        latched=(vigil.latched - cleared) | tripped,
+        ramp_from=ramp_from,
+        suspicious=any(limit not in vigil.latched | tripped for limit in found),
+    )
+    return after, tuple(found[limit] for limit in sorted(tripped))

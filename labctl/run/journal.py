@@ -1,0 +1,315 @@
+"""The event log of one campaign: append-only SQLite, the only truth about what happened.
+
+WAL and ``synchronous=FULL``, one writer, local disk: a row that `append` returned from survives loss of power. Each
+row carries the hash of the one before it, so that an edit shows; the hash of the last row (`head`) belongs into the
+results, so that a removed tail shows too. An outcome and the hand-off of its dataset to analysis are one transaction
+(the outbox).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from labctl.clock import Clock
+from labctl.errors import InputError, InternalError, LabctlError, SafetyRefusal
+from labctl.run.events import Event, Finished, HandedOff, event_from_json, event_json
+
+SCHEMA_VERSION = 1
+_APPLICATION_ID = 0x4C414243   # "LABC", so that `file` and a person can tell
+_GENESIS = "0" * 64
+_MAY_REPEAT = ("opened", "progress", "verified", "failed", "operator", "safe_state", "alarm", "clock_jump")
+
+_SCHEMA = f"""
+CREATE TABLE journal (
+    seq INTEGER PRIMARY KEY,
+    campaign TEXT NOT NULL,
+    station TEXT NOT NULL,
+    key TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    step_id TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    wall_s REAL NOT NULL,
+    monotonic_s REAL NOT NULL,
+    body TEXT NOT NULL,
+    sha TEXT NOT NULL
+);
+CREATE UNIQUE INDEX once ON journal (key, kind, attempt)
+    WHERE key <> '' AND kind NOT IN ({", ".join(f"'{kind}'" for kind in _MAY_REPEAT)});
+CREATE INDEX by_kind ON journal (kind);
+CREATE TRIGGER no_update BEFORE UPDATE ON journal BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER no_delete BEFORE DELETE ON journal BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TABLE outbox (key TEXT NOT NULL, attempt INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (key, attempt));
+"""   # noqa: S608 - the kinds are ours
+
+
+class JournalUnwritable(LabctlError):
+    """The journal cannot be written (disk full, read-only, stalled); nothing was done that it does not hold."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One fact: when, by which engine, about which step, and the event itself."""
+
+    seq: int
+    kind: str
+    station: str
+    step_id: str
+    key: str
+    attempt: int
+    epoch: int
+    wall_s: float
+    monotonic_s: float
+    body: str
+    sha: str
+
+    @property
+    def event(self) -> Event:
+        """The event, read from its JSON."""
+        return event_from_json(self.body)
+
+
+CommitHook = Callable[[str, int], None]
+"""Called with ``before`` or ``after`` and the number of the commit; tests let the engine die there."""
+
+
+class Journal:
+    """The journal of one campaign, open for reading and appending by exactly one engine.
+
+    Parameters
+    ----------
+    path : Path
+        The file; made when missing.
+    clock : Clock
+        Where the times of the rows come from.
+    read_only : bool
+        Only look (history, certificate, status of a running campaign); nothing is locked.
+    hook : CommitHook or None
+        For tests of durability.
+
+    Raises
+    ------
+    InputError
+        Not a journal of labctl, or written by a newer version.
+    SafetyRefusal
+        Another engine has it.
+    """
+
+    def __init__(
+        self, path: Path, *, clock: Clock, read_only: bool = False, hook: CommitHook | None = None
+    ) -> None:
+        self.path = path
+        self._clock = clock
+        self._hook = hook
+        self._commits = 0
+        self.campaign = ""
+        self._lock: FileLock | None = None
+        if read_only:
+            if not path.is_file():
+                raise InputError(f"{path} does not exist", next_step="Name the folder of a campaign")
+            self._db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+            try:
+                self._check_version()
+            except BaseException:
+                self._db.close()
+                raise
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = _take(path.with_name(path.name + ".lock"))
+            self._db = sqlite3.connect(path, isolation_level=None)
+            try:
+                self._prepare()
+            except BaseException:
+                self.close()
+                raise
+        last = self._db.execute("SELECT seq, sha, campaign FROM journal ORDER BY seq DESC LIMIT 1").fetchone()
+        self._seq, self.head, self.campaign = last if last is not None else (0, _GENESIS, "")
+
+    def _prepare(self) -> None:
+        try:
+            if self._db.execute("PRAGMA application_id").fetchone()[0] == 0:
+                self._create()
+            self._check_version()
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+        except sqlite3.OperationalError as error:
+            raise _unwritable(self.path, error) from error
+        except sqlite3.DatabaseError as error:
+            raise InputError(
+                f"{self.path} is not a journal of labctl ({error})", next_step="Name the folder of a campaign"
+            ) from error
+
+    def _create(self) -> None:
+        if self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise InputError(f"{self.path} is a database of something else", next_step="Choose another folder")
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.executescript(
+            f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION};"
+            f" PRAGMA application_id={_APPLICATION_ID}; COMMIT;"
+        )
+
+    def _check_version(self) -> None:
+        try:
+            application = self._db.execute("PRAGMA application_id").fetchone()[0]
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            raise InputError(f"{self.path} is not a journal of labctl ({error})") from error
+        if application != _APPLICATION_ID:
+            raise InputError(f"{self.path} is not a journal of labctl", next_step="Name the folder of a campaign")
+        if version > SCHEMA_VERSION:
+            raise InputError(
+                f"{self.path} was written by a newer labctl (journal version {version})",
+                expected=f"version {SCHEMA_VERSION} or older",
+                next_step="Go on with the newer labctl; nothing was changed",
+            )
+
+    # ---------------------------------------------------------------------------------- writing
+
+    def append(self, event: Event, *, key: str = "", epoch: int = 0) -> Row:
+        """Commit one event durably and return its row.
+
+        Parameters
+        ----------
+        key : str
+            Of the step it concerns; empty for events of a station or of the campaign.
+
+        Raises
+        ------
+        JournalUnwritable
+            The disk is full or does not answer; the journal is as before and may be tried again.
+        InternalError
+            The fact is there already (an intent, start or outcome of the same attempt).
+        """
+        self._commits += 1
+        if self._hook:
+            self._hook("before", self._commits)
+        wall_s, monotonic_s = self._clock.now_s(), self._clock.monotonic_s()
+        seq = self._seq + 1
+        body = event_json(event)
+        fields = (seq, self.campaign, event.station, key, event.attempt, event.kind, event.step_id, epoch, wall_s)
+        values = (*fields, monotonic_s, body)
+        sha = _chain(self.head, values)
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute("INSERT INTO journal VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", (*values, sha))
+            if isinstance(event, Finished) and event.dataset is not None:
+                self._db.execute("INSERT INTO outbox VALUES (?,?,?)", (key, event.attempt, seq))
+            elif isinstance(event, HandedOff):
+                self._db.execute("DELETE FROM outbox WHERE key=? AND attempt=?", (key, event.attempt))
+            self._db.execute("COMMIT")
+        except sqlite3.IntegrityError as error:
+            self._roll_back()
+            raise InternalError(
+                f"{event.kind} of {event.step_id}, attempt {event.attempt}, stands in the journal already ({error})",
+                next_step="Please report this with the run folder",
+            ) from error
+        except sqlite3.OperationalError as error:
+            self._roll_back()
+            raise _unwritable(self.path, error) from error
+        self._seq, self.head = seq, sha
+        if self._hook:
+            self._hook("after", self._commits)
+        return Row(
+            seq=seq,
+            kind=event.kind,
+            station=event.station,
+            step_id=event.step_id,
+            key=key,
+            attempt=event.attempt,
+            epoch=epoch,
+            wall_s=wall_s,
+            monotonic_s=monotonic_s,
+            body=body,
+            sha=sha,
+        )
+
+    def _roll_back(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Let go of file and lock."""
+        self._db.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    # ---------------------------------------------------------------------------------- reading
+
+    def rows(self, kinds: Sequence[str] = ()) -> Iterator[Row]:
+        """Yield the rows in order, all or those of some kinds."""
+        where = f"WHERE kind IN ({','.join('?' * len(kinds))})" if kinds else ""
+        query = f"SELECT seq, kind, station, step_id, key, attempt, epoch, wall_s, monotonic_s, body, sha FROM journal {where} ORDER BY seq"   # noqa: E501, S608 - no value is pasted
+        for seq, kind, station, step_id, key, attempt, epoch, wall_s, monotonic_s, body, sha in self._db.execute(
+            query, tuple(kinds)
+        ):
+            yield Row(
+                seq=seq,
+                kind=kind,
+                station=station,
+                step_id=step_id,
+                key=key,
+                attempt=attempt,
+                epoch=epoch,
+                wall_s=wall_s,
+                monotonic_s=monotonic_s,
+                body=body,
+                sha=sha,
+            )
+
+    def outbox(self) -> tuple[tuple[str, int], ...]:
+        """Return key and attempt of the datasets that analysis has not answered for yet."""
+        return tuple(self._db.execute("SELECT key, attempt FROM outbox ORDER BY seq"))
+
+    def verify_chain(self) -> int:
+        """Return how many rows there are, each of them as it was written.
+
+        Raises
+        ------
+        InputError
+            A row was changed, or one is missing; names the first.
+        """
+        before = _GENESIS
+        expected = 0
+        for values in self._db.execute("SELECT * FROM journal ORDER BY seq"):
+            expected += 1
+            if values[0] != expected or _chain(before, values[:-1]) != values[-1]:
+                raise InputError(
+                    f"{self.path}: row {expected} is not as labctl wrote it",
+                    expected="an unbroken chain of hashes",
+                    next_step="Somebody changed the journal; take the copy of your backup",
+                )
+            before = values[-1]
+        return expected
+
+
+def _chain(before: str, values: tuple[object, ...]) -> str:
+    text = json.dumps(values, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(f"{before}\n{text}".encode()).hexdigest()
+
+
+def _take(path: Path) -> FileLock:
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise SafetyRefusal(
+            f"another labctl has {path.parent} open", next_step="Use `labctl status`, or end the other one first"
+        ) from error
+    return lock
+
+
+def _unwritable(path: Path, error: sqlite3.Error) -> JournalUnwritable:
+    return JournalUnwritable(
+        f"the journal {path} cannot be written: {error}",
+        expected="a local disk with free space",
+        next_step="Free some space; nothing new is begun until then and labctl goes on by itself",
+    )
