@@ -50,12 +50,13 @@ def plan(
     protocol: Protocol,
     lab: Lab = None,
     start: Annotated[str | None, typer.Option(help="start, ISO 8601 with zone; default now")] = None,
+    every_step: Annotated[bool, typer.Option("--all", help="list every settling check, needed or not")] = False,
     as_json: Json = False,
 ) -> None:
     """Show the steps: hours, end time, set and sample temperatures, RF duty, EXPNOs, disk."""
     from labctl.cli.planning import plan_command
 
-    plan_command(protocol, lab, start=start, as_json=as_json)
+    plan_command(protocol, lab, start=start, every_step=every_step, as_json=as_json)
 
 
 @app.command()
@@ -174,7 +175,7 @@ def run_app(arguments: list[str]) -> int:
         return 4
     except BrokenPipeError:
         return 0
-    except Exception as problem:
+    except Exception as problem:  # noqa: BLE001 - the last net: people get a line, never a traceback
         usage = getattr(problem, "format_message", None)  # typer's own complaints about arguments
         if usage is not None and hasattr(problem, "exit_code"):
             getattr(problem, "show", lambda: print(usage(), file=sys.stderr))()

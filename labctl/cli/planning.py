@@ -1,0 +1,174 @@
+"""``labctl check``, ``plan`` and ``schema``: everything that can be said before an instrument is touched."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labctl.cli.locating import lab_file
+from labctl.errors import Finding, InputError
+
+if TYPE_CHECKING:
+    from labctl.plan.steps import Plan
+    from labctl.protocol.load import LoadedLab, LoadedProtocol
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A protocol and a lab that fit each other, and what was noticed on the way."""
+
+    protocol: LoadedProtocol
+    lab: LoadedLab
+    findings: tuple[Finding, ...]
+
+
+def checked(protocol_path: Path, lab_path: Path | None, *, start_s: float | None = None) -> Checked:
+    """Read and check a protocol against a lab.
+
+    Raises
+    ------
+    InputError
+        With every finding, when at least one of them is an error.
+    """
+    from labctl.plan.check import check
+    from labctl.protocol.load import load_lab, load_protocol
+
+    findings: list[Finding] = []
+    protocol = lab = None
+    try:
+        protocol = load_protocol(protocol_path)
+    except InputError as problem:
+        findings += problem.findings
+    try:
+        lab = load_lab(lab_file(lab_path))
+    except InputError as problem:
+        findings += problem.findings
+    if protocol is None or lab is None:
+        raise InputError(findings=tuple(findings))
+    found = check(protocol.model, lab.model, places=protocol.located, lab_places=lab.located, start_s=start_s)
+    if any(finding.severity == "error" for finding in found):
+        raise InputError(findings=found)
+    return Checked(protocol, lab, found)
+
+
+def check_command(protocol_path: Path, lab_path: Path | None) -> None:
+    """Print what is wrong, doubtful or wasteful; exit code 2 if anything is wrong."""
+    done = checked(protocol_path, lab_path, start_s=time.time())
+    for finding in done.findings:
+        print(finding)
+    doubts = sum(finding.severity == "warning" for finding in done.findings)
+    advice = len(done.findings) - doubts
+    print(f"{protocol_path}: no errors, {doubts} warnings, {advice} pieces of advice")
+
+
+def plan_command(
+    protocol_path: Path, lab_path: Path | None, *, start: str | None, every_step: bool, as_json: bool
+) -> None:
+    """Print the step table and the totals."""
+    from labctl.plan.estimate import estimate
+    from labctl.plan.expand import expand
+
+    start_s = start_time_s(start)
+    done = checked(protocol_path, lab_path, start_s=start_s)
+    plan = expand(done.protocol.model, done.lab.model)
+    costs = estimate(plan, start_s)
+    if as_json:
+        json.dump(plan_document(plan, costs), sys.stdout, indent=2)
+        print()
+        return
+    from rich.table import Table
+
+    from labctl.cli.console import console
+    from labctl.plan.table import COLUMNS, plan_rows, summary_rows
+
+    offset_s = utc_offset_s(start_s)
+    out = console(wide=True)
+    table = Table(
+        *COLUMNS, title=f"{plan.campaign}", box=None, pad_edge=False, header_style="bold", title_justify="left"
+    )
+    for spare, group in itertools.groupby(
+        plan_rows(costs, start_s=start_s, utc_offset_s=offset_s), key=lambda row: row.spare
+    ):
+        rows = list(group)
+        if spare and not every_step:  # settling checks that are skipped once the line stands still
+            checks = sum(row.step_id.rsplit("/", 1)[-1].startswith("line") for row in rows)
+            table.add_row(f"  … up to {checks} more checks of the line, if it has not settled", style="dim")
+            continue
+        for row in rows:
+            table.add_row(*row.cells, style="dim" if row.spare else "")
+    out.print(table)
+    out.print()
+    for name, value in summary_rows(costs, utc_offset_s=offset_s):
+        out.print(f"{name:>24}  {value}", highlight=False)
+    for finding in done.findings:
+        print(finding, file=sys.stderr)
+
+
+def plan_document(plan: Plan, costs: Any) -> dict[str, Any]:
+    """Return the plan as plain data for ``--json``."""
+    from labctl.plan.steps import task_json
+
+    return {
+        "campaign": plan.campaign,
+        "expected_s": costs.expected_s,
+        "at_most_s": costs.at_most_s,
+        "end_s": costs.end_s,
+        "rf_on_s": costs.rf_on_s,
+        "duty": costs.duty,
+        "disk_bytes": costs.disk_bytes,
+        "steps": [
+            {
+                "id": timing.step.id,
+                "key": timing.step.key,
+                "role": timing.step.role,
+                "begin_s": timing.begin_s,
+                "end_s": timing.end_s,
+                "needs": list(timing.step.needs),
+                **task_json(timing.step.task),
+            }
+            for timing in costs.timings
+        ],
+    }
+
+
+def schema_command(what: str) -> None:
+    """Print the JSON Schema of one kind of file."""
+    if what == "results":
+        from labctl.analysis.results import Results
+
+        document = Results.model_json_schema()
+    elif what in {"protocol", "lab", "sample"}:
+        from labctl.protocol.schema import json_schema
+
+        document = json_schema(what)
+    else:
+        raise InputError(f"no schema for {what!r}", expected="protocol, lab, sample or results")
+    json.dump(document, sys.stdout, indent=2)
+    print()
+
+
+def start_time_s(text: str | None) -> float:
+    """Return a start as wall time [s since 1970 UTC]; now if none was given."""
+    if text is None:
+        return time.time()
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(
+            f"--start {text!r} is not a time", expected="ISO 8601 such as 2026-01-05T18:00:00+01:00"
+        ) from None
+    if moment.tzinfo is None:
+        raise InputError(f"--start {text!r} has no zone", expected=f"{text}Z or {text}+01:00")
+    return moment.timestamp()
+
+
+def utc_offset_s(at_s: float) -> float:
+    """Return how far east of Greenwich this computer's zone is at a moment [s]."""
+    offset = dt.datetime.fromtimestamp(at_s, dt.UTC).astimezone().utcoffset()
+    return offset.total_seconds() if offset is not None else 0.0
