@@ -28,6 +28,10 @@ SPINNING_MATCH = 0.02
 """A calibration measured at another MAS rate holds if the rates differ by no more than this fraction."""
 
 
+class RateNotCalibrated(InputError):
+    """The calibration does not hold at this MAS rate."""
+
+
 def sample_temperature(calibration: Calibration, gas_K: float, spinning_Hz: float) -> tuple[float, float]:
     """Return the temperature of the sample and its standard error [K].
 
@@ -101,14 +105,14 @@ def _friction_K(calibration: Frictional, spinning_Hz: float) -> float:
 def _require_rate(calibration: Calibration, spinning_Hz: float) -> None:
     if isinstance(calibration, Frictional):
         if spinning_Hz > FASTEST_Hz[calibration.rotor]:
-            raise InputError(
+            raise RateNotCalibrated(
                 f"the frictional calibration of a {calibration.rotor} rotor does not cover {spinning_Hz:g} Hz",
                 expected=f"at most {FASTEST_Hz[calibration.rotor]:g} Hz, or a calibration measured at this rate",
             )
         return
     at_Hz = calibration.at_spinning_Hz
     if at_Hz is not None and abs(spinning_Hz - at_Hz) > SPINNING_MATCH * at_Hz:
-        raise InputError(
+        raise RateNotCalibrated(
             f"the calibration ({calibration.model}) was measured at {at_Hz:g} Hz, the rotor is to spin at"
             f" {spinning_Hz:g} Hz",
             expected="a calibration measured at this rate",

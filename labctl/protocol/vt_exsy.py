@@ -6,7 +6,7 @@ Defaults are bench practice; a default that a site's manual contradicts is writt
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, StrictBool, WithJsonSchema, model_validator
 from pydantic_core import CoreSchema
@@ -35,6 +35,8 @@ def _as_block(name: str) -> Any:
 
 class ShortForm(Written):
     """A block that may be written as one text: ``spinning: 10 kHz`` for ``spinning: {rate: 10 kHz}``."""
+
+    short_form: ClassVar[bool] = True
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:

@@ -1,0 +1,341 @@
+"""What is wrong, doubtful or wasteful in a protocol for a lab: findings with places, errors first to be put right.
+
+Errors make `labctl check` fail. Warnings are what a careful referee would raise. Advice costs nothing to ignore.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from labctl.errors import Finding, InputError
+from labctl.plan import calibration
+from labctl.plan.check_vt_exsy import (
+    check_blackouts,
+    check_grid,
+    check_sample,
+    check_site_names,
+    check_sites,
+    check_temperature_changes,
+    check_times,
+)
+from labctl.plan.estimate import Estimate, duty, estimate
+from labctl.plan.expand import expno_faults, unchecked
+from labctl.plan.findings import Locator, Notebook, Nowhere, celsius, suggestion
+from labctl.plan.steps import Step
+from labctl.ports import Acquire
+from labctl.protocol.lab import Lab, Nucleus, Station
+from labctl.protocol.model import Protocol, VtExsy
+from labctl.units import duration_text
+
+DUTY_MAX = 0.01
+"""Share of time with radio frequency on that no lab file can raise."""
+
+
+def check(
+    protocol: Protocol,
+    lab: Lab,
+    *,
+    places: Locator | None = None,
+    lab_places: Locator | None = None,
+    start_s: float | None = None,
+) -> tuple[Finding, ...]:
+    """Return all findings, those of the protocol first, each file's by line.
+
+    Parameters
+    ----------
+    places, lab_places : Locator
+        What knows the lines: the ``located`` of `load_protocol` and `load_lab`.
+    start_s : float
+        Wall time at which the campaign would start [s since 1970 UTC]; with it, blackouts are held against the plan.
+    """
+    note = Notebook(places or Nowhere("protocol"))
+    lab_note = Notebook(lab_places or Nowhere("lab"))
+    check_sample(note.below("sample"), protocol.sample)
+    for index, procedure in enumerate(protocol.procedures):
+        here = note.below("procedures", index, "vt_exsy")
+        p = procedure.vt_exsy
+        check_times(here, p)
+        check_temperature_changes(here, p)
+        check_grid(here, p)
+        check_site_names(here, p, protocol.sample.sites)
+        check_blackouts(here, p)
+        _check_habits(here, p)
+        station = lab.stations.get(p.station)
+        if station is None:
+            here.error(
+                ("station",),
+                "does not stand in the lab file",
+                value=repr(p.station),
+                expected=suggestion(p.station, lab.stations),
+            )
+            continue
+        _check_station(here, note, lab_note.below("stations", p.station), protocol, p, station)
+    _check_on_fault(note, protocol, lab)
+    if not any(finding.severity == "error" for finding in (*note.found, *lab_note.found)):
+        _check_plan(note, protocol, lab, start_s)
+    return tuple(sorted(note.found, key=_by_line)) + tuple(sorted(lab_note.found, key=_by_line))
+
+
+def _by_line(finding: Finding) -> tuple[int, int, str, str]:
+    return finding.line, finding.column, finding.key_path, finding.what
+
+
+def _check_habits(note: Notebook, p: VtExsy) -> None:
+    if p.thermometry == "inside_rotor":
+        note.warning(
+            ("thermometry",),
+            "KBr inside the sample's rotor means retuning between 79Br and the sample, and may exchange halide with it",
+            expected="separate_rotor",
+        )
+    if p.thermometry == "none":
+        note.warning(("thermometry",), "the sample's temperature rests on a formula, ± 5 K")
+    if p.tune.by == "operator" and len(p.temperatures_K) > 1:
+        note.advice(
+            ("tune",),
+            f"somebody must answer at each of {len(p.temperatures_K)} temperatures within"
+            f" {duration_text(p.tune.give_up_s)}, or the sample goes to 25 °C",
+            expected="`atma` or `none` for nights alone",
+        )
+
+
+def _check_station(
+    note: Notebook, top: Notebook, lab_note: Notebook, protocol: Protocol, p: VtExsy, station: Station
+) -> None:
+    nucleus = protocol.sample.nucleus
+    probe = station.nuclei.get(nucleus)
+    if probe is None:
+        top.error(
+            ("sample", "nucleus"),
+            f"station {p.station} is not set up for it",
+            value=repr(nucleus),
+            expected=suggestion(nucleus, station.nuclei),
+        )
+    else:
+        check_sites(note, p, protocol.sample, probe.frequency_Hz)
+        _check_pulse(note, lab_note, nucleus, probe, p, station)
+    _check_temperatures(note, p, station)
+    _check_spinning(note, p, station)
+    ramp_max = station.limits.ramp_max_K_per_s
+    if ramp_max is not None and p.ramp_K_per_s > ramp_max * (1 + 1e-9):
+        note.error(
+            ("ramp",),
+            "is steeper than the hardware limit",
+            value=f"{60 * p.ramp_K_per_s:.3g} K/min",
+            expected=f"at most {60 * ramp_max:.3g} K/min",
+        )
+    _check_readiness(lab_note, station)
+
+
+def _check_readiness(note: Notebook, station: Station) -> None:
+    if missing := station.limits.missing():
+        note.warning(("limits",), "a real run will be refused; limits missing", value=", ".join(missing))
+    if unsigned := station.unsigned():
+        note.warning(("commissioning",), "a real run will be refused; stages not signed", value=", ".join(unsigned))
+    if station.calibration is None:
+        note.warning(("calibration",), "is missing: set points are taken for sample temperatures, off by friction")
+
+
+def _check_pulse(note: Notebook, lab_note: Notebook, nucleus: str, probe: Nucleus, p: VtExsy, station: Station) -> None:
+    limits = station.limits
+    pulse_s = p.pulse_s if p.pulse_s is not None else probe.p90_s
+    if pulse_s is None:
+        note.error(("pulse",), "the 90° pulse is given neither here nor in the lab file", expected='such as "4.9 us"')
+        return
+    if p.pulse_s is not None and probe.p90_s is not None and abs(p.pulse_s / probe.p90_s - 1) > 0.2:
+        note.warning(
+            ("pulse",),
+            "is more than 20 % off the lab file's for this nucleus",
+            value=f"{1e6 * p.pulse_s:.3g} us",
+            expected=f"about {1e6 * probe.p90_s:.3g} us",
+        )
+    if limits.pulse_max_s is not None and pulse_s * p.p90.longest_p90 > limits.pulse_max_s:
+        note.error(
+            ("p90", "longest") if pulse_s <= limits.pulse_max_s else ("pulse",),
+            f"the pulse check reaches {1e6 * pulse_s * p.p90.longest_p90:.3g} us, beyond the hardware limit",
+            expected=f"at most {1e6 * limits.pulse_max_s:.3g} us",
+        )
+    if probe.power_W is not None and limits.power_max_W is not None and probe.power_W > limits.power_max_W:
+        lab_note.error(
+            ("nuclei", nucleus, "power"),
+            "is above the hardware limit",
+            value=f"{probe.power_W:g} W",
+            expected=f"at most {limits.power_max_W:g} W",
+        )
+    aq_s = p.points / (2 * p.spectral_width_Hz)
+    if limits.acquisition_max_s is not None and aq_s > limits.acquisition_max_s:
+        note.error(
+            ("points",),
+            f"makes an acquisition time of {duration_text(aq_s)}, beyond the hardware limit",
+            value=str(p.points),
+            expected=f"at most {int(2 * p.spectral_width_Hz * limits.acquisition_max_s)} points at this spectral width",
+        )
+
+
+def _check_temperatures(note: Notebook, p: VtExsy, station: Station) -> None:
+    limits, seen = station.limits, set[float]()
+    for index, sample_K in enumerate(p.temperatures_K):
+        path = ("temperatures", index)
+        if sample_K in seen:
+            note.warning(path, "is visited twice", value=celsius(sample_K))
+        seen.add(sample_K)
+        setpoint_K, se_K = sample_K, 0.0
+        if station.calibration is not None:
+            try:
+                setpoint_K, se_K = calibration.setpoint(station.calibration, sample_K, p.spinning.rate_Hz)
+            except calibration.RateNotCalibrated as problem:
+                note.error(("spinning",), problem.what, expected=problem.expected)
+                return
+            except InputError as problem:
+                note.error(path, problem.what, expected=problem.expected)
+                continue
+        both = f"sample {celsius(sample_K)}, set point {celsius(setpoint_K)}"
+        if limits.sensor_max_K is not None and setpoint_K > limits.sensor_max_K:
+            note.error(
+                path,
+                "is hotter than the probe allows",
+                value=both,
+                expected=f"set point at most {celsius(limits.sensor_max_K)}",
+            )
+        if limits.sample_max_K is not None and sample_K > limits.sample_max_K:
+            note.error(
+                path,
+                "is hotter than the sample may get",
+                value=both,
+                expected=f"at most {celsius(limits.sample_max_K)}",
+            )
+        elif limits.sample_max_K is not None and sample_K + 2 * se_K > limits.sample_max_K:
+            note.warning(
+                path,
+                f"may be hotter than the sample's limit of {celsius(limits.sample_max_K)}",
+                value=both,
+                expected=f"the calibration is good to {se_K:g} K",
+            )
+        if limits.sensor_min_K is not None and setpoint_K < limits.sensor_min_K:
+            note.error(
+                path,
+                "is colder than the probe allows",
+                value=both,
+                expected=f"set point at least {celsius(limits.sensor_min_K)}",
+            )
+        elif limits.coldest_gas_K is not None and setpoint_K < limits.coldest_gas_K:
+            note.error(
+                path,
+                "needs gas colder than the supply gives",
+                value=both,
+                expected=f"a chiller, or a set point of at least {celsius(limits.coldest_gas_K)}",
+            )
+        cooled_above_K = limits.frame_cooling_above_K
+        if cooled_above_K is not None and setpoint_K > cooled_above_K and limits.frame_cooling is not True:
+            note.error(
+                path,
+                f"needs shim and frame cooling above {celsius(cooled_above_K)}",
+                value=both,
+                expected="`frame_cooling: true` in the lab file once it runs",
+            )
+
+
+def _check_spinning(note: Notebook, p: VtExsy, station: Station) -> None:
+    limits, rate_Hz = station.limits, p.spinning.rate_Hz
+    if limits.spinning_max_Hz is not None and rate_Hz > limits.spinning_max_Hz:
+        note.error(
+            ("spinning",),
+            "is faster than the rotor allows",
+            value=f"{rate_Hz:g} Hz",
+            expected=f"at most {limits.spinning_max_Hz:g} Hz",
+        )
+    hot_K, hot_Hz = limits.hot_above_K, limits.spinning_max_hot_Hz
+    if hot_K is not None and hot_Hz is not None and rate_Hz > hot_Hz and max(p.temperatures_K) > hot_K:
+        note.error(
+            ("spinning",),
+            f"is faster than the rotor allows above {celsius(hot_K)}",
+            value=f"{rate_Hz:g} Hz",
+            expected=f"at most {hot_Hz:g} Hz",
+        )
+    guard_Hz = limits.spinning_tolerance_Hz
+    if guard_Hz is not None and p.spinning.tolerance_Hz > guard_Hz:
+        note.error(
+            ("spinning", "tolerance"),
+            "is wider than the deviation at which the guard switches the heater off",
+            value=f"{p.spinning.tolerance_Hz:g} Hz",
+            expected=f"at most {guard_Hz:g} Hz",
+        )
+
+
+def _check_on_fault(note: Notebook, protocol: Protocol, lab: Lab) -> None:
+    used = {procedure.vt_exsy.station for procedure in protocol.procedures}
+    for name in protocol.on_fault:
+        if name not in lab.stations:
+            note.error(
+                ("on_fault", name),
+                "is no station of the lab file",
+                value=repr(name),
+                expected=suggestion(name, lab.stations),
+            )
+        elif name not in used:
+            note.warning(("on_fault", name), "no procedure uses this station")
+
+
+def _check_plan(note: Notebook, protocol: Protocol, lab: Lab, start_s: float | None) -> None:
+    """What shows only once the steps are written out."""
+    first = note.below("procedures", 0, "vt_exsy")
+    try:
+        plan = unchecked(protocol, lab)
+    except InputError as problem:
+        first.error((), problem.what, expected=problem.expected)
+        return
+    for fault in expno_faults(plan.steps):
+        first.error(("mixing_times",), fault, expected="fewer mixing times or a longer `max_dataset`")
+    cost = estimate(plan, start_s)
+    for index, (prefix, procedure) in enumerate(zip(plan.settings, protocol.procedures, strict=True)):
+        here, p = note.below("procedures", index, "vt_exsy"), procedure.vt_exsy
+        steps = [step for step in plan.steps if step.id.startswith(f"{prefix}/")]
+        _check_radio(here, steps, lab.station(p.station))
+        _check_long_datasets(here, p, steps)
+        reserve_s = lab.station(p.station).limits.gas_reserve_s
+        if reserve_s is not None and cost.station_s[p.station] > reserve_s:
+            here.warning(
+                ("station",),
+                f"is busy for {duration_text(cost.station_s[p.station])}, longer than dry gas is assured",
+                expected=f"at most {duration_text(reserve_s)}, or a refill",
+            )
+        if start_s is not None:
+            _check_against_blackouts(here, p, prefix, cost, start_s)
+
+
+def _check_radio(note: Notebook, steps: Sequence[Step], station: Station) -> None:
+    limit_percent = station.limits.duty_max_percent
+    limit = DUTY_MAX if limit_percent is None else min(DUTY_MAX, limit_percent / 100)
+    worst = max(steps, key=duty)
+    if isinstance(worst.task, Acquire) and duty(worst) > limit:
+        key = {"nutation": ("p90", "recovery"), "exsy": ("recycle_delay",), "saturation_recovery": ("t1",)}
+        note.error(
+            key.get(worst.task.kind, ("recycle_delay",)),
+            f"{worst.id} has radio frequency on for {100 * duty(worst):.2g} % of the time",
+            expected=f"at most {100 * limit:.2g} %",
+        )
+
+
+def _check_long_datasets(note: Notebook, p: VtExsy, steps: Sequence[Step]) -> None:
+    tasks = [step.task for step in steps if step.role == "exsy" and isinstance(step.task, Acquire)]
+    longest = max(tasks, key=lambda task: task.duration_s)
+    if longest.duration_s > p.max_dataset_s:
+        note.warning(
+            ("max_dataset",),
+            f"one 2D takes {duration_text(longest.duration_s)} ({p.increments} rows of {longest.scans} scans)"
+            " and holds too few phase cycles to be split",
+            value=duration_text(p.max_dataset_s),
+            expected="fewer rows, a shorter recycle delay, or a longer `max_dataset`",
+        )
+
+
+def _check_against_blackouts(note: Notebook, p: VtExsy, prefix: str, cost: Estimate, start_s: float) -> None:
+    for timing in cost.timings:
+        if timing.step.role != "exsy" or not timing.step.id.startswith(f"{prefix}/"):
+            continue
+        for index, blackout in enumerate(p.blackouts):
+            if start_s + timing.begin_s < blackout.to_epoch_s and blackout.from_epoch_s < start_s + timing.end_s:
+                note.warning(
+                    ("blackouts", index),
+                    f"{timing.step.id} would be running ({blackout.why or 'no reason given'})",
+                    expected="another start, or shorter 2Ds (`max_dataset`)",
+                )
