@@ -1,4 +1,14 @@
-"""The amplitude matrix of one 2D-EXSY by separable linear least squares on known lines."""
+"""The amplitude matrix of one 2D-EXSY by separable linear least squares on known lines.
+
+With E1[r, i] = {cos, sin}(w_i t1) s_i(t1) and E2[n, j] = exp(i w_j t2) s_j(t2) the data are ``S = E1 A E2^T`` plus
+noise, so that for real A::
+
+    A = (E1'E1)^-1 Re(E1' S conj(E2)) (Re E2^H E2)^-1
+    Cov(A) = sigma^2 (E1'E1)^-1 kron (Re E2^H E2)^-1
+
+sigma being the noise of one real channel. Nothing is Fourier transformed, so neither truncation nor overlap
+biases A; what does is a wrong line shape, and `chi2_red` shows it.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +16,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import linalg
 
+from labctl.analysis.nmr.joint_fit import Products
 from labctl.analysis.nmr.lines import LineSet
+from labctl.analysis.nmr.rows import prepare
+from labctl.errors import InputError
 from labctl.formats.bruker_dataset import BrukerDataset
+
+_WORST_CHI2 = 1.5
+_NOISE_TOO_HIGH = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -21,7 +38,11 @@ class AmplitudeMatrix:
     A : ndarray, shape (K, K)
         Signal at t1 = t2 = 0, counts per scan, real.
     cov : ndarray, shape (K*K, K*K)
-        Covariance of ``A.ravel()`` (row-major) from the noise: ``sigma^2 (E1'E1)^-1 kron Re(E2^H E2)^-1``.
+        Covariance of ``A.ravel()`` (row-major) from the noise, the lines being taken as known.
+    line_slope : ndarray, shape (P, K*K)
+        How ``A.ravel()`` moves with the P free parameters of the `LineSet`. Lines are shared by all datasets of a
+        temperature, so ``line_slope_d.T @ lines.cov @ line_slope_e`` is the covariance of datasets d and e that comes
+        on top.
     noise : float
         Noise of one real channel of one row, counts per scan.
     chi2_red : float
@@ -35,6 +56,7 @@ class AmplitudeMatrix:
     sites: tuple[str, ...]
     A: NDArray[np.float64]
     cov: NDArray[np.float64]
+    line_slope: NDArray[np.float64]
     noise: float
     chi2_red: float
     rows: int
@@ -48,11 +70,67 @@ class AmplitudeMatrix:
     @property
     def A_se(self) -> NDArray[np.float64]:
         """Standard errors of `A`, shape (K, K)."""
-        return np.sqrt(np.diag(self.cov)).reshape(self.A.shape)
+        se: NDArray[np.float64] = np.sqrt(np.diag(self.cov)).reshape(self.A.shape)
+        return se
 
 
 def estimate_amplitudes(
     dataset: BrukerDataset, lines: LineSet, *, T_K: float | None = None, name: str = ""
 ) -> AmplitudeMatrix:
-    """Return the amplitude matrix of one 2D by eq. (9) on the given lines; partial rows are welcome."""
-    raise NotImplementedError
+    """Return the amplitude matrix of one 2D on the given lines; any number of rows from four on will do.
+
+    Parameters
+    ----------
+    dataset : BrukerDataset
+        States, States-TPPI or echo-antiecho.
+    lines : LineSet
+        From all 2Ds of the same temperature (`refine_lines`).
+    T_K : float, optional
+        Sample temperature; copied to the answer.
+    name : str
+        Step id for the answer and for messages; the folder by default.
+
+    Raises
+    ------
+    InputError
+        Not a phase-sensitive 2D, too few rows, or F1 too short to tell the lines apart.
+    """
+    rows = prepare(dataset, t2_end_s=lines.t2_end_s, name=name)
+    if rows.t1_s is None:
+        raise InputError(f"{rows.dataset}: an amplitude matrix needs a 2D, not a {dataset.dimension}")
+    sites = len(lines.lines)
+    products = Products.of(rows, lines.shape)
+    normal = products.eliminate([products.direction(parameter) for parameter in lines.free])
+    g1, g2 = products.g1[:sites, :sites], products.g2[:sites, :sites].real
+    if np.linalg.cond(g1) > 1e10:
+        raise InputError(
+            f"{rows.dataset}: {rows.signal.shape[0]} rows (t1 up to {rows.t1_s[-1] * 1e3:.3g} ms) cannot tell the "
+            f"{sites} sites apart",
+            next_step="Acquire more rows, or merge sites",
+        )
+    n_data = 2 * rows.signal.size
+    chi2_red = normal.chi2 / (n_data - sites * sites)
+    noise, warnings = rows.noise, []
+    if chi2_red < _NOISE_TOO_HIGH:
+        warnings.append("signal is left at the end of t2; the noise is taken from the residual")
+        noise, chi2_red = noise * float(np.sqrt(chi2_red)), 1.0
+    if chi2_red > _WORST_CHI2:
+        warnings.append(f"the line shapes do not describe this 2D: chi2_red {chi2_red:.2f}")
+    if dataset.rows_acquired < dataset.rows_asked:
+        warnings.append(f"{dataset.rows_acquired} of {dataset.rows_asked} rows were acquired")
+    cov = np.asarray(noise**2 * np.kron(linalg.inv(g1), linalg.inv(g2)), dtype=np.float64)
+    return AmplitudeMatrix(
+        sites=lines.names,
+        A=products.amplitudes,
+        cov=cov,
+        line_slope=normal.amplitude_slope,
+        noise=noise,
+        chi2_red=float(chi2_red),
+        rows=rows.signal.shape[0],
+        mixing_time_s=dataset.mixing_time_s or 0.0,
+        recycle_delay_s=dataset.recycle_delay_s or 0.0,
+        T_K=T_K,
+        dataset=rows.dataset,
+        inhomogeneous_Hz=tuple(line.inhomogeneous_Hz for line in lines.lines),
+        warnings=tuple(warnings),
+    )

@@ -1,4 +1,4 @@
-"""Position, width and area of sites in a 1D: has the sample settled, and is it still the same?"""
+"""Position, width and area of sites in a 1D, to tell whether the sample has settled and is still the same."""
 
 from __future__ import annotations
 

@@ -2,15 +2,48 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
+
+from labctl.analysis.nmr.basis import Real, Shape, f2_basis, voigt_fwhm_Hz
+from labctl.analysis.nmr.joint_fit import SITES, JointFit, fit_jointly
+from labctl.analysis.nmr.peaks import coarse_shape, find_peaks
+from labctl.analysis.nmr.rows import Rows, prepare
+from labctl.errors import InputError
 from labctl.formats.bruker_dataset import BrukerDataset
+
+SHIFT_PPM = 0.3
+"""How far all lines together may have moved from where they were said to be (temperature, field, referencing)."""
+
+DECAYED = 2.5
+"""Data are fitted until ``DECAYED / FWHM`` of the narrowest line: exp(-pi 2.5) = 0.0004 of it is left then."""
+
+_SIGNIFICANT = 4.0
+"""A phase, an origin or a Gaussian part stays only when it exceeds so many standard errors."""
+_WORST_CHI2 = 1.5
+_WORST_CONDITION = 30.0
+_SEEN = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One spectral site; decays as ``exp(-pi L t - (pi G t)^2 / (4 ln 2))``, L and G being FWHM [Hz]."""
+    """One spectral site.
+
+    Attributes
+    ----------
+    ppm, offset_Hz : float
+        Position; offset from the carrier.
+    lorentz_Hz, gauss_Hz : float
+        FWHM of the two parts: it decays as ``exp(-pi L t - (pi G t)^2 / (4 ln 2))``.
+    fwhm_Hz : float
+        Of the whole (Voigt) line.
+    inhomogeneous_Hz, inhomogeneous_se_Hz : float
+        Hint: FWHM of the part of the width that t1 and t2 share, to first order; 0 where not significant. Where
+        it is a large part of `fwhm_Hz`, separable line shapes over-read the diagonal.
+    """
 
     name: str
     ppm: float
@@ -20,26 +53,36 @@ class Line:
     gauss_Hz: float
     fwhm_Hz: float
     fwhm_se_Hz: float
+    inhomogeneous_Hz: float = 0.0
+    inhomogeneous_se_Hz: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LineSet:
-    """Lines of one temperature with the receiver phase they share.
+    """Lines of one temperature with the phases they share.
 
     Attributes
     ----------
     lines : tuple of Line
-        In the order given; found lines by falling intensity.
-    phase_rad : float
-        Common phase of F2 (``exp(i phase)`` in front of every row).
+        In the order given; found lines by falling intensity (population).
+    shape : Shape
+        The same as arrays, with phases and time origins, for the bases.
+    t2_end_s : float
+        Where the narrowest line has decayed; later points hold noise.
+    free : tuple of str
+    cov : ndarray
+        Free parameters of the joint fit (``offset_Hz/0``, ..., ``phase_rad``) and their covariance from the noise.
     chi2_red : float
         Residual of the joint fit over its noise.
     warnings : tuple of str
-        What a careful referee would raise (overlap, shape, width at a bound...).
+        What a careful referee would raise (overlap, shape, a site that is not seen...).
     """
 
     lines: tuple[Line, ...]
-    phase_rad: float
+    shape: Shape
+    t2_end_s: float
+    free: tuple[str, ...]
+    cov: Real
     chi2_red: float
     warnings: tuple[str, ...] = ()
 
@@ -50,16 +93,195 @@ class LineSet:
 
 
 def find_lines(datasets: Sequence[BrukerDataset], *, most: int = 6) -> tuple[float, ...]:
-    """Return chemical shifts [ppm] of the lines seen in the summed power spectra, strongest first."""
-    raise NotImplementedError
+    """Return chemical shifts [ppm] of the lines seen in the summed power spectra, strongest first; may be empty."""
+    rows = [prepare(dataset) for dataset in datasets]
+    return tuple(datasets[0].ppm(offset) for offset in find_peaks(rows, most=most))
 
 
 def refine_lines(datasets: Sequence[BrukerDataset], *, sites: Mapping[str, float] | None = None) -> LineSet:
-    """Return the lines shared by `datasets` (all of one temperature): 1D, pseudo-2D and 2D may be mixed.
+    """Return the lines shared by `datasets` (all of one temperature and one pulse program).
+
+    Offsets, widths and the common phase are fitted to all datasets at once (variable projection; amplitudes are
+    each dataset's own). A Gaussian part, a first-order phase of F2, and phase and origin of F1 are tried, and kept
+    where they exceed four standard errors.
 
     Parameters
     ----------
+    datasets : sequence of BrukerDataset
+        2Ds of all mixing times; or 1Ds; or list experiments.
     sites : mapping of name to ppm, optional
-        Where to start; found when not given.
+        Where to start; found from the data when not given.
+
+    Raises
+    ------
+    InputError
+        Nothing to fit, datasets that cannot share a phase, or no line found.
     """
-    raise NotImplementedError
+    rows = [prepare(dataset) for dataset in datasets]
+    if len({one.group for one in rows}) != 1 or len({one.t1_s is None for one in rows}) != 1:
+        programs = ", ".join(sorted({one.group for one in rows})) or "none"
+        raise InputError(f"lines can only be shared by datasets of one pulse program, got: {programs}")
+    first = datasets[0]
+    if sites:
+        names, offsets = tuple(sites), np.array([first.offset_Hz(ppm) for ppm in sites.values()])
+        shift_Hz = SHIFT_PPM * first.reference_MHz
+        if len(offsets) > 1:
+            shift_Hz = min(shift_Hz, 0.4 * float(np.min(np.diff(np.sort(offsets)))))
+    else:
+        offsets = np.array(find_peaks(rows, most=6))
+        names, shift_Hz = tuple(f"site {j + 1}" for j in range(offsets.size)), 0.0
+        if offsets.size == 0:
+            raise InputError(f"{rows[0].dataset}: no line stands out of the noise", next_step="Name the sites in ppm")
+    start = coarse_shape(rows, offsets, shift_Hz=shift_Hz)
+    warnings: list[str] = []
+    fit, t2_end_s = _fit(rows, start, names, warnings)
+    fit = _positive(fit)
+    if not sites:
+        fit = _by_intensity(fit, is_2d=rows[0].t1_s is not None)
+    lines = tuple(_line(fit, j, name, first) for j, name in enumerate(names))
+    warnings.extend(_doubts(fit, lines, rows))
+    return LineSet(
+        lines=lines,
+        shape=fit.shape,
+        t2_end_s=t2_end_s,
+        free=fit.names,
+        cov=fit.cov,
+        chi2_red=fit.chi2_red,
+        warnings=tuple(warnings),
+    )
+
+
+def _fit(rows: Sequence[Rows], start: Shape, names: Sequence[str], warnings: list[str]) -> tuple[JointFit, float]:
+    """Three fits: Lorentzian lines in one phase; everything that might be needed; what of it is significant."""
+    sites = range(len(names))
+    seen = _seen(rows, start)
+    warnings.extend(
+        f"{names[j]} is not seen; its line was held where it was said to be" for j in sites if j not in seen
+    )
+    base = [f"{key}/{j}" for key in ("offset_Hz", "lorentz_Hz") for j in seen] + ["phase_rad"]
+    first = fit_jointly(_cropped(rows, start)[0], start, base)
+    cropped, t2_end_s = _cropped(rows, first.shape)
+    extra = [f"gauss2_Hz2/{j}" for j in seen]
+    is_2d = cropped[0].t1_s is not None
+    extra += ["t1_phase_rad"] * is_2d + (["t2_origin_s"] + ["t1_origin_s"] * is_2d) * (len(seen) > 1)
+    full = fit_jointly(cropped, first.shape, base + extra)
+    scale = math.sqrt(max(1.0, full.chi2_red))
+    kept = [name for name in extra if abs(_value(full.shape, name)) > _SIGNIFICANT * scale * full.se(name) > 0]
+    dropped = [name for name in extra if name not in kept]
+    return fit_jointly(cropped, _without(full.shape, dropped), base + kept), t2_end_s
+
+
+def _seen(rows: Sequence[Rows], shape: Shape) -> list[int]:
+    """Sites whose signal exceeds five standard errors in some row."""
+    largest = np.zeros(shape.offset_Hz.size)
+    for one in rows:
+        basis = f2_basis(one.t2_s, shape)
+        inverse = np.linalg.inv(basis.conj().T @ basis)
+        amplitudes = one.signal @ basis.conj() @ inverse.T
+        se = one.noise * np.sqrt(2 * np.real(np.diag(inverse)) / max(1, one.signal.shape[0]))
+        rms = np.sqrt(np.maximum(np.mean(np.abs(amplitudes) ** 2, axis=0) - one.signal.shape[0] * se**2, 0))
+        largest = np.maximum(largest, rms / se)
+    return [j for j in range(shape.offset_Hz.size) if largest[j] > _SEEN]
+
+
+def _cropped(rows: Sequence[Rows], shape: Shape) -> tuple[list[Rows], float]:
+    widths = [voigt_fwhm_Hz(*pair) for pair in zip(shape.lorentz_Hz, np.sqrt(shape.gauss2_Hz2), strict=True)]
+    t2_end_s = float(rows[0].t2_s[0]) + DECAYED / max(min(widths), 1e-3)
+    return [one.until(t2_end_s) for one in rows], t2_end_s
+
+
+def _value(shape: Shape, name: str) -> float:
+    key, _, index = name.partition("/")
+    value = getattr(shape, key)
+    return float(value[int(index)] if index else value)
+
+
+def _without(shape: Shape, dropped: Sequence[str]) -> Shape:
+    gauss2 = shape.gauss2_Hz2.copy()
+    for name in dropped:
+        if name.startswith("gauss2_Hz2/"):
+            gauss2[int(name.partition("/")[2])] = 0.0
+    return replace(
+        shape,
+        gauss2_Hz2=gauss2,
+        t2_origin_s=0.0 if "t2_origin_s" in dropped else shape.t2_origin_s,
+        t1_phase_rad=0.0 if "t1_phase_rad" in dropped else shape.t1_phase_rad,
+        t1_origin_s=0.0 if "t1_origin_s" in dropped else shape.t1_origin_s,
+    )
+
+
+def _positive(fit: JointFit) -> JointFit:
+    """Turn the phase by pi where the strongest intensities came out negative."""
+    strongest = max(fit.amplitudes, key=lambda a: float(np.abs(a).max()))
+    if strongest.flat[int(np.argmax(np.abs(strongest)))] > 0:
+        return fit
+    shape = replace(fit.shape, phase_rad=fit.shape.phase_rad + math.pi)
+    return replace(fit, shape=shape, amplitudes=tuple(-a for a in fit.amplitudes))
+
+
+def _by_intensity(fit: JointFit, *, is_2d: bool) -> JointFit:
+    """Order sites by falling intensity: what left them (rows of A), or what was seen of them in free rows."""
+    order = np.argsort(-np.sum([a.sum(axis=1 if is_2d else 0) for a in fit.amplitudes], axis=0))
+    rank = {int(old): new for new, old in enumerate(order)}
+    names = tuple(
+        f"{key}/{rank[int(index)]}" if index else key for key, _, index in (name.partition("/") for name in fit.names)
+    )
+    return replace(
+        fit,
+        shape=replace(fit.shape, **{key: getattr(fit.shape, key)[order] for key in SITES}),
+        names=names,
+        inhomogeneous_Hz2=fit.inhomogeneous_Hz2[order],
+        inhomogeneous_se_Hz2=fit.inhomogeneous_se_Hz2[order],
+    )
+
+
+def _line(fit: JointFit, j: int, name: str, dataset: BrukerDataset) -> Line:
+    scale = math.sqrt(max(1.0, fit.chi2_red))
+    offset, lorentz = float(fit.shape.offset_Hz[j]), float(fit.shape.lorentz_Hz[j])
+    gauss = math.sqrt(float(fit.shape.gauss2_Hz2[j]))
+    fwhm = voigt_fwhm_Hz(lorentz, gauss)
+    slopes = {
+        f"lorentz_Hz/{j}": voigt_fwhm_Hz(lorentz + 0.5, gauss) - voigt_fwhm_Hz(lorentz - 0.5, gauss),
+        f"gauss2_Hz2/{j}": voigt_fwhm_Hz(lorentz, math.sqrt(gauss**2 + 1.0)) - fwhm,
+    }
+    gradient = np.array([slopes.get(free, 0.0) for free in fit.names])
+    fwhm_se = math.sqrt(max(0.0, float(gradient @ fit.cov @ gradient)))
+    variance, variance_se = float(fit.inhomogeneous_Hz2[j]), scale * float(fit.inhomogeneous_se_Hz2[j])
+    shared = variance > _SIGNIFICANT * variance_se
+    to_fwhm = 2.0 * math.sqrt(2.0 * math.log(2.0))
+    return Line(
+        name=name,
+        ppm=dataset.ppm(offset),
+        offset_Hz=offset,
+        offset_se_Hz=scale * fit.se(f"offset_Hz/{j}"),
+        lorentz_Hz=lorentz,
+        gauss_Hz=gauss,
+        fwhm_Hz=fwhm,
+        fwhm_se_Hz=scale * fwhm_se,
+        inhomogeneous_Hz=to_fwhm * math.sqrt(variance) if shared else 0.0,
+        inhomogeneous_se_Hz=to_fwhm * variance_se / (2 * math.sqrt(variance)) if shared else 0.0,
+    )
+
+
+def _doubts(fit: JointFit, lines: Sequence[Line], rows: Sequence[Rows]) -> list[str]:
+    doubts = []
+    if fit.chi2_red > _WORST_CHI2:
+        doubts.append(f"the line shapes do not describe the data: chi2_red {fit.chi2_red:.2f}")
+    for line in lines:
+        if line.inhomogeneous_Hz > 0.5 * line.fwhm_Hz:
+            doubts.append(
+                f"{line.name}: {line.inhomogeneous_Hz:.3g} of {line.fwhm_Hz:.3g} Hz are shared by t1 and t2 "
+                "(inhomogeneous); the diagonal peak is read too high by separable shapes"
+            )
+        if line.fwhm_Hz * float(rows[0].t2_s[-1]) < 0.5:
+            doubts.append(f"{line.name}: the line ({line.fwhm_Hz:.3g} Hz) is narrower than the acquisition resolves")
+    basis = f2_basis(rows[0].t2_s, fit.shape)
+    condition = float(np.linalg.cond(basis / np.linalg.norm(basis, axis=0)))
+    if condition > _WORST_CONDITION:
+        doubts.append(f"lines overlap so much that amplitudes can hardly be told apart (condition {condition:.0f})")
+    dwell_s = float(rows[0].t2_s[1] - rows[0].t2_s[0])
+    if abs(fit.shape.t2_origin_s) > 2 * dwell_s:
+        doubts.append(
+            f"the phase says that t2 starts {fit.shape.t2_origin_s / dwell_s:.1f} points from where GRPDLY puts it"
+        )
+    return doubts
