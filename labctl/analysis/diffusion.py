@@ -33,9 +33,9 @@ def _talbot(nodes: int) -> tuple[ComplexArray, ComplexArray]:
     """Nodes p t and weights of f(t) = Re(sum weights F(nodes / t)) / t (Abate & Valko 2004)."""
     angle = np.arange(1, nodes) * np.pi / nodes
     cot = 1 / np.tan(angle)
-    path = np.concatenate([[1.0 + 0j], angle * (cot + 1j)]) * (2 * nodes / 5)
-    slope = np.concatenate([[0.5 + 0j], 1 + 1j * (angle + (angle * cot - 1) * cot)])
-    return path, (2 / 5) * np.exp(path) * slope
+    path: ComplexArray = np.append(1.0 + 0j, angle * (cot + 1j)) * (2 * nodes / 5)
+    slope: ComplexArray = np.append(0.5 + 0j, 1 + 1j * (angle + (angle * cot - 1) * cot))
+    return path, np.asarray((2 / 5) * np.exp(path) * slope, dtype=np.complex128)
 
 
 _PATH, _WEIGHT = _talbot(TALBOT_NODES)
@@ -123,9 +123,7 @@ def _amounts(
     for i in range(count):
         q = np.sqrt(decay[:, i] / D[i])
         left[:, i], cross[:, i], right[:, i] = impedance(q, edges[i], edges[i + 1], c[i] * D[i])
-    flows = _flows(
-        diagonal=resistance + right[:, :-1] + left[:, 1:], off=-cross[:, 1:-1], drive=1 / decay, count=count
-    )
+    flows = _flows(diagonal=resistance + right[:, :-1] + left[:, 1:], off=-cross[:, 1:-1], drive=1 / decay, count=count)
     content = (edges[1:] ** 3 - edges[:-1] ** 3) * 4 * np.pi / 3 if geometry == "sphere" else np.diff(edges)
     amounts = np.zeros((s.size, count, count), dtype=np.complex128)
     amounts[:, np.arange(count), np.arange(count)] = content * c
@@ -154,9 +152,10 @@ def _flows(*, diagonal: ComplexArray, off: ComplexArray, drive: ComplexArray, co
 
 def _hyperbolic(x: ComplexArray) -> tuple[ComplexArray, ComplexArray]:
     """Coth and csch, both safe for large arguments."""
-    small = np.exp(-x)
-    below = -np.expm1(-2 * x)
-    return (1 + small * small) / below, 2 * small / below
+    small: ComplexArray = np.exp(-x)
+    below: ComplexArray = -np.expm1(-2 * x)
+    coth: ComplexArray = (1 + small * small) / below
+    return coth, np.asarray(2 * small / below, dtype=np.complex128)
 
 
 def _x_coth_x_minus_1(x: ComplexArray, coth: ComplexArray) -> ComplexArray:
@@ -186,4 +185,8 @@ def _sphere_impedance(
         zero = np.zeros_like(q)
         return zero, zero, 1 / (4 * np.pi * cD * outer * bend)
     scale = 1 / (4 * np.pi * cD * inner * outer * (q * q * inner * outer + bend))
-    return outer * (outer * q * coth - 1) * scale, q * inner * outer * csch * scale, inner * (inner * q * coth + 1) * scale
+    return (
+        outer * (outer * q * coth - 1) * scale,
+        q * inner * outer * csch * scale,
+        inner * (inner * q * coth + 1) * scale,
+    )

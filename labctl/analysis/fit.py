@@ -225,7 +225,7 @@ class _Walk:
         return np.where(logs, np.exp(np.where(logs, theta, 0.0)), theta)
 
     def derivatives(self, value: FloatArray) -> FloatArray:
-        """d prediction / d natural value, shape (N, P)."""
+        """Return d prediction / d natural value, shape (N, P)."""
         _, gradient = self.predict(value)
         if gradient is not None:
             return gradient

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -23,7 +24,8 @@ FloatArray = NDArray[np.float64]
 
 Relaxation = Literal["common", "sources", "differences", "sources and differences", "recovery"]
 """``common``: one R1, full recovery or one T1, all cancels. ``sources``: the sources' polarisations are free.
-``differences``: R1 differences between sites are free. ``recovery``: R1 of each site, with the recovery curves as data."""
+``differences``: R1 differences between sites are free. ``recovery``: R1 of each site, the recovery curves being
+data too."""
 
 Kernel = Callable[[FloatArray, FloatArray, FloatArray, FloatArray], FloatArray]
 """(times (T,), kinetic parameters, populations (K,), R1 (K,)) -> G, shape (T, K, K)."""
@@ -110,7 +112,9 @@ class Observation:
         self._ratio = self._add([Parameter(name=f"p ratio {i}", guess=float(ratio[i])) for i in range(count - 1)])
         self._R1 = self._add(self._R1_parameters())
         sources = count - 1 if "sources" in relaxation else 0
-        self._sources = self._add([Parameter(name=f"source {i}", guess=1.0, lower=0.05, upper=20) for i in range(sources)])
+        self._sources = self._add(
+            [Parameter(name=f"source {i}", guess=1.0, lower=0.05, upper=20) for i in range(sources)]
+        )
         self._scale, self._alpha = self._add_recoveries()
         self._lay_out_times()
 
@@ -156,9 +160,7 @@ class Observation:
         parts += [curve.delays_s for curve in self._curves]
         self._times, place = np.unique(np.concatenate(parts), return_inverse=True)
         ends = np.cumsum([0, *(part.size for part in parts)])
-        self._at_tmix, self._at_d1, *self._at_delay = (
-            place[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)
-        )
+        self._at_tmix, self._at_d1, *self._at_delay = (place[a:b] for a, b in pairwise(ends))
 
     # ------------------------------------------------------------------------------------------ data
 

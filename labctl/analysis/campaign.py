@@ -1,0 +1,444 @@
+"""From finished data to `Results`: what belongs to one temperature, its lines, T1s and matrices, fits, energies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.analysis.activation import arrhenius_entries, with_energies
+from labctl.analysis.buildup import Buildup, MixingPoint, RecoveryCurve
+from labctl.analysis.context import AnalysisContext
+from labctl.analysis.entries import buildup_entries, comparison_entry, exchange_entry, layered_entry, product_entry
+from labctl.analysis.gather import Measured, gather
+from labctl.analysis.nmr.estimator import AmplitudeMatrix, estimate_amplitudes
+from labctl.analysis.nmr.line_shift import measure_lines
+from labctl.analysis.nmr.lines import LineSet, find_lines, refine_lines
+from labctl.analysis.nmr.nutation import fit_nutation
+from labctl.analysis.nmr.relaxation import Recovery, fit_recovery
+from labctl.analysis.referee import (
+    doubts_of_acquisition,
+    doubts_of_matrix,
+    doubts_of_references,
+    doubts_of_T1,
+)
+from labctl.analysis.results import T1, DatasetEntry, LayeredFit, MatrixEntry, Results, ResultWarning, Site
+from labctl.analysis.temperature import TemperatureFits, fit_temperatures
+
+FloatArray = NDArray[np.float64]
+
+SAME_TEMPERATURE_K = 1.0
+"""Datasets closer than this are fitted together; a return to the first temperature joins it."""
+
+
+def analyze_paths(
+    paths: Sequence[Path], *, sites: Mapping[str, float] | None = None, temperature_K: float | None = None
+) -> Results:
+    """Analyse any finished Bruker data: EXPNO folders, folders of them, or labctl's run folders.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+    sites : mapping of name to ppm, optional
+        Known lines; looked for, and named by falling population, if not given.
+    temperature_K : float, optional
+        Sample temperature of data whose console knew none, or knew it wrongly; replaces TE, not a calibration.
+
+    Raises
+    ------
+    InputError
+        A path does not exist, or nothing below the paths can be read.
+    """
+    measured, unread = gather(paths)
+    if temperature_K is not None:
+        measured = [one if one.manifest else replace(one, T_K=temperature_K) for one in measured]
+    return _Analysis(AnalysisContext(sites=sites or {})).run(measured, unread)
+
+
+def analyze_campaign(run_dir: Path, context: AnalysisContext) -> Results:
+    """Analyse everything a run folder holds so far.
+
+    Raises
+    ------
+    InputError
+        The folder holds no readable dataset.
+    """
+    measured, unread = gather([run_dir])
+    return _Analysis(context).run(measured, unread)
+
+
+@dataclass(slots=True)
+class _Temperature:
+    """What was acquired at one temperature, and what the spectra gave."""
+
+    T_K: float | None
+    T_se_K: float | None
+    members: list[Measured]
+    lines: LineSet | None = None
+    recoveries: list[Recovery] = field(default_factory=list)
+    matrices: list[AmplitudeMatrix] = field(default_factory=list)
+
+    def of_kind(self, kind: str) -> list[Measured]:
+        return [one for one in self.members if one.kind == kind]
+
+
+class _Analysis:
+    """One pass over one set of acquisitions; every piece that fails leaves a warning and spares the rest."""
+
+    def __init__(self, context: AnalysisContext) -> None:
+        self.context = context
+        self.results = Results(campaign=context.campaign, provenance=dict(context.provenance))
+        self.sites: dict[str, float] = dict(context.sites)
+        self._numbered = not self.sites
+
+    def run(self, measured: Sequence[Measured], unread: Sequence[str]) -> Results:
+        self.results.warnings += [
+            ResultWarning(code="unreadable", message=one, advice="the rest was analysed without it") for one in unread
+        ]
+        for one in measured:
+            self.results.datasets.append(_dataset_entry(one))
+            self.results.warnings += doubts_of_acquisition(one)
+        temperatures = _by_temperature(self._of_one_sample(measured))
+        self._find_sites(temperatures)
+        for at in temperatures:
+            self._spectra(at)
+        if self._numbered and any(one.matrices for one in temperatures):
+            self._number_by_population(temperatures)
+        self._enter_spectra(temperatures)
+        self._kinetics(temperatures)
+        return self.results
+
+    # ------------------------------------------------------------------------------------ what belongs together
+
+    def attempt(self, what: str, action: Callable[[], None]) -> None:
+        """Run one piece; whatever goes wrong in it becomes a warning, because a fit must never kill a campaign."""
+        try:
+            action()
+        except Exception as problem:  # noqa: BLE001 - the raw data are safe, and the other pieces deserve their turn
+            self.results.warnings.append(
+                ResultWarning(
+                    code="not_analysed",
+                    message=f"{what} failed: {type(problem).__name__}: {problem}",
+                    advice="look at the spectrum; the raw data are untouched",
+                    where=what,
+                )
+            )
+
+    def _of_one_sample(self, measured: Sequence[Measured]) -> list[Measured]:
+        """2Ds of several nuclei cannot share sites: the nucleus with most of them is analysed as exchange."""
+        exsy = [one.raw.nucleus for one in measured if one.kind == "exsy"]
+        nuclei = sorted(set(exsy), key=exsy.count, reverse=True)
+        if len(nuclei) > 1:
+            self.results.warnings.append(
+                ResultWarning(
+                    code="several_nuclei",
+                    message=f"2D-EXSY of {', '.join(nuclei)}: only {nuclei[0]} was analysed",
+                    advice="analyse each nucleus by itself",
+                )
+            )
+        return [one for one in measured if not nuclei or one.raw.nucleus == nuclei[0] or one.kind != "exsy"]
+
+    def _find_sites(self, temperatures: Sequence[_Temperature]) -> None:
+        """Look for lines once, in all 2Ds together, so that a site has one name at every temperature."""
+        exsy = [one.raw for temperature in temperatures for one in temperature.of_kind("exsy")]
+
+        def find() -> None:
+            found = find_lines(exsy)
+            self.sites = {f"site {index + 1}": ppm for index, ppm in enumerate(found)}
+
+        if self._numbered and exsy:
+            self.attempt("looking for lines", find)
+
+    # ------------------------------------------------------------------------------------------------- spectra
+
+    def _spectra(self, at: _Temperature) -> None:
+        exsy = at.of_kind("exsy")
+        where = _words(at.T_K)
+        if exsy and self.sites:
+
+            def refine() -> None:
+                at.lines = refine_lines([one.raw for one in exsy], sites=self.sites)
+
+            self.attempt(f"lines at {where}", refine)
+        for one in exsy:
+
+            def amplitudes(one: Measured = one) -> None:
+                assert at.lines is not None
+                at.matrices.append(estimate_amplitudes(one.raw, at.lines, T_K=at.T_K, name=one.name))
+
+            if at.lines is not None:
+                self.attempt(f"amplitudes of {one.name}", amplitudes)
+        for one in at.of_kind("saturation_recovery"):
+
+            def recovery(one: Measured = one) -> None:
+                same = at.lines is not None and exsy[0].raw.nucleus == one.raw.nucleus
+                sites = self.sites if same or not self._numbered else {}
+                at.recoveries += fit_recovery(
+                    one.raw, sites=sites or None, lines=at.lines if same else None, T_K=at.T_K, name=one.name
+                )
+
+            self.attempt(f"recovery of {one.name}", recovery)
+        self._one_dimensional(at)
+
+    def _one_dimensional(self, at: _Temperature) -> None:
+        """Pulse lengths, and the reference 1Ds against the first of this temperature."""
+        for one in at.of_kind("nutation"):
+
+            def pulse(one: Measured = one) -> None:
+                found = fit_nutation(one.raw, name=one.name)
+                entry = next(entry for entry in self.results.datasets if entry.dataset == one.name)
+                entry.parameters |= {"p90_us": 1e6 * found.p90_s, "p90_se_us": 1e6 * found.p90_se_s}
+                entry.remarks += found.warnings
+
+            self.attempt(f"nutation of {one.name}", pulse)
+
+        def references() -> None:
+            ones = sorted((one for one in at.of_kind("one_pulse") if one.role == "reference"), key=_start)
+            lines = [(one.name, measure_lines(one.raw, sites=self.sites or None)) for one in ones]
+            if lines:
+                self.results.warnings += doubts_of_references(lines, self.context.thresholds)
+
+        self.attempt(f"reference 1Ds at {_words(at.T_K)}", references)
+
+    def _number_by_population(self, temperatures: Sequence[_Temperature]) -> None:
+        """Give found lines their final names: ``site 1`` is the most populated (by the shortest mixing times)."""
+        share = np.zeros(len(self.sites))
+        for at in temperatures:
+            if at.matrices:
+                first = min(at.matrices, key=lambda one: one.mixing_time_s)
+                share += (first.A.sum(axis=0) + first.A.sum(axis=1)) / (2 * first.A.sum())
+        old = list(self.sites)
+        order = [int(index) for index in np.argsort(-share, kind="stable")]
+        new = {old[index]: f"site {rank + 1}" for rank, index in enumerate(order)}
+        self.sites = {new[old[index]]: self.sites[old[index]] for index in order}
+        flat = (np.array(order)[:, None] * len(order) + np.array(order)).ravel()
+        for at in temperatures:
+            at.matrices = [
+                replace(
+                    one,
+                    sites=tuple(self.sites),
+                    A=one.A[np.ix_(order, order)],
+                    cov=one.cov[np.ix_(flat, flat)],
+                    inhomogeneous_Hz=tuple(one.inhomogeneous_Hz[index] for index in order)
+                    if one.inhomogeneous_Hz
+                    else (),
+                )
+                for one in at.matrices
+            ]
+            at.recoveries = [replace(one, site=new.get(one.site, one.site)) for one in at.recoveries]
+            if at.lines is not None:
+                lines = tuple(
+                    replace(at.lines.lines[index], name=f"site {rank + 1}") for rank, index in enumerate(order)
+                )
+                at.lines = replace(at.lines, lines=lines)
+
+    def _enter_spectra(self, temperatures: Iterable[_Temperature]) -> None:
+        for at in temperatures:
+            if at.lines is not None:
+                self._warn("lines", at.lines.warnings, _words(at.T_K))
+            for recovery in at.recoveries:
+                entry = _t1_entry(recovery)
+                self.results.t1.append(entry)
+                self.results.warnings += doubts_of_T1(entry)
+            for matrix in at.matrices:
+                point = _mixing_point(matrix)
+                self.results.exsy.matrices.append(_matrix_entry(matrix, point))
+                self.results.warnings += doubts_of_matrix(point, matrix.sites, self.context.thresholds)
+                self._warn("amplitudes", matrix.warnings, matrix.dataset)
+
+    def _warn(self, code: str, texts: Iterable[str], where: str) -> None:
+        self.results.warnings += [ResultWarning(code=code, message=text, where=where) for text in texts]
+
+    # ------------------------------------------------------------------------------------------------ kinetics
+
+    def _kinetics(self, temperatures: Sequence[_Temperature]) -> None:
+        groups = [
+            TemperatureFits(data=_buildup(at, tuple(self.sites)), T_se_K=at.T_se_K)
+            for at in temperatures
+            if at.matrices and len(self.sites) > 1
+        ]
+        if len(self.sites) == 1 and any(at.matrices for at in temperatures):
+            self._warn("one_site", ["one line only: there is nothing to exchange with"], "")
+        fit_temperatures(groups, attempt=self.attempt)
+        exsy = self.results.exsy
+
+        def lines() -> None:
+            entries, warnings = arrhenius_entries(groups)
+            exsy.arrhenius += entries
+            self.results.warnings += warnings
+
+        for group in groups:
+            self.attempt(f"results at {group.where}", lambda group=group: self._enter_fits(group))  # type: ignore[misc]  # mypy cannot type a lambda's default
+        if groups:
+            self.attempt("Arrhenius lines", lines)
+        exsy.fits = [with_energies(one, exsy.arrhenius) if isinstance(one, LayeredFit) else one for one in exsy.fits]
+        self._enter_sites(groups, temperatures)
+        self.results.warnings += [one for group in groups for one in group.warnings]
+
+    def _enter_fits(self, group: TemperatureFits) -> None:
+        exsy = self.results.exsy
+        if group.exchange is not None:
+            exsy.fits.append(exchange_entry(group))
+        if group.layered is not None:
+            exsy.fits.append(layered_entry(group))
+        exsy.fits += [product_entry(group, i, j) for i, j in group.product]
+        exsy.buildup += buildup_entries(group)
+        comparison = comparison_entry(group)
+        if comparison is not None:
+            exsy.comparisons.append(comparison)
+
+    def _enter_sites(self, groups: Sequence[TemperatureFits], temperatures: Sequence[_Temperature]) -> None:
+        fitted = [group.exchange.populations() for group in groups if group.exchange is not None]
+        mean, error = _pooled(fitted) if fitted else (None, None)
+        sets = [at.lines for at in temperatures if at.lines is not None]
+        for index, (name, ppm) in enumerate(self.sites.items()):
+            found = [line.ppm for lines in sets for line in lines.lines if line.name == name]
+            self.results.exsy.sites.append(
+                Site(
+                    name=name,
+                    ppm=float(np.mean(found)) if found else ppm,
+                    population=float(mean[index]) if mean is not None else None,
+                    population_se=float(error[index]) if error is not None else None,
+                )
+            )
+
+
+def _pooled(fitted: Sequence[tuple[FloatArray, FloatArray]]) -> tuple[FloatArray, FloatArray]:
+    """Weighted mean over temperatures; the error grows where they scatter more than theirs."""
+    values, errors = np.array([p for p, _ in fitted]), np.array([se for _, se in fitted])
+    weight = 1 / errors**2
+    mean = (weight * values).sum(axis=0) / weight.sum(axis=0)
+    scatter = ((values - mean) ** 2 * weight).sum(axis=0) / max(1, len(values) - 1)
+    return mean, np.sqrt(np.maximum(scatter, 1.0) / weight.sum(axis=0))
+
+
+def _by_temperature(measured: Sequence[Measured]) -> list[_Temperature]:
+    """Group by sample temperature, falling back to the set point's group where only that is known."""
+    groups: list[list[Measured]] = []
+    for one in sorted(measured, key=lambda one: (one.T_K is None, one.T_K or 0.0)):
+        last = groups[-1] if groups else []
+        mean = np.mean([member.T_K for member in last if member.T_K is not None]) if last else None
+        unknown = one.T_K is None and bool(last) and last[-1].T_K is None
+        near = one.T_K is not None and mean is not None and not np.isnan(mean)
+        if unknown or (near and mean is not None and abs((one.T_K or 0.0) - float(mean)) < SAME_TEMPERATURE_K):
+            last.append(one)
+        else:
+            groups.append([one])
+    return [_temperature(members) for members in groups]
+
+
+def _temperature(members: list[Measured]) -> _Temperature:
+    counted = [one for one in members if one.kind == "exsy"] or members
+    known = [one.T_K for one in counted if one.T_K is not None]
+    errors = [one.T_se_K for one in counted if one.T_se_K is not None]
+    T_K = round(float(np.mean(known)), 3) if known else None
+    return _Temperature(T_K, float(np.mean(errors)) if errors else None, sorted(members, key=_start))
+
+
+def _start(one: Measured) -> float:
+    started = one.manifest.started_s if one.manifest else one.raw.started_s
+    return started if started is not None else 0.0
+
+
+def _words(T_K: float | None) -> str:
+    return "T unknown" if T_K is None else f"{T_K:.1f} K"
+
+
+# ------------------------------------------------------------------------------------------------- entries
+
+
+def _buildup(at: _Temperature, sites: tuple[str, ...]) -> Buildup:
+    index = {site: number for number, site in enumerate(sites)}
+    curves = tuple(
+        RecoveryCurve(
+            site=index[one.site],
+            delays_s=np.array(one.delays_s),
+            intensities=np.array(one.intensities),
+            # what line shapes leave unexplained counts as noise here too
+            intensity_se=np.array(one.intensity_se) * max(1.0, one.chi2_red) ** 0.5,
+            T1_s=one.T1_s,
+            dataset=one.dataset,
+        )
+        for one in at.recoveries
+        if one.site in index
+    )
+    return Buildup(sites=sites, T_K=at.T_K, points=tuple(_mixing_point(one) for one in at.matrices), recoveries=curves)
+
+
+def _mixing_point(one: AmplitudeMatrix) -> MixingPoint:
+    return MixingPoint(
+        tmix_s=one.mixing_time_s,
+        A=one.A,
+        covariance=one.cov,
+        recycle_delay_s=one.recycle_delay_s,
+        dataset=one.dataset,
+    )
+
+
+def _matrix_entry(one: AmplitudeMatrix, point: MixingPoint) -> MatrixEntry:
+    A, covariance = point.normalised()
+    return MatrixEntry(
+        T_K=one.T_K,
+        tmix_s=one.mixing_time_s,
+        A=A.tolist(),
+        A_se=np.sqrt(np.clip(np.diag(covariance), 0, None)).reshape(A.shape).tolist(),
+        normalisation="sum",
+        dataset=one.dataset,
+        recycle_delay_s=one.recycle_delay_s,
+        rows=one.rows,
+        chi2_red=one.chi2_red,
+        asymmetry_sigma=abs(point.asymmetry()[0]),
+    )
+
+
+def _t1_entry(one: Recovery) -> T1:
+    return T1(
+        site=one.site,
+        ppm=one.ppm,
+        T_K=one.T_K,
+        T1_s=one.T1_s,
+        T1_se_s=one.T1_se_s,
+        model=one.model,
+        alpha=one.alpha,
+        alpha_se=one.alpha_se,
+        M0=one.M0,
+        M0_se=one.M0_se,
+        chi2_red=one.chi2_red,
+        delays_s=list(one.delays_s),
+        intensities=list(one.intensities),
+        intensity_se=list(one.intensity_se),
+        dataset=one.dataset,
+        warnings=list(one.warnings),
+    )
+
+
+def _dataset_entry(one: Measured) -> DatasetEntry:
+    raw = one.raw
+    parameters: dict[str, float | int | str] = {"scans": raw.scans, "pulse_us": 1e6 * raw.pulse_s}
+    optional = {
+        "mixing_time_s": raw.mixing_time_s,
+        "recycle_delay_s": raw.recycle_delay_s,
+        "spinning_Hz": raw.spinning_Hz,
+        "receiver_gain": raw.receiver_gain,
+    }
+    parameters |= {name: value for name, value in optional.items() if value is not None}
+    parameters |= {"larmor_MHz": raw.larmor_MHz, "spectral_width_Hz": raw.spectral_width_Hz}
+    return DatasetEntry(
+        dataset=one.name,
+        path=str(one.path),
+        kind=one.kind,
+        completeness=one.completeness,
+        shape=[raw.rows_acquired, raw.points],
+        pulse_program=raw.pulse_program,
+        nucleus=raw.nucleus,
+        T_K=one.T_K,
+        T_se_K=one.T_se_K,
+        setpoint_K=one.setpoint_K,
+        started_s=one.manifest.started_s if one.manifest else raw.started_s,
+        ended_s=one.manifest.ended_s if one.manifest else raw.ended_s,
+        parameters=parameters,
+        remarks=list(one.remarks),
+    )

@@ -1,0 +1,194 @@
+"""Which finished acquisitions there are: EXPNO folders of anybody's making, and run folders with their manifests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from labctl.dataset.model import Completeness, DataFile, Dataset, SampleTemperature
+from labctl.errors import Finding, InputError, LabctlError
+from labctl.formats.bruker_dataset import BrukerDataset, read_dataset
+
+MeasuredKind = Literal["one_pulse", "nutation", "saturation_recovery", "exsy", "unknown"]
+PLAUSIBLE_K = (50.0, 700.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Measured:
+    """One acquisition as the analysis sees it: raw data, the name results carry, the sample's temperature.
+
+    Attributes
+    ----------
+    name : str
+        Step id for data labctl acquired, otherwise the folder as the user wrote it.
+    role : str
+        ``line`` or ``reference`` for a 1D of a campaign, otherwise empty.
+    T_K, T_se_K : float or None
+        Calibrated where a manifest says so, otherwise the console's TE, without error.
+    """
+
+    name: str
+    path: Path
+    raw: BrukerDataset
+    kind: MeasuredKind
+    completeness: Completeness
+    role: str = ""
+    T_K: float | None = None
+    T_se_K: float | None = None
+    setpoint_K: float | None = None
+    manifest: Dataset | None = None
+    remarks: tuple[str, ...] = ()
+
+
+def gather(paths: Sequence[Path]) -> tuple[list[Measured], list[str]]:
+    """Return every readable acquisition below `paths`, and what could not be read (one line each).
+
+    Raises
+    ------
+    InputError
+        A path does not exist, or nothing below any of them can be read.
+    """
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise InputError(findings=tuple(Finding(file=str(path), what="no such file or folder") for path in missing))
+    found: list[Measured] = []
+    unread: list[str] = []
+    for path in paths:
+        part, complaints = gather_run(path) if (path / "datasets").is_dir() else _gather_folders(path)
+        found += part
+        unread += complaints
+    if not found:
+        raise InputError(
+            "nothing to analyse below "
+            + ", ".join(str(path) for path in paths)
+            + "".join(f"\n{one}" for one in unread),
+            expected="EXPNO folders that hold acqus with fid or ser, or a run folder",
+        )
+    return found, unread
+
+
+def gather_run(run_dir: Path) -> tuple[list[Measured], list[str]]:
+    """Return the datasets of a run folder: of each step the last attempt that is not failed."""
+    latest: dict[str, Dataset] = {}
+    unread: list[str] = []
+    for path in sorted((run_dir / "datasets").rglob("*.json")):
+        try:
+            dataset = manifest_dataset(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError, KeyError) as problem:
+            unread.append(f"{path}: not a manifest of a dataset: {problem}")
+            continue
+        known = latest.get(dataset.step_id)
+        if known is None or _preference(dataset) > _preference(known):
+            latest[dataset.step_id] = dataset
+    found = []
+    for dataset in sorted(latest.values(), key=lambda one: one.started_s):
+        try:
+            found.append(measured_of(run_dir, dataset))
+        except (LabctlError, OSError, ValueError) as problem:
+            unread.append(f"{dataset.step_id}: {problem}")
+    return found, unread
+
+
+def measured_of(run_dir: Path, dataset: Dataset) -> Measured:
+    """Return one dataset of a run folder with its raw data.
+
+    Raises
+    ------
+    InputError
+        The raw data cannot be read.
+    """
+    folder = run_dir / dataset.directory
+    raw = read_dataset(folder)
+    temperature = dataset.temperature
+    kind = _KINDS.get(dataset.kind, "unknown")
+    return Measured(
+        name=dataset.step_id,
+        path=folder,
+        raw=raw,
+        kind=kind,
+        completeness=dataset.completeness,
+        role=role_of(dataset),
+        T_K=temperature.sample_K if temperature else raw.sensor_K,
+        T_se_K=temperature.sample_se_K if temperature else None,
+        setpoint_K=temperature.setpoint_K if temperature else None,
+        manifest=dataset,
+        remarks=(*dataset.remarks, *raw.remarks),
+    )
+
+
+def role_of(dataset: Dataset) -> str:
+    """Return what a 1D of a campaign is for, ``line`` or ``reference``: by its settings, else by its step id."""
+    if dataset.kind != "one_pulse":
+        return ""
+    purpose = str(dataset.settings.get("purpose", ""))
+    if purpose in {"line", "reference"}:
+        return purpose
+    last = dataset.step_id.rsplit("/", 1)[-1]
+    return "line" if last.startswith(("line", "settle")) else "reference"
+
+
+def manifest_dataset(data: Mapping[str, Any]) -> Dataset:
+    """Return the dataset a manifest describes.
+
+    Raises
+    ------
+    KeyError, TypeError
+        It is not a manifest.
+    """
+    inner = data.get("dataset")
+    body = dict(inner if isinstance(inner, Mapping) else data)
+    known = {one.name for one in fields(Dataset)}
+    values = {key: value for key, value in body.items() if key in known}
+    values["files"] = tuple(DataFile(**one) for one in values["files"])
+    if values.get("temperature") is not None:
+        values["temperature"] = SampleTemperature(**values["temperature"])
+    values["remarks"] = tuple(values.get("remarks", ()))
+    return Dataset(**values)
+
+
+_KINDS: dict[str, MeasuredKind] = {
+    "one_pulse": "one_pulse",
+    "nutation": "nutation",
+    "saturation_recovery": "saturation_recovery",
+    "inversion_recovery": "saturation_recovery",
+    "exsy": "exsy",
+    "unknown": "unknown",
+}
+
+
+def _preference(dataset: Dataset) -> tuple[int, int]:
+    return ({"failed": 0, "partial": 1, "complete": 2}[dataset.completeness], dataset.attempt)
+
+
+def _gather_folders(path: Path) -> tuple[list[Measured], list[str]]:
+    found: list[Measured] = []
+    unread: list[str] = []
+    for folder in _expnos(path):
+        try:
+            raw = read_dataset(folder)
+        except (LabctlError, OSError, ValueError) as problem:
+            unread.append(f"{folder}: {problem}")
+            continue
+        found.append(
+            Measured(
+                name=str(folder),
+                path=folder,
+                raw=raw,
+                kind=_KINDS[raw.kind],
+                completeness="complete" if raw.ending == "complete" else "partial",
+                T_K=raw.sensor_K,
+                remarks=raw.remarks,
+            )
+        )
+    return found, unread
+
+
+def _expnos(path: Path) -> Iterable[Path]:
+    """EXPNO folders at or below a path, in the order of their numbers."""
+    if path.is_file():
+        path = path.parent
+    folders = {one.parent for one in path.rglob("acqus")}
+    return sorted(folders, key=lambda one: [(int(part), "") if part.isdigit() else (-1, part) for part in one.parts])
