@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from labctl_sim_sample import _sequences as sequences
 from labctl_sim_sample._discrete import DiscreteExchange
@@ -23,7 +24,10 @@ from labctl_sim_sample._model import CURIE_K, Discrete, Layered, NmrTruth, Pairw
 from labctl_sim_sample._modes import FloatArray, Polarisation, Transfer
 from labctl_sim_sample._pairwise import PairwiseExchange
 
+RealArray = npt.NDArray[np.floating[Any]]
+
 _RF_NODES = 9
+"""Gauss-Hermite nodes over the RF spread; exact to 1e-9 for any pulse of a nutation."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -46,7 +50,7 @@ class Receiver:
 
     larmor_MHz: float
     carrier_ppm: float
-    t2_s: FloatArray
+    t2_s: RealArray
     spinning_Hz: float
     field_drift_Hz_per_h: float | None = None
 
@@ -129,17 +133,17 @@ class NmrSample:
         fid: ComplexArray = self._curie(T_K) * amplitudes @ self._precession(T_K, receiver)
         return fid
 
-    def nutation(self, *, T_K: float, receiver: Receiver, pulses_s: FloatArray, recovery_s: float) -> ComplexArray:
+    def nutation(self, *, T_K: float, receiver: Receiver, pulses_s: RealArray, recovery_s: float) -> ComplexArray:
         """FIDs after comb, `recovery_s` and each of the pulses, shape (n, N); RF spread damps the nutation."""
         recovered = self._magnetisation(T_K, self._after_comb(recovery_s))
         flips = self._flip_rad(T_K, 1.0) * np.asarray(pulses_s, float)
         nodes, weights = np.polynomial.hermite_e.hermegauss(_RF_NODES)
         turned = np.sin(flips[:, None] * (1.0 + self._truth.probe.rf_spread * nodes)) @ (weights / weights.sum())
-        fid: ComplexArray = self._curie(T_K) * recovered @ self._precession(T_K, receiver)
-        return turned[:, None] * fid
+        fids: ComplexArray = turned[:, None] * (self._curie(T_K) * recovered @ self._precession(T_K, receiver))
+        return fids
 
     def saturation_recovery(
-        self, *, T_K: float, receiver: Receiver, pulse_s: float, delays_s: FloatArray
+        self, *, T_K: float, receiver: Receiver, pulse_s: float, delays_s: RealArray
     ) -> ComplexArray:
         """FIDs after comb, each of the delays and the read pulse, shape (n, N)."""
         recovered = [self._magnetisation(T_K, self._after_comb(delay_s)) for delay_s in np.asarray(delays_s, float)]
@@ -155,8 +159,8 @@ class NmrSample:
         pulse_s: float,
         recycle_s: float,
         mixing_s: float,
-        t1_s: FloatArray,
-        elapsed_s: FloatArray | None = None,
+        t1_s: RealArray,
+        elapsed_s: RealArray | None = None,
     ) -> tuple[ComplexArray, ComplexArray]:
         """Cosine and sine modulated rows of a 2D-EXSY, each of shape (n, N).
 
@@ -168,26 +172,27 @@ class NmrSample:
             When the rows of each t1 begin, counted from the start of the acquisition; the field and the gain
             drift with it. Left out: no drift.
         """
-        t1_s = np.asarray(t1_s, float)
+        evolution_s, t2_s = np.asarray(t1_s, np.float64), np.asarray(receiver.t2_s, np.float64)
         flip = self._flip_rad(T_K, pulse_s)
         transfer = self._site_transfer(T_K, sequences.repeated_exsy(flip, recycle_s, mixing_s), mixing_s)
         scale = self._curie(T_K) * math.sin(flip) ** 3
-        t2_s = np.asarray(receiver.t2_s, float)
-        drift_Hz, gain = self._drift(receiver, elapsed_s, t1_s.size)
+        drift_Hz, gain = self._drift(receiver, elapsed_s, evolution_s.size)
 
         lines = self._lines(T_K)
         frequencies_Hz = self._frequencies_Hz(T_K, receiver)
-        label = _rotating(frequencies_Hz, t1_s) * (
-            np.exp(2j * np.pi * drift_Hz * t1_s) * self._spinning(receiver, t1_s)
+        label = _rotating(frequencies_Hz, evolution_s) * (
+            np.exp(2j * np.pi * drift_Hz * evolution_s) * self._spinning(receiver, evolution_s)
         )
         detect = _rotating(frequencies_Hz, t2_s) * self._spinning(receiver, t2_s)
 
         lasting = np.where([line.inhomogeneous > 0.0 for line in lines], transfer.stayed, 0.0)
-        encoded = (label * self._decays(lines, t1_s)).T
+        encoded = (label * self._decays(lines, evolution_s)).T
         detected = scale * (transfer.amplitudes - np.diag(lasting)) @ (detect * self._decays(lines, t2_s))
         cosine, sine = encoded.real @ detected, encoded.imag @ detected
         for index in np.flatnonzero(lasting):
-            kept = correlated_rows(lines[index], label[index], scale * lasting[index] * detect[index], t1_s, t2_s)
+            kept = correlated_rows(
+                lines[index], label[index], scale * lasting[index] * detect[index], evolution_s, t2_s
+            )
             cosine += kept[0]
             sine += kept[1]
         if elapsed_s is not None:
@@ -284,7 +289,7 @@ class NmrSample:
         b = self._truth.sideband
         return 1.0 - 2.0 * b + 2.0 * b * np.cos(2.0 * np.pi * receiver.spinning_Hz * t_s)
 
-    def _drift(self, receiver: Receiver, elapsed_s: FloatArray | None, rows: int) -> tuple[FloatArray, FloatArray]:
+    def _drift(self, receiver: Receiver, elapsed_s: RealArray | None, rows: int) -> tuple[FloatArray, FloatArray]:
         """Return how far the field [Hz] and the gain (factor) have gone at the start of each row."""
         if elapsed_s is None:
             return np.zeros(rows), np.ones(rows)
