@@ -37,13 +37,13 @@ def acquisition_time_s(task: Acquire) -> float:
     return task.points / (2 * task.spectral_width_Hz)
 
 
-def duration_s(task: Acquire) -> float:
-    """Return the time the console is busy [s].
+def duration_s(task: Acquire, *, overhead_s: float = SCAN_OVERHEAD_S) -> float:
+    """Return the time the console is busy [s], `overhead_s` for each scan included.
 
     For a 2D ``(NS TD1 + DS) (D1 + Tmix + <t1> + AQ + overhead)``: 35.7 h for 320 rows of 8 scans, D1 50 s and
     Tmix 10 ms. For the others the delays of the rows take the place of Tmix and <t1>.
     """
-    each_s = acquisition_time_s(task) + SCAN_OVERHEAD_S
+    each_s = acquisition_time_s(task) + overhead_s
     match task.experiment:
         case OnePulse():
             return (task.scans + task.dummy_scans) * (task.recycle_delay_s + each_s)

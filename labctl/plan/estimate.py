@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from labctl.plan.cost import duration_s
 from labctl.plan.steps import Plan, Step
 from labctl.ports import Acquire, SetTemperature
 
@@ -86,8 +87,8 @@ def estimate(plan: Plan, start_s: float | None = None) -> Estimate:
 
 
 def duty(step: Step) -> float:
-    """Return the share of an acquisition with radio frequency on (0 to 1)."""
-    return step.rf_on_s / step.task.duration_s if isinstance(step.task, Acquire) and step.task.duration_s > 0 else 0.0
+    """Return the share of an acquisition with radio frequency on (0 to 1), idle time between scans not counted."""
+    return step.rf_on_s / duration_s(step.task, overhead_s=0.0) if isinstance(step.task, Acquire) else 0.0
 
 
 def temperature_changes(plan: Plan) -> int:

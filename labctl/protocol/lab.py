@@ -31,7 +31,7 @@ class Frictional(Written):
     A formula alone is good to about 5 K; a thermometer in a separate rotor (KBr, Pb(NO3)2) is better.
     """
 
-    model: Literal["frictional"]
+    model: Literal["frictional"] = key("model", "which of the calibrations this is")
     rotor: Literal["4.0 mm", "3.2 mm", "2.5 mm", "1.3 mm"] = key("rotor", "outer diameter")
     offset_K: Annotated[float, Quantity("K", "0 K", at_least="-50 K", at_most="50 K", difference=True)] = key(
         "offset", "added to the formula", default="0 K"
@@ -49,7 +49,7 @@ class CalibrationPoint(Written):
 class Table(Written):
     """Measured pairs, linear in between; nothing is said outside."""
 
-    model: Literal["table"]
+    model: Literal["table"] = key("model", "which of the calibrations this is")
     points: Annotated[tuple[CalibrationPoint, ...], Field(min_length=2, max_length=100)] = key(
         "points", "measured pairs, both columns rising"
     )
@@ -67,7 +67,7 @@ class Table(Written):
 class Offset(Written):
     """The sample is hotter than the set point by the same amount everywhere."""
 
-    model: Literal["offset"]
+    model: Literal["offset"] = key("model", "which of the calibrations this is")
     offset_K: Annotated[float, Quantity("K", "8.8 K", at_least="-100 K", at_most="100 K", difference=True)] = key(
         "offset", "sample minus set point"
     )

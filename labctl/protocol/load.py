@@ -58,8 +58,15 @@ def read(model: type[M], located: Located) -> M:
     try:
         return model.model_validate(located.data)
     except ValidationError as problem:
-        found = {_finding(model, located, error) for error in problem.errors(include_url=False)}
+        errors = [error for error in problem.errors(include_url=False) if not _only_follows(error)]
+        found = {_finding(model, located, error) for error in errors}
     raise InputError(findings=tuple(sorted(found, key=lambda f: (f.line, f.column, f.key_path, f.what)))) from None
+
+
+def _only_follows(error: Any) -> bool:
+    """Whether pydantic calls a list too short only because it dropped the items that are wrong."""
+    written = error["input"]
+    return error["type"] == "too_short" and isinstance(written, list) and len(written) >= error["ctx"]["min_length"]
 
 
 def _finding(model: type[BaseModel], located: Located, error: Any) -> Finding:

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, WithJsonSchema
 from pydantic.fields import FieldInfo
 
 from labctl.protocol.lab import Lab
-from labctl.protocol.model import Protocol
+from labctl.protocol.model import Protocol, VtExsy
 from labctl.protocol.quantity import Moment, Quantity
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -33,14 +33,20 @@ class KeyRow:
     about: str
 
 
+TABLES: Mapping[str, type[BaseModel]] = {**MODELS, "vt_exsy": VtExsy}
+"""Models with a table of their own; tables do not repeat one another."""
+
+
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[KeyRow]:
-    """Yield every key of a model in the order of the file."""
+    """Yield every key of a model in the order of the file, without those of models in `TABLES`."""
     for name, field in model.model_fields.items():
         path = f"{prefix}{field.alias or name}"
         inner, many = _block(field.annotation)
         kind = _kind(field, inner, many)
         yield KeyRow(path=path, kind=kind, default=_default(field), about=field.description or "")
         for block in inner:
+            if block in TABLES.values():
+                continue
             mark = {"list": "[].", "by name": ".*.", "": "."}[many]
             if len(inner) > 1:
                 tag = get_args(block.model_fields["model"].annotation)[0]
@@ -48,10 +54,10 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[KeyRow]:
             yield from keys(block, f"{path}{mark}")
 
 
-def markdown_table(kind: Literal["protocol", "lab"]) -> str:
-    """Return all keys as a Markdown table."""
+def markdown_table(kind: Literal["protocol", "vt_exsy", "lab"]) -> str:
+    """Return all keys of one of `TABLES` in Markdown."""
     lines = ["| key | what to write | default | meaning |", "|---|---|---|---|"]
-    for row in keys(MODELS[kind]):
+    for row in keys(TABLES[kind]):
         default = f"`{row.default}`" if row.default else "*must be given*"
         cells = (f"`{row.path}`", row.kind, default, row.about)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
@@ -64,7 +70,7 @@ def _default(field: FieldInfo) -> str:
     value = field.default
     if isinstance(value, bool):
         return str(value).lower()
-    return "none" if value is None else "[]" if value == () else str(value)
+    return {None: "-", (): "[]", "": '""'}.get(value, str(value)) if not isinstance(value, dict) else "{}"
 
 
 def _block(annotation: Any) -> tuple[list[type[BaseModel]], str]:
@@ -73,7 +79,7 @@ def _block(annotation: Any) -> tuple[list[type[BaseModel]], str]:
     for arm in arms:
         if get_origin(arm) is tuple:
             return [kind for kind in _arms(get_args(arm)[0]) if _is_model(kind)], "list"
-        if get_origin(arm) is not None and issubclass(get_origin(arm), Mapping):
+        if get_origin(arm) is Mapping:
             return [kind for kind in _arms(get_args(arm)[1]) if _is_model(kind)], "by name"
     return [kind for kind in arms if _is_model(kind)], ""
 
@@ -107,10 +113,11 @@ def _kind(field: FieldInfo, inner: list[type[BaseModel]], many: str) -> str:
     if inner:
         short = any(getattr(block, "short_form", "") for block in inner)
         return f"{listed}block" + (" or text" if short else "")
+    if any(isinstance(item, WithJsonSchema) for item in metadata):
+        return '"17 s", a list of these, or either by site'
     for item in metadata:
         if isinstance(item, Quantity):
-            limits = f", {item.range}" if item.range else ""
-            return f'{listed}"{item.example}"{limits}'
+            return f'{listed}"{item.example}"' + (f", {item.range}" if item.range else "")
         if isinstance(item, Moment):
             return f'{listed}"{item.example}"'
     words = [word for arm in _arms(field.annotation) if get_origin(arm) is Literal for word in get_args(arm)]
