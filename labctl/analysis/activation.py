@@ -17,6 +17,10 @@ def arrhenius_entries(groups: Sequence[TemperatureFits]) -> tuple[list[Arrhenius
     """Return an Arrhenius line for every rate and every kD, and warnings where there cannot be one."""
     entries, warnings = [], []
     known = [group for group in groups if group.data.T_K is not None]
+    if len(known) < 2:
+        advice = "measure at two temperatures at least, three to test the straight line"
+        said = f"exchange at {len(known)} known temperature(s): no activation energy"
+        return [], [ResultWarning(code="no_arrhenius", message=said, advice=advice)]
     for quantity, model, convention, value_of in _lines(known):
         points = [(group, value) for group in known if (value := value_of(group)) is not None]
         weak = [group.where for group, (value, se) in points if value < RESOLVED * se]
@@ -114,6 +118,6 @@ def with_energies(entry: LayeredFit, arrhenius: Sequence[Arrhenius]) -> LayeredF
     phases = []
     for phase in entry.phases:
         line = energies.get(f"kD {phase.phase}", shared)
-        update = {"Ea_eV": line.Ea_eV, "Ea_se_eV": line.Ea_se_eV} if line and phase.kD_per_s is not None else {}
+        update = {"Ea_eV": line.Ea_eV, "Ea_se_eV": line.Ea_se_eV} if line and phase.kD_se is not None else {}
         phases.append(phase.model_copy(update=update))
     return entry.model_copy(update={"phases": phases})

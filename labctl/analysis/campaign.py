@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.analysis.activation import arrhenius_entries, with_energies
-from labctl.analysis.buildup import Buildup, MixingPoint, RecoveryCurve
 from labctl.analysis.context import AnalysisContext
 from labctl.analysis.entries import buildup_entries, comparison_entry, exchange_entry, layered_entry, product_entry
 from labctl.analysis.gather import Measured, gather
+from labctl.analysis.measured_entries import buildup, dataset_entry, matrix_entry, mixing_point, t1_entry
 from labctl.analysis.nmr.estimator import AmplitudeMatrix, estimate_amplitudes
 from labctl.analysis.nmr.line_shift import measure_lines
 from labctl.analysis.nmr.lines import LineSet, find_lines, refine_lines
@@ -25,7 +25,7 @@ from labctl.analysis.referee import (
     doubts_of_references,
     doubts_of_T1,
 )
-from labctl.analysis.results import T1, DatasetEntry, LayeredFit, MatrixEntry, Results, ResultWarning, Site
+from labctl.analysis.results import LayeredFit, Results, ResultWarning, Site
 from labctl.analysis.temperature import TemperatureFits, fit_temperatures
 
 FloatArray = NDArray[np.float64]
@@ -99,7 +99,7 @@ class _Analysis:
             ResultWarning(code="unreadable", message=one, advice="the rest was analysed without it") for one in unread
         ]
         for one in measured:
-            self.results.datasets.append(_dataset_entry(one))
+            self.results.datasets.append(dataset_entry(one))
             self.results.warnings += doubts_of_acquisition(one)
         temperatures = _by_temperature(self._of_one_sample(measured))
         self._find_sites(temperatures)
@@ -240,12 +240,12 @@ class _Analysis:
             if at.lines is not None:
                 self._warn("lines", at.lines.warnings, _words(at.T_K))
             for recovery in at.recoveries:
-                entry = _t1_entry(recovery)
+                entry = t1_entry(recovery)
                 self.results.t1.append(entry)
                 self.results.warnings += doubts_of_T1(entry)
             for matrix in at.matrices:
-                point = _mixing_point(matrix)
-                self.results.exsy.matrices.append(_matrix_entry(matrix, point))
+                point = mixing_point(matrix)
+                self.results.exsy.matrices.append(matrix_entry(matrix, point))
                 self.results.warnings += doubts_of_matrix(point, matrix.sites, self.context.thresholds)
                 self._warn("amplitudes", matrix.warnings, matrix.dataset)
 
@@ -256,7 +256,7 @@ class _Analysis:
 
     def _kinetics(self, temperatures: Sequence[_Temperature]) -> None:
         groups = [
-            TemperatureFits(data=_buildup(at, tuple(self.sites)), T_se_K=at.T_se_K)
+            TemperatureFits(data=buildup(at.T_K, tuple(self.sites), at.matrices, at.recoveries), T_se_K=at.T_se_K)
             for at in temperatures
             if at.matrices and len(self.sites) > 1
         ]
@@ -345,100 +345,3 @@ def _start(one: Measured) -> float:
 
 def _words(T_K: float | None) -> str:
     return "T unknown" if T_K is None else f"{T_K:.1f} K"
-
-
-# ------------------------------------------------------------------------------------------------- entries
-
-
-def _buildup(at: _Temperature, sites: tuple[str, ...]) -> Buildup:
-    index = {site: number for number, site in enumerate(sites)}
-    curves = tuple(
-        RecoveryCurve(
-            site=index[one.site],
-            delays_s=np.array(one.delays_s),
-            intensities=np.array(one.intensities),
-            # what line shapes leave unexplained counts as noise here too
-            intensity_se=np.array(one.intensity_se) * max(1.0, one.chi2_red) ** 0.5,
-            T1_s=one.T1_s,
-            dataset=one.dataset,
-        )
-        for one in at.recoveries
-        if one.site in index
-    )
-    return Buildup(sites=sites, T_K=at.T_K, points=tuple(_mixing_point(one) for one in at.matrices), recoveries=curves)
-
-
-def _mixing_point(one: AmplitudeMatrix) -> MixingPoint:
-    return MixingPoint(
-        tmix_s=one.mixing_time_s,
-        A=one.A,
-        covariance=one.cov,
-        recycle_delay_s=one.recycle_delay_s,
-        dataset=one.dataset,
-    )
-
-
-def _matrix_entry(one: AmplitudeMatrix, point: MixingPoint) -> MatrixEntry:
-    A, covariance = point.normalised()
-    return MatrixEntry(
-        T_K=one.T_K,
-        tmix_s=one.mixing_time_s,
-        A=A.tolist(),
-        A_se=np.sqrt(np.clip(np.diag(covariance), 0, None)).reshape(A.shape).tolist(),
-        normalisation="sum",
-        dataset=one.dataset,
-        recycle_delay_s=one.recycle_delay_s,
-        rows=one.rows,
-        chi2_red=one.chi2_red,
-        asymmetry_sigma=abs(point.asymmetry()[0]),
-    )
-
-
-def _t1_entry(one: Recovery) -> T1:
-    return T1(
-        site=one.site,
-        ppm=one.ppm,
-        T_K=one.T_K,
-        T1_s=one.T1_s,
-        T1_se_s=one.T1_se_s,
-        model=one.model,
-        alpha=one.alpha,
-        alpha_se=one.alpha_se,
-        M0=one.M0,
-        M0_se=one.M0_se,
-        chi2_red=one.chi2_red,
-        delays_s=list(one.delays_s),
-        intensities=list(one.intensities),
-        intensity_se=list(one.intensity_se),
-        dataset=one.dataset,
-        warnings=list(one.warnings),
-    )
-
-
-def _dataset_entry(one: Measured) -> DatasetEntry:
-    raw = one.raw
-    parameters: dict[str, float | int | str] = {"scans": raw.scans, "pulse_us": 1e6 * raw.pulse_s}
-    optional = {
-        "mixing_time_s": raw.mixing_time_s,
-        "recycle_delay_s": raw.recycle_delay_s,
-        "spinning_Hz": raw.spinning_Hz,
-        "receiver_gain": raw.receiver_gain,
-    }
-    parameters |= {name: value for name, value in optional.items() if value is not None}
-    parameters |= {"larmor_MHz": raw.larmor_MHz, "spectral_width_Hz": raw.spectral_width_Hz}
-    return DatasetEntry(
-        dataset=one.name,
-        path=str(one.path),
-        kind=one.kind,
-        completeness=one.completeness,
-        shape=[raw.rows_acquired, raw.points],
-        pulse_program=raw.pulse_program,
-        nucleus=raw.nucleus,
-        T_K=one.T_K,
-        T_se_K=one.T_se_K,
-        setpoint_K=one.setpoint_K,
-        started_s=one.manifest.started_s if one.manifest else raw.started_s,
-        ended_s=one.manifest.ended_s if one.manifest else raw.ended_s,
-        parameters=parameters,
-        remarks=list(one.remarks),
-    )

@@ -33,8 +33,11 @@ def _talbot(nodes: int) -> tuple[ComplexArray, ComplexArray]:
     """Nodes p t and weights of f(t) = Re(sum weights F(nodes / t)) / t (Abate & Valko 2004)."""
     angle = np.arange(1, nodes) * np.pi / nodes
     cot = 1 / np.tan(angle)
-    path: ComplexArray = np.append(1.0 + 0j, angle * (cot + 1j)) * (2 * nodes / 5)
-    slope: ComplexArray = np.append(0.5 + 0j, 1 + 1j * (angle + (angle * cot - 1) * cot))
+    path = np.ones(nodes, dtype=np.complex128)
+    slope = np.full(nodes, 0.5, dtype=np.complex128)
+    path[1:] = angle * (cot + 1j)
+    slope[1:] = 1 + 1j * (angle + (angle * cot - 1) * cot)
+    path *= 2 * nodes / 5
     return path, np.asarray((2 / 5) * np.exp(path) * slope, dtype=np.complex128)
 
 

@@ -8,7 +8,7 @@ from labctl.analysis import product
 from labctl.analysis.buildup import plateau_reached
 from labctl.analysis.exchange import pairs
 from labctl.analysis.fit import Fit
-from labctl.analysis.kinetics import DECISIVE_AICC, KineticFit, scaled_aicc
+from labctl.analysis.kinetics import DECISIVE_AICC, KineticFit, fastest_bound, scaled_aicc
 from labctl.analysis.results import BuildUp, ExchangeFit, LayeredFit, ModelComparison, Phase, ProductFit
 from labctl.analysis.temperature import TemperatureFits
 
@@ -102,22 +102,23 @@ def layered_entry(group: TemperatureFits) -> LayeredFit:
     order = (shape.core, 1 - shape.core)
     value, se = found.fit.value, found.fit.se
     phases = []
+    limits: dict[str, float | None] = {}
     warnings = _common_doubts(found.fit, "layered", group)
     for index, site in enumerate(order):
         column = index if shape.contact == "two D" else 0
         name = found.fit.names[column]
         resolved = value[column] > RESOLVED * se[column] and name not in found.fit.at_bound
+        if resolved:
+            phases.append(Phase(phase=sites[site], kD_per_s=float(value[column]), kD_se=float(se[column])))
+            continue
+        if name not in limits:
+            limits[name] = fastest_bound(found, name)
+        bound = limits[name]
         phases.append(
-            Phase(
-                phase=sites[site],
-                kD_per_s=float(value[column]) if resolved else None,
-                kD_se=float(se[column]) if resolved else None,
-            )
+            Phase(phase=sites[site], kD_per_s=bound, kD_se=None, bound="lower" if bound is not None else None)
         )
-        if not resolved:
-            warnings.append(
-                group.doubt("not_resolved", f"layered model: {name} of {sites[site]} is not resolved", value=None)
-            )
+        said = "is not resolved" if bound is None else f"is only bounded: above {bound:.3g} 1/s with 95 %"
+        warnings.append(group.doubt("not_resolved", f"layered model: {name} of {sites[site]} {said}", value=bound))
     assumptions = [
         *(_relaxation(found, group)[1]),
         "equal Li densities; label uniform in each phase when mixing starts",

@@ -9,7 +9,7 @@ and noise do not explain the data; then they are scaled by sqrt(chi2_red) and `F
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -210,6 +210,45 @@ def fit(
         prediction=prediction,
         samples=samples,
     )
+
+
+def lower_limit(
+    best: Fit,
+    name: str,
+    predict: Prediction,
+    data: FloatArray,
+    whitener: Whitener,
+    parameters: Sequence[Parameter],
+    *,
+    steps: int = 8,
+) -> float | None:
+    """Return the value of one positive parameter below which the profile of chi2 excludes it (95 %, one-sided).
+
+    For parameters that the data bound from one side only, such as the diffusivity of the fastest phase. All
+    others are fitted again at each trial. None if nothing down to a millionth of the fitted value is excluded.
+    """
+    column = best.names.index(name)
+    allowed = best.chi2 + 2.706 * (best.chi2_red if best.inflated else 1.0)
+    rest = [
+        replace(one, guess=float(value))
+        for at, (one, value) in enumerate(zip(parameters, best.value, strict=True))
+        if at != column
+    ]
+
+    def excluded(trial: float, start: list[Parameter]) -> bool:
+        def fixed(value: FloatArray) -> tuple[FloatArray, FloatArray | None]:
+            prediction, gradient = predict(np.insert(value, column, trial))
+            return prediction, None if gradient is None else np.delete(gradient, column, axis=1)
+
+        return fit(fixed, data, whitener, start, inflate=False).chi2 > allowed
+
+    low, high = np.log(best.value[column]) - 6 * np.log(10), np.log(best.value[column])
+    if not excluded(float(np.exp(low)), rest):
+        return None
+    for _ in range(steps):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if excluded(float(np.exp(middle)), rest) else (low, middle)
+    return float(np.exp(low))
 
 
 @dataclass(frozen=True, slots=True)

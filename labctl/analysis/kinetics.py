@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from labctl.analysis import diffusion
 from labctl.analysis.buildup import Buildup
 from labctl.analysis.exchange import pairs, rates
-from labctl.analysis.fit import Fit, Parameter, fit
+from labctl.analysis.fit import Fit, Parameter, fit, lower_limit
 from labctl.analysis.observation import Observation, Relaxation, State, differenced, exchange_kernel
 
 FloatArray = NDArray[np.float64]
@@ -134,6 +134,13 @@ def fit_layered(data: Buildup, shape: LayeredShape, start: KineticFit) -> Kineti
             best = found
     assert best is not None
     return best
+
+
+def fastest_bound(found: KineticFit, name: str) -> float | None:
+    """Return the 95 % lower limit [1/s] of a diffusivity that the data bound from below only, or None."""
+    values, whitener = found.observation.measured()
+    observation = found.observation
+    return lower_limit(found.fit, name, observation.predict, values, whitener, observation.parameters)
 
 
 def _two_phase(

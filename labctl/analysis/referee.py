@@ -57,7 +57,7 @@ def doubts_of_T1(entry: T1) -> Iterable[ResultWarning]:
         short = longest < 2.5 * entry.T1_s
         yield ResultWarning(
             code="T1_range",
-            message=f"T1 of {entry.site} = {entry.T1_s:.3g} s is not covered by delays of {shortest:g} to {longest:g} s",
+            message=f"T1 of {entry.site} = {entry.T1_s:.3g} s is not covered by delays {shortest:g} to {longest:g} s",
             advice="add delays up to 5 T1" if short else "add delays below T1/5",
             where=entry.dataset,
             value=entry.T1_s,
