@@ -75,7 +75,7 @@ _HELD_BY_ORDER = (StationPhase.INTENDED, StationPhase.RUNNING, StationPhase.EXAM
 _AT_REST = (StationPhase.PAUSED, StationPhase.SAFE, StationPhase.UNCONFIRMED, StationPhase.FINISHED)
 _LEFT_BY_PERSON = (StationPhase.PAUSED, StationPhase.SAFE, StationPhase.UNCONFIRMED)
 _UNHEARD_BEGINS = 3
-_LAST_ATTEMPT = 9   # the EXPNO map keeps one digit for the attempt
+_LAST_ATTEMPT = 9  # the EXPNO map keeps one digit for the attempt
 
 
 def decide(state: State, event: Event) -> tuple[State, tuple[Command, ...]]:
@@ -116,7 +116,8 @@ def decide(state: State, event: Event) -> tuple[State, tuple[Command, ...]]:
         case Operated():
             turn.operated(event)
         case SafeAsked():
-            turn.make_safe(event.station, event.reason)
+            if turn.stations[event.station].phase is StationPhase.PAUSED:
+                turn.make_safe(event.station, event.reason)
         case SafeSeen():
             turn.safe_seen(event)
         case Progressed() | Alarmed() | ClockJumped():
@@ -276,7 +277,7 @@ class _Turn:
             self.set(name, hold=f"{step.id} has changed the sample in part and is never repeated: skip it")
             self.pause(name)
             return
-        task = record.task if record.task is not None else step.task   # what was resolved once stays
+        task = record.task if record.task is not None else step.task  # what was resolved once stays
         notes: tuple[str, ...] = ()
         if record.task is None and step.recycle is not None and isinstance(step.task, Acquire):
             measured = {key: value for need in step.needs for key, value in self._verdict(need).measured.items()}
@@ -363,6 +364,8 @@ class _Turn:
 
     def safe_seen(self, event: SafeSeen) -> None:
         name = event.station
+        if self.stations[name].phase is not StationPhase.SAFING:
+            return
         if not event.reached:
             self.fire(name, StationTrigger.SAFE_NOT_SEEN)
             self.tell(name, f"the safe state could not be read back: {event.detail}. Go and look")
@@ -370,7 +373,7 @@ class _Turn:
         self.fire(name, StationTrigger.SAFE_SEEN)
         station = self.stations[name]
         if station.open and isinstance(self.step(station.open).task, Acquire):
-            self.commands.append(AskEvidence(order=order_of(self.state(), station.open)))   # keep what was acquired
+            self.commands.append(AskEvidence(order=order_of(self.state(), station.open)))  # keep what was acquired
         elif station.index == len(self._before.of_station[name]) and not station.fault and not station.hold:
             self.fire(name, StationTrigger.END)
 
@@ -383,9 +386,7 @@ class _Turn:
             station = self.stations[name]
             self.set(name, epoch=epoch, loop_seen=False, unsettled=event.resumed, redo=(), skip_open=False)
             match station.phase:
-                case (
-                    StationPhase.INTENDED | StationPhase.RUNNING | StationPhase.EXAMINING | StationPhase.COLLECTING
-                ):
+                case StationPhase.INTENDED | StationPhase.RUNNING | StationPhase.EXAMINING | StationPhase.COLLECTING:
                     self.examine(name, failure="")
                 case StationPhase.WAITING | StationPhase.CHECKING:
                     self.fire(name, StationTrigger.PROCEED)
@@ -406,8 +407,6 @@ class _Turn:
     def intended(self, event: Intended) -> None:
         self.fire(event.station, StationTrigger.INTEND)
         self.set_step(event.step_id, status="intended", attempt=event.attempt, task=event.task)
-        for note in event.notes:
-            self.tell(event.station, note, event.step_id)
         self._handed_over(event.station, event.step_id)
 
     def reopened(self, event: Reopened) -> None:
@@ -419,7 +418,7 @@ class _Turn:
         if isinstance(self.step(step_id).task, SetTemperature):
             self.set(name, unsettled=False)
         order = order_of(self.state(), step_id)
-        self.commands += [Begin(order=order), Watch(order=order)]
+        self.commands += [Watch(order=order), Begin(order=order)]  # what follows a failed begin outlasts the watch
 
     def started(self, event: Started) -> None:
         if self.stations[event.station].phase is StationPhase.INTENDED:
@@ -443,7 +442,7 @@ class _Turn:
             self.set_step(step.id, status="skipped" if skip and event.result != "done" else event.result)
             if step.id in station.redo:
                 self.set(name, redo=tuple(other for other in station.redo if other != step.id))
-            if isinstance(step.task, AwaitStable) and watched:   # not one that ended while nobody looked
+            if isinstance(step.task, AwaitStable) and watched:  # not one that ended while nobody looked
                 self.set(name, unsettled=False)
             if event.result == "halted":
                 self.tell(name, f"{step.id} was halted early; its data are kept and used: {event.detail}", step.id)
@@ -458,7 +457,7 @@ class _Turn:
     def _again_or_ask(self, name: str, step: Step, what: str, *, ask: bool = False) -> None:
         """Decide, by class of side effect, whether another attempt may follow by itself."""
         if self.stations[name].phase is not StationPhase.READY:
-            return   # safe or paused already: the person who leaves it decides
+            return  # safe or paused already: the person who leaves it decides
         if step.effect is Effect.IRREVERSIBLE:
             self.set(name, hold=f"{what}. It changes the sample and is never repeated: skip it, or end the campaign")
         elif ask and step.effect is Effect.EXPENSIVE:
@@ -479,7 +478,13 @@ class _Turn:
         if station.open != step.id or event.attempt != self.steps[step.id].attempt:
             return
         if event.stage == "collect":
-            self._stand(name, f"{step.id}: its data could not be brought in: {event.what}; they stand on the instrument")
+            self._stand(
+                name, f"{step.id}: its data could not be brought in: {event.what}; they stand on the instrument"
+            )
+        elif station.phase not in _HELD_BY_ORDER:  # safe or paused meanwhile: a person, or the safe state, decides
+            if not isinstance(step.task, Acquire):
+                self.set(name, open="")
+                self.set_step(step.id, status="failed")
         elif event.stage == "begin_unheard":
             self.set_step(step.id, unheard=self.steps[step.id].unheard + 1)
             self.examine(name, failure="")
@@ -508,10 +513,14 @@ class _Turn:
         station = self.stations[name]
         acquires = isinstance(step.task, Acquire)
         order = order_of(self.state(), step.id)
-        if station.phase is StationPhase.SAFE:   # only to keep what was acquired
+        if station.phase is StationPhase.SAFE:  # only to keep what was acquired
             if event.standing in (Standing.FINISHED, Standing.INTERRUPTED):
                 self.commands.append(Collect(order=order, partial=event.standing is Standing.INTERRUPTED))
             return
+        if station.phase is not StationPhase.EXAMINING and (
+            event.standing is not Standing.FOREIGN or station.phase not in _HELD_BY_ORDER
+        ):
+            return  # it stands meanwhile: the order stays open and is asked about again
         match event.standing:
             case Standing.FOREIGN:
                 self._foreign(name, step, event.detail)
@@ -536,7 +545,7 @@ class _Turn:
                 if self.steps[step.id].unheard >= _UNHEARD_BEGINS:
                     self.fault(name, f"{step.id} was sent {_UNHEARD_BEGINS} times and never taken up: {event.detail}")
                     return
-                self.set(name, open="")   # the intent stands; it is taken up again after the loop was seen
+                self.set(name, open="")  # the intent stands; it is taken up again after the loop was seen
                 self.set_step(step.id, status="intended")
                 self.fire(name, StationTrigger.ABANDON)
                 self.advance(name)
@@ -581,9 +590,8 @@ class _Turn:
 
     def handed_off(self, event: HandedOff) -> None:
         record = self.steps[event.step_id]
-        [dataset] = [dataset for dataset in record.pending if dataset.attempt == event.attempt] or [None]
         pending = tuple(other for other in record.pending if other.attempt != event.attempt)
-        usable = dataset is not None and record.attempt == event.attempt and record.status in {"done", "halted"}
+        usable = record.attempt == event.attempt and record.status in {"done", "halted"}
         self.set_step(event.step_id, pending=pending, verdict=event.verdict if usable else record.verdict)
         name = event.station
         if usable and event.verdict.gate == "stop":
@@ -622,7 +630,7 @@ class _Turn:
         phase = self.stations[name].phase
         if phase is StationPhase.FINISHED or phase in _LEFT_BY_PERSON:
             return
-        self.set(name, hold=f"paused: {reason}")   # a running order goes on to its end
+        self.set(name, hold=f"paused: {reason}")  # a running order goes on to its end
         if phase in (StationPhase.READY, StationPhase.WAITING, StationPhase.CHECKING):
             self.pause(name)
 

@@ -16,7 +16,19 @@ from pydantic import PlainSerializer, PlainValidator, TypeAdapter
 from labctl.dataset.model import Dataset, Verdict
 from labctl.errors import InternalError
 from labctl.plan.steps import task_json
-from labctl.ports import Acquire, Effect, Experiment, Order, Standing, Task
+from labctl.ports import (
+    Acquire,
+    AwaitStable,
+    CheckSpinning,
+    CoolDown,
+    Effect,
+    Experiment,
+    Order,
+    SetTemperature,
+    Standing,
+    Task,
+    Tune,
+)
 
 Kind = Literal[
     "planned",
@@ -43,10 +55,10 @@ _EXPERIMENTS: dict[str, TypeAdapter[Any]] = {cls.__name__: TypeAdapter(cls) for 
 
 def task_from_json(data: object) -> Task:
     """Return the task that `labctl.plan.steps.task_json` wrote down (a task is returned as it is)."""
-    if isinstance(data, get_args(Task)):
-        return data  # type: ignore[return-value]  # mypy does not narrow by get_args
+    if isinstance(data, SetTemperature | AwaitStable | CheckSpinning | Tune | Acquire | CoolDown):
+        return data
     if not isinstance(data, Mapping):
-        raise ValueError(f"not a task: {data!r}")   # noqa: TRY004 - pydantic reports ValueError, not TypeError
+        raise ValueError(f"not a task: {data!r}")  # noqa: TRY004 - pydantic reports ValueError, not TypeError
     fields = dict(data)
     name = fields.pop("task", None)
     if name not in _TASKS:

@@ -27,7 +27,7 @@ _BOUNDS: tuple[tuple[str, str, int], ...] = (
 )
 _NO_GRACE = frozenset({"sensor_max_K", "sample_max_K"})
 _POLLS = 2
-_RATE_WINDOW_S = 30.0   # shorter differences of a 0.1 K sensor are noise
+_RATE_WINDOW_S = 30.0  # shorter differences of a 0.1 K sensor are noise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +126,11 @@ def judge(
 
 
 def _judge_ramp(
-    vigil: Vigil, readings: tuple[Reading, ...], limits: Mapping[str, float], checked: set[str], found: dict[str, Breach]
+    vigil: Vigil,
+    readings: tuple[Reading, ...],
+    limits: Mapping[str, float],
+    checked: set[str],
+    found: dict[str, Breach],
 ) -> Reading | None:
     """Compare the sensor's slope [K/s] over the last half minute or more with ``ramp_max_K_per_s``."""
     sensor = next((reading for reading in readings if reading.quantity == "sensor_K"), None)

@@ -22,7 +22,7 @@ from labctl.errors import InputError, InternalError, LabctlError, SafetyRefusal
 from labctl.run.events import Event, Finished, HandedOff, event_from_json, event_json
 
 SCHEMA_VERSION = 1
-_APPLICATION_ID = 0x4C414243   # "LABC", so that `file` and a person can tell
+_APPLICATION_ID = 0x4C414243  # "LABC", so that `file` and a person can tell
 _GENESIS = "0" * 64
 _MAY_REPEAT = ("opened", "progress", "verified", "failed", "operator", "safe_state", "alarm", "clock_jump")
 
@@ -47,7 +47,7 @@ CREATE INDEX by_kind ON journal (kind);
 CREATE TRIGGER no_update BEFORE UPDATE ON journal BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 CREATE TRIGGER no_delete BEFORE DELETE ON journal BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 CREATE TABLE outbox (key TEXT NOT NULL, attempt INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (key, attempt));
-"""   # noqa: S608 - the kinds are ours
+"""
 
 
 class JournalUnwritable(LabctlError):
@@ -104,9 +104,7 @@ class Journal:
         Another engine has it.
     """
 
-    def __init__(
-        self, path: Path, *, clock: Clock, read_only: bool = False, hook: CommitHook | None = None
-    ) -> None:
+    def __init__(self, path: Path, *, clock: Clock, read_only: bool = False, hook: CommitHook | None = None) -> None:
         self.path = path
         self._clock = clock
         self._hook = hook
@@ -132,6 +130,8 @@ class Journal:
                 self.close()
                 raise
         last = self._db.execute("SELECT seq, sha, campaign FROM journal ORDER BY seq DESC LIMIT 1").fetchone()
+        self._seq: int
+        self.head: str
         self._seq, self.head, self.campaign = last if last is not None else (0, _GENESIS, "")
 
     def _prepare(self) -> None:
@@ -247,7 +247,7 @@ class Journal:
     def rows(self, kinds: Sequence[str] = ()) -> Iterator[Row]:
         """Yield the rows in order, all or those of some kinds."""
         where = f"WHERE kind IN ({','.join('?' * len(kinds))})" if kinds else ""
-        query = f"SELECT seq, kind, station, step_id, key, attempt, epoch, wall_s, monotonic_s, body, sha FROM journal {where} ORDER BY seq"   # noqa: E501, S608 - no value is pasted
+        query = f"SELECT seq, kind, station, step_id, key, attempt, epoch, wall_s, monotonic_s, body, sha FROM journal {where} ORDER BY seq"  # noqa: E501, S608 - no value is pasted
         for seq, kind, station, step_id, key, attempt, epoch, wall_s, monotonic_s, body, sha in self._db.execute(
             query, tuple(kinds)
         ):

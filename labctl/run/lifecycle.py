@@ -146,7 +146,7 @@ def _fire(rows: _Rows, phase: Enum, trigger: Enum) -> Enum:
     return model.phase
 
 
-@functools.cache   # a pure function of two enums: each pair is fired once per process
+@functools.cache  # a pure function of two enums: each pair is fired once per process
 def next_station_phase(phase: StationPhase, trigger: StationTrigger) -> StationPhase:
     """Return the phase that `trigger` leads to.
 
@@ -180,8 +180,6 @@ def lifecycle_diagram(of: str = "station") -> str:
     first = {"station": S.READY, "campaign": C.RUNNING}[of]
     lines = ["stateDiagram-v2", f"    [*] --> {first.value}"]
     lines += [
-        f"    {source.value} --> {dest.value}: {trigger.value}"
-        for trigger, sources, dest in rows
-        for source in sources
+        f"    {source.value} --> {dest.value}: {trigger.value}" for trigger, sources, dest in rows for source in sources
     ]
     return "\n".join(lines) + "\n"

@@ -1,0 +1,770 @@
+"""The loop: replay, ask the instruments what they have, then poll, write down, decide, perform, wait.
+
+`run_campaign` starts a campaign or takes it up again; there is no other way to resume than to run it. Order of every
+side effect: commit the intent, act, read evidence back, commit that it started, wait, verify, commit the outcome
+together with the hand-off to analysis. Whoever dies in between leaves an intent without outcome, and the next engine
+asks the instrument before it moves (`labctl.run.decide`).
+
+One thread decides. Analysis runs in a worker on a real clock and answers as an event; under a virtual clock it runs
+inline, so that a dry run is deterministic. Leaving the loop by an exception touches no instrument that could go on
+measuring, except for a bug of ours, which ends in the safe state.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import assert_never
+
+from labctl.clock import Clock, VirtualClock
+from labctl.dataset.model import Dataset, Verdict
+from labctl.dataset.store import record_verdict, write_manifest
+from labctl.errors import (
+    ForeignDataError,
+    InputError,
+    InstrumentError,
+    InternalError,
+    LabctlError,
+)
+from labctl.plan.steps import Plan
+from labctl.ports import Instrument, Observation, Reading
+from labctl.run.decide import decide, expected_spinning
+from labctl.run.events import (
+    Alarmed,
+    AskEvidence,
+    AwaitPerson,
+    Begin,
+    CheckLoop,
+    ClockJumped,
+    Collect,
+    Command,
+    Duty,
+    Event,
+    EvidenceSeen,
+    Failed,
+    Finished,
+    HandedOff,
+    HandOff,
+    Intend,
+    Intended,
+    LoopSeen,
+    MakeSafe,
+    Opened,
+    Operated,
+    Planned,
+    Progressed,
+    Reopen,
+    SafeAsked,
+    SafeSeen,
+    Skip,
+    Started,
+    Stop,
+    Tell,
+    Tripped,
+    Watch,
+)
+from labctl.run.interlock import Vigil, judge
+from labctl.run.journal import Journal, JournalUnwritable, Row
+from labctl.run.lifecycle import CampaignPhase, StationPhase
+from labctl.run.options import EngineOptions, StationOptions
+from labctl.run.ownership import StationOwnership, default_state_dir
+from labctl.run.perform import Performer, finite
+from labctl.run.progress import Pace, ProgressReport
+from labctl.run.state import State, initial_state, planned_event
+from labctl.run.trace import ReadingsTrace
+
+OnDataset = Callable[[Path, Dataset], Verdict]
+OnProgress = Callable[[ProgressReport], None]
+
+_ANSWERS: Mapping[type, tuple[type, ...]] = {
+    Watch: (Finished, Failed, EvidenceSeen),
+    AskEvidence: (EvidenceSeen,),
+    Collect: (Finished, Failed, EvidenceSeen),
+    CheckLoop: (LoopSeen,),
+    MakeSafe: (SafeSeen,),
+    AwaitPerson: (SafeAsked,),
+}
+_COMMANDS = (
+    Intend,
+    Reopen,
+    Skip,
+    Begin,
+    HandOff,
+    Stop,
+    Tell,
+    Watch,
+    AskEvidence,
+    Collect,
+    CheckLoop,
+    MakeSafe,
+    AwaitPerson,
+)
+_RESTING = (StationPhase.PAUSED, StationPhase.SAFE, StationPhase.UNCONFIRMED)
+_CLOCK_JUMP_S = 2.0
+_STANDSTILL_TURNS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignOutcome:
+    """How a run ended.
+
+    Attributes
+    ----------
+    exit_code : int
+        0 done; 1 a fault stopped it safely; 4 paused or aborted by a person.
+    stations : mapping
+        Phase of each station.
+    reasons : mapping
+        Why a station stands, for those that do.
+    turns : int
+        How often the loop went round.
+    """
+
+    campaign: str
+    phase: CampaignPhase
+    exit_code: int
+    stations: Mapping[str, StationPhase]
+    reasons: Mapping[str, str]
+    turns: int
+
+
+def run_campaign(
+    plan: Plan,
+    instruments: Mapping[str, Instrument],
+    *,
+    clock: Clock,
+    run_dir: Path,
+    options: EngineOptions | None = None,
+    on_dataset: OnDataset | None = None,
+    on_progress: OnProgress | None = None,
+) -> CampaignOutcome:
+    """Run a campaign to its end, or on from wherever an earlier engine left it, and say how it ended.
+
+    Parameters
+    ----------
+    instruments : mapping
+        Station to driver, not yet opened; they are closed when this returns, and go on running.
+    run_dir : Path
+        Folder of the campaign; ``journal.sqlite``, ``datasets/``, ``readings/`` and raw data are made in it.
+    on_dataset : callable
+        Called once for each dataset with the path of its manifest; its verdict is journaled. In a worker thread on a
+        real clock.
+    on_progress : callable
+        Called at each look at a station, in this thread; must return at once.
+
+    Raises
+    ------
+    InputError
+        The journal there belongs to another plan, or to a newer labctl.
+    SafetyRefusal
+        Another engine has the folder or one of the stations.
+    ForeignDataError
+        Somebody else's data stand in our place; nothing of it was touched, the other stations went to their end.
+    InstrumentError
+        A station could not be opened at the start of a new campaign; nothing was begun.
+    JournalUnwritable
+        The journal could not be written for too long; every station was asked to go safe.
+    """
+    chosen = options or EngineOptions()
+    journal = Journal(run_dir / "journal.sqlite", clock=clock)
+    try:
+        return Engine(
+            plan,
+            instruments,
+            clock=clock,
+            run_dir=run_dir,
+            journal=journal,
+            options=chosen,
+            on_dataset=on_dataset,
+            on_progress=on_progress,
+        ).run()
+    finally:
+        journal.close()
+
+
+class Engine:
+    """One engine's life over one journal. `run` is called once."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        instruments: Mapping[str, Instrument],
+        *,
+        clock: Clock,
+        run_dir: Path,
+        journal: Journal,
+        options: EngineOptions,
+        on_dataset: OnDataset | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        self._instruments = instruments
+        self._clock = clock
+        self._run_dir = run_dir
+        self._journal = journal
+        self._options = options
+        self._on_dataset = on_dataset
+        self._on_progress = on_progress
+        self._virtual = isinstance(clock, VirtualClock)
+        self._inline = self._virtual if options.inline_analysis is None else options.inline_analysis
+        self.state: State = initial_state(plan)
+        missing = sorted(self.state.stations.keys() - instruments.keys())
+        if missing:
+            raise InputError(
+                f"the plan needs {', '.join(missing)}, which is not among the instruments",
+                expected=", ".join(sorted(instruments)),
+            )
+        self.perform = Performer(
+            instruments,
+            self.state.by_id,
+            clock=clock,
+            run_dir=run_dir,
+            calibrations={
+                name: station.calibration for name, station in options.stations.items() if station.calibration
+            },
+        )
+        self._todo: deque[Event | Command] = deque()
+        self._duties: dict[str, Duty] = {}
+        self._duty_since_s: dict[str, float] = {}
+        self._asked_safe: set[str] = set()
+        self._due_s: dict[str, float] = {}
+        self._vigils: dict[str, Vigil] = {}
+        self._growing: dict[str, bool] = {}
+        self._traces: dict[str, ReadingsTrace] = {}
+        self._watched: dict[str, bool] = {}
+        self._readings: dict[str, tuple[Reading, ...]] = {}
+        self._fractions: dict[str, float] = {}
+        self._said: set[str] = set()
+        self._pace = Pace()
+        self._worker: ThreadPoolExecutor | None = None
+        self._analysing: dict[Future[Verdict], Dataset] = {}
+        self._blocked_since_s: float | None = None
+        self._blocked: JournalUnwritable | None = None
+        self._clock_offset_s: float | None = None
+        self._interrupts = 0
+        self._last_wait_s = -1.0
+        self._standstill = 0
+        self._turns = 0
+
+    # ---------------------------------------------------------------------------------- the life
+
+    def run(self) -> CampaignOutcome:
+        """Replay or begin, then go round until every station rests."""
+        resumed = self._replay()
+        owned: list[StationOwnership] = []
+        opened: list[Instrument] = []
+        try:
+            state_dir = self._options.state_dir or default_state_dir()
+            epochs: dict[str, int] = {}
+            for name in self.state.stations:
+                ownership = StationOwnership(state_dir, name)
+                owned.append(ownership)
+                epochs[name] = ownership.epoch
+            unreachable = self._open_instruments(epochs, opened, resumed=resumed)
+            return self._walk(epochs, unreachable, resumed=resumed)
+        finally:
+            if self._worker is not None:
+                self._worker.shutdown(wait=True, cancel_futures=True)
+            for instrument in opened:
+                instrument.close()
+            for ownership in owned:
+                ownership.release()
+
+    def _walk(self, epochs: Mapping[str, int], unreachable: Mapping[str, str], *, resumed: bool) -> CampaignOutcome:
+        try:
+            self._todo.append(Opened(epochs=epochs, resumed=resumed, version=self._options.version))
+            self._todo.extend(
+                Tripped(station=name, limit="reach", detail=f"it cannot be reached: {what}")
+                for name, what in unreachable.items()
+            )
+            self._drain()
+            if self._options.attended and any(s.phase in _RESTING for s in self.state.stations.values()):
+                self._todo.append(Operated(verb="continue", reason=self._options.attended))
+            while self._turn():
+                pass
+        except LabctlError as error:
+            if isinstance(error, InternalError | JournalUnwritable):
+                self._all_safe(f"labctl stops: {error.what}")
+            raise
+        except Exception as error:
+            self._all_safe(f"labctl failed: {error}")
+            raise InternalError(
+                f"{type(error).__name__}: {error}", next_step="Please report this with the run folder"
+            ) from error
+        return self._outcome()
+
+    def _replay(self) -> bool:
+        """Rebuild the state from the journal; False when there was none."""
+        first = True
+        last_handed: HandedOff | None = None
+        datasets: dict[tuple[str, int], Dataset] = {}
+        for row in self._journal.rows():
+            event = row.event
+            if first:
+                self._same_plan(event)
+                first = False
+            self.state, _ = decide(self.state, event)
+            self._note_pace(event, row.wall_s)
+            if isinstance(event, Finished) and event.dataset is not None:
+                datasets[event.step_id, event.attempt] = event.dataset
+            elif isinstance(event, HandedOff):
+                last_handed = event
+        if first:
+            self._journal.campaign = self.state.plan.campaign
+            self._commit(planned_event(self.state.plan, self._options.policy))
+            return False
+        if last_handed is not None:  # the manifest may have missed the verdict by a death in between
+            record_verdict(self._run_dir, datasets[last_handed.step_id, last_handed.attempt], last_handed.verdict)
+        return True
+
+    def _same_plan(self, event: Event) -> None:
+        if not isinstance(event, Planned):
+            raise InternalError("the journal does not begin with a plan", next_step="Please report it")
+        ours = planned_event(self.state.plan, event.policy)
+        if event.campaign != ours.campaign:
+            raise InputError(
+                f"{self._journal.path} belongs to campaign {event.campaign!r}, not to {ours.campaign!r}",
+                next_step="Choose another folder with --dir",
+            )
+        then = {(step.id, step.key) for step in event.steps}
+        now = {(step.id, step.key) for step in ours.steps}
+        if then != now:
+            changed = sorted({step_id for step_id, _ in then ^ now})
+            raise InputError(
+                f"the plan is not the one this campaign was begun with; steps that differ: {', '.join(changed[:8])}"
+                + (f" and {len(changed) - 8} more" if len(changed) > 8 else ""),
+                next_step="Resume with the protocol frozen in the run folder, or begin a new campaign",
+            )
+
+    def _open_instruments(
+        self, epochs: Mapping[str, int], opened: list[Instrument], *, resumed: bool
+    ) -> dict[str, str]:
+        """Open what the plan needs; a new campaign does not begin without all, a resumed one goes on with the rest."""
+        unreachable: dict[str, str] = {}
+        now_s = self._clock.now_s()
+        for name, epoch in epochs.items():
+            instrument = self._instruments[name]
+            try:
+                instrument.open(epoch)
+                opened.append(instrument)
+            except InstrumentError as error:
+                if not resumed:
+                    raise
+                unreachable[name] = str(error)
+            self._vigils[name] = Vigil(since_s=now_s)
+            self._traces[name] = trace = ReadingsTrace(self._run_dir, name, record_s=self._options.record_s)
+            self._watched[name] = trace.last_s is not None and now_s - trace.last_s <= 2.0 * self._options.poll_s
+            self._due_s[name] = self._clock.monotonic_s()
+        return unreachable
+
+    def _station_options(self, name: str) -> StationOptions:
+        return self._options.stations.get(name) or StationOptions()
+
+    # ---------------------------------------------------------------------------------- one turn
+
+    def _turn(self) -> bool:
+        """Go round once; False when everything rests."""
+        self._turns += 1
+        self._mind_the_clock()
+        self._hear()
+        if self._drain():
+            now_s = self._clock.monotonic_s()
+            for name in self.state.stations:
+                if self._virtual or now_s >= self._due_s[name]:
+                    self._look_at(name)
+            if not self._drain():
+                return True
+            if not self._todo and not self._duties and not self._analysing:
+                if self.state.phase is CampaignPhase.RUNNING:
+                    phases = {name: station.phase.value for name, station in self.state.stations.items()}
+                    raise InternalError(f"nothing is left to do, and yet the campaign is running: {phases}")
+                return False
+        else:
+            self._wait_for_disk()
+        self._wait()
+        return True
+
+    def _wait(self) -> None:
+        now_s = self._clock.monotonic_s()
+        deadline_s = min(self._due_s.values(), default=now_s + self._options.poll_s)
+        if self._virtual:
+            self._standstill = self._standstill + 1 if now_s == self._last_wait_s else 0
+            self._last_wait_s = now_s
+            if self._standstill > _STANDSTILL_TURNS:
+                raise InternalError(
+                    f"virtual time stands still at {now_s:.3f} s for {_STANDSTILL_TURNS} turns",
+                    expected="a simulator whose next event lies ahead",
+                )
+        if deadline_s <= now_s and not self._virtual:
+            return
+        try:
+            self._clock.wait_until(deadline_s)
+        except KeyboardInterrupt:
+            self._interrupts += 1
+            if self._interrupts > 2:
+                raise
+            reason = "interrupted from the keyboard"
+            pause = Operated(verb="pause", reason=reason)
+            self._todo.append(pause if self._interrupts == 1 else Operated(verb="abort", reason=reason))
+
+    def _mind_the_clock(self) -> None:
+        offset_s = self._clock.now_s() - self._clock.monotonic_s()
+        if self._clock_offset_s is not None and abs(offset_s - self._clock_offset_s) > _CLOCK_JUMP_S:
+            self._todo.append(ClockJumped(wall_s=offset_s - self._clock_offset_s))
+            # ages of readings are differences of wall times: begin their grace anew
+            now_s = self._clock.now_s()
+            self._vigils = {name: Vigil(since_s=now_s, latched=vigil.latched) for name, vigil in self._vigils.items()}
+        self._clock_offset_s = offset_s
+
+    def _hear(self) -> None:
+        """Take in what persons and analysis have to say."""
+        if self._options.operator is not None:
+            self._todo.extend(self._options.operator())
+        for future in [future for future in self._analysing if future.done()]:
+            dataset = self._analysing.pop(future)
+            self._todo.append(self._handed_off(dataset, future.result()))
+
+    # ---------------------------------------------------------------------------------- events and commands
+
+    def _drain(self) -> bool:
+        """Commit and decide until nothing is left; False when the journal cannot be written."""
+        while self._todo:
+            item = self._todo[0]
+            try:
+                follows: tuple[Event | Command, ...]
+                follows = self._execute(item) if isinstance(item, _COMMANDS) else self._commit(item)
+            except JournalUnwritable as error:
+                if self._blocked_since_s is None:
+                    self._blocked_since_s = self._clock.monotonic_s()
+                    self._say("", str(error))
+                self._blocked = error
+                return False
+            self._todo.popleft()
+            self._todo.extendleft(reversed(follows))
+        self._blocked_since_s = self._blocked = None
+        return True
+
+    def _commit(self, event: Event) -> tuple[Event | Command, ...]:
+        """Write the event down, then decide; the commands that follow come back."""
+        if isinstance(event, Started) and self.state.steps[event.step_id].status == "running":
+            return ()  # seen before by the engine that died
+        step = self.state.by_id.get(event.step_id)
+        station = self.state.stations.get(event.station)
+        row: Row = self._journal.append(event, key=step.key if step else "", epoch=station.epoch if station else 0)
+        before = self.state
+        self.state, commands = decide(self.state, event)
+        self._note_pace(event, row.wall_s)
+        for name, duty in list(self._duties.items()):
+            if (event.station == name and isinstance(event, _ANSWERS[type(duty)])) or (
+                isinstance(duty, AwaitPerson) and self.state.stations[name].phase is not StationPhase.PAUSED
+            ):
+                del self._duties[name]
+        match event:
+            case HandedOff():
+                self._record_verdict(before, event)
+            case Alarmed():
+                self._say(event.station, event.what)
+            case Tripped():
+                self._say(event.station, f"interlock {event.limit}: {event.detail}")
+            case Intended():
+                for note in event.notes:
+                    self._say(event.station, f"{event.step_id}: {note}")
+            case LoopSeen():
+                self._watched[event.station] = False  # proves a band once, right after the gap
+            case _:
+                pass
+        return commands
+
+    def _record_verdict(self, before: State, event: HandedOff) -> None:
+        """Tell the manifest too; the journal has it already, so a full disk here loses nothing."""
+        for dataset in before.steps[event.step_id].pending:
+            if dataset.attempt == event.attempt:
+                try:
+                    record_verdict(self._run_dir, dataset, event.verdict)
+                except (InputError, OSError) as error:
+                    self._say_once(event.station, f"the verdict is not in the manifest: {error}", event.step_id)
+
+    def _execute(self, command: Command) -> tuple[Event, ...]:
+        match command:
+            case Intend() | Reopen() | Skip():
+                if self.state.stations[command.event.station].phase is not StationPhase.READY:
+                    return ()  # stale: a verdict came in between
+                return (command.event,)
+            case Tell():
+                return (command.event,)
+            case Begin():
+                return self.perform.begin(command.order)
+            case HandOff():
+                return self._hand_off(command.dataset)
+            case Stop():
+                what = self.perform.stop(command.order, command.reason)
+                station = self.state.by_id[command.order.step_id].station
+                return (Alarmed(station=station, what=f"could not be stopped: {what}"),) if what else ()
+            case Watch() | AskEvidence() | Collect():
+                self._take_up(self.state.by_id[command.order.step_id].station, command)
+            case CheckLoop() | MakeSafe() | AwaitPerson():
+                self._take_up(command.station, command)
+            case _:
+                assert_never(command)
+        return ()
+
+    def _take_up(self, name: str, duty: Duty) -> None:
+        now_s = self._clock.monotonic_s()
+        self._duties[name] = duty
+        self._duty_since_s[name] = now_s
+        self._asked_safe.discard(name)
+        self._due_s[name] = now_s
+
+    # ---------------------------------------------------------------------------------- looking at a station
+
+    def _look_at(self, name: str) -> None:
+        """Read, record, judge the interlocks, then see to what the station is at."""
+        options = self._options
+        readings = self._readings[name] = self.perform.readings(name)
+        try:
+            self._traces[name].record(readings)
+        except OSError as error:
+            self._say_once(name, f"readings are not recorded: {error}", f"trace {name}")
+        self._guard(name, readings)
+        seen: Observation | None = None
+        interval_s = options.virtual_poll_s if self._virtual else options.poll_s
+        stale_s = self._clock.now_s() - 0.5 * self._station_options(name).silence.alarm_s
+        if self._vigils[name].suspicious or any(reading.at_s < stale_s for reading in readings):
+            interval_s = options.poll_s
+        duty = self._duties.get(name)
+        events: tuple[Event, ...] = ()
+        if duty is not None:
+            seen, events, next_s = self._see_to(name, duty)
+            interval_s = min(interval_s, next_s)
+        self._todo.extend(events)
+        now_s = self._clock.monotonic_s()
+        self._due_s[name] = now_s if events else now_s + interval_s
+        self._report(name, seen)
+
+    def _guard(self, name: str, readings: tuple[Reading, ...]) -> None:
+        station = self.state.stations[name]
+        told = self._station_options(name)
+        spinning_Hz, tolerance_Hz = expected_spinning(self.state, name) if station.loop_seen else (0.0, 0.0)
+        self._vigils[name], breaches = judge(
+            self._vigils[name],
+            readings,
+            told.limits,
+            now_s=self._clock.now_s(),
+            grace_s=self._options.grace_s,
+            silence=told.silence,
+            spinning_Hz=spinning_Hz,
+            spinning_tolerance_Hz=tolerance_Hz,
+            data_growing=self._growing.get(name, False),
+            calibration=told.calibration,
+        )
+        for breach in breaches:
+            if breach.trips:
+                self._todo.append(
+                    Tripped(
+                        station=name,
+                        limit=breach.limit,
+                        detail=breach.detail,
+                        value=breach.value if breach.value is None or breach.value == breach.value else None,
+                        bound=breach.bound,
+                    )
+                )
+                if self._blocked_since_s is not None:
+                    self.perform.make_safe(name, breach.detail)  # safety does not wait for a full disk
+            else:
+                self._todo.append(Alarmed(station=name, what=breach.detail))
+
+    def _see_to(self, name: str, duty: Duty) -> tuple[Observation | None, tuple[Event, ...], float]:
+        """Return what was seen, what follows, and in how many seconds to look again [s]."""
+        options = self._options
+        since_s = self._clock.monotonic_s() - self._duty_since_s[name]
+        match duty:
+            case Watch():
+                return self._see_to_watch(name, duty)
+            case AskEvidence():
+                return None, self.perform.ask_evidence(duty.order), options.poll_s
+            case Collect():
+                events = self.perform.collect(
+                    duty.order,
+                    "partial" if duty.partial else "done",
+                    "interrupted, by the instrument's records" if duty.partial else "finished while nobody watched",
+                    give_up_s=options.collect_give_up_s,
+                )
+                return None, events, options.poll_s
+            case CheckLoop():
+                told = self._station_options(name)
+                seen = self.perform.check_loop(
+                    duty,
+                    self._readings[name],
+                    limits=told.limits,
+                    fresh_s=told.silence.alarm_s,
+                    watched=self._watched[name],
+                )
+                settled = seen.alive or since_s >= options.loop_grace_s
+                return None, (seen,) if settled else (), options.poll_s
+            case MakeSafe():
+                return None, self._see_to_safety(name, duty, since_s), min(60.0, max(options.poll_s, since_s / 10.0))
+            case AwaitPerson():
+                if since_s >= options.pause_cool_s and duty.warm:
+                    reason = f"paused for {since_s:.0f} s and nobody came"
+                    return None, (SafeAsked(station=name, reason=reason),), 0.0
+                if not duty.warm and (options.operator is None or since_s >= options.pause_cool_s):
+                    del self._duties[name]  # nothing is warm: it may stand like this
+                return None, (), max(0.0, options.pause_cool_s - since_s)
+            case _:
+                assert_never(duty)
+
+    def _see_to_watch(self, name: str, duty: Watch) -> tuple[Observation | None, tuple[Event, ...], float]:
+        order, options = duty.order, self._options
+        running = self.state.stations[name].phase is StationPhase.RUNNING
+        seen, events = self.perform.watch(order, started=running, collect_give_up_s=options.collect_give_up_s)
+        self._growing[name] = seen is not None and seen.data_growing
+        if seen is not None and seen.fraction is not None:
+            before = self._fractions.get(order.step_id, 0.0)
+            self._fractions[order.step_id] = seen.fraction
+            if not events and int(4.0 * seen.fraction) > int(4.0 * before):
+                events = (
+                    Progressed(
+                        station=name,
+                        step_id=order.step_id,
+                        attempt=order.attempt,
+                        fraction=seen.fraction,
+                        detail=seen.detail,
+                    ),
+                )
+        collecting = self.perform.collecting_fails(order)
+        if collecting:
+            self._say_once(name, f"{order.step_id}: its data cannot be brought in yet; trying on", order.token)
+        if seen is not None and seen.needs_person:
+            self._say_once(name, seen.needs_person, f"{order.token} {seen.needs_person}")
+        soon = not running or collecting or seen is None
+        return seen, events, options.poll_s if soon else float("inf")
+
+    def _see_to_safety(self, name: str, duty: MakeSafe, since_s: float) -> tuple[Event, ...]:
+        """Ask once (again while asking fails), then read back until it is reached or the deadline has passed."""
+        what = ""
+        if name not in self._asked_safe:
+            what = self.perform.make_safe(name, duty.reason)
+            if not what:
+                self._asked_safe.add(name)
+        if not what and self.perform.is_safe(name):
+            return (SafeSeen(station=name, reached=True, detail=duty.reason),)
+        if since_s >= self._station_options(name).safe_deadline_s:
+            detail = what or f"not read back within {since_s:.0f} s of asking ({duty.reason})"
+            return (SafeSeen(station=name, reached=False, detail=detail),)
+        return ()
+
+    # ---------------------------------------------------------------------------------- analysis
+
+    def _hand_off(self, dataset: Dataset) -> tuple[Event, ...]:
+        try:
+            path = write_manifest(self._run_dir, dataset)
+        except OSError as error:
+            raise JournalUnwritable(
+                f"the manifest of {dataset.step_id} cannot be written: {error}", expected="free space in the run folder"
+            ) from error
+        if self._on_dataset is None:
+            return (self._handed_off(dataset, Verdict()),)
+        if self._inline:
+            return (self._handed_off(dataset, _ask(self._on_dataset, path, dataset)),)
+        if self._worker is None:
+            self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="labctl-analysis")
+        future = self._worker.submit(_ask, self._on_dataset, path, dataset)
+        self._analysing[future] = dataset
+        future.add_done_callback(lambda _: self._clock.wake())
+        return ()
+
+    def _handed_off(self, dataset: Dataset, verdict: Verdict) -> HandedOff:
+        return HandedOff(
+            station=dataset.station, step_id=dataset.step_id, attempt=dataset.attempt, verdict=finite(verdict)
+        )
+
+    # ---------------------------------------------------------------------------------- saying
+
+    def _report(self, name: str, seen: Observation | None) -> None:
+        if self._on_progress is None:
+            return
+        station = self.state.stations[name]
+        now_s = self._clock.now_s()
+        fraction, eta_s = self._pace.outlook(self.state, now_s, self._fractions)
+        step = self.state.by_id.get(station.open)
+        self._on_progress(
+            ProgressReport(
+                station=name,
+                phase=station.phase,
+                at_s=now_s,
+                step_id=station.open,
+                role=step.role if step else "",
+                attempt=self.state.steps[step.id].attempt if step else 0,
+                fraction=seen.fraction if seen else None,
+                campaign_fraction=fraction,
+                eta_s=eta_s,
+                detail=seen.detail if seen else station.fault or station.hold,
+                needs_person=seen.needs_person if seen else station.hold,
+                readings=self._readings.get(name, ()),
+            )
+        )
+
+    def _say(self, name: str, what: str) -> None:
+        if self._on_progress is not None:
+            phase = self.state.stations[name].phase if name in self.state.stations else StationPhase.READY
+            self._on_progress(ProgressReport(station=name, phase=phase, at_s=self._clock.now_s(), message=what))
+
+    def _say_once(self, name: str, what: str, about: str) -> None:
+        if about not in self._said:
+            self._said.add(about)
+            self._todo.append(Alarmed(station=name, what=what))
+
+    def _note_pace(self, event: Event, at_s: float) -> None:
+        if isinstance(event, Intended):
+            self._pace.begun(event.step_id, at_s)
+            self._fractions.pop(event.step_id, None)
+        elif isinstance(event, Finished) and event.result == "done":
+            step = self.state.by_id[event.step_id]
+            self._pace.ended(step.id, step.role, step.estimate_s, at_s)
+
+    # ---------------------------------------------------------------------------------- ends
+
+    def _wait_for_disk(self) -> None:
+        """The journal cannot be written: begin nothing, watch the limits, try again; after long, go safe."""
+        now_s = self._clock.monotonic_s()
+        for name in self.state.stations:
+            self._readings[name] = self.perform.readings(name)
+            self._guard(name, self._readings[name])
+            self._due_s[name] = now_s + self._options.poll_s
+        since_s = self._blocked_since_s
+        if self._blocked is not None and since_s is not None and now_s - since_s > self._options.disk_give_up_s:
+            raise self._blocked
+
+    def _all_safe(self, reason: str) -> None:
+        for name in self.state.stations:
+            self.perform.make_safe(name, reason)
+
+    def _outcome(self) -> CampaignOutcome:
+        state = self.state
+        reasons = {name: station.fault or station.hold for name, station in state.stations.items()}
+        foreign = [name for name, station in state.stations.items() if station.foreign]
+        if foreign:
+            raise ForeignDataError(
+                reasons[foreign[0]],
+                instrument=foreign[0],
+                next_step="Move or rename those data, then resume; nothing of them was touched",
+            )
+        codes = {CampaignPhase.DONE: 0, CampaignPhase.STOPPED: 1, CampaignPhase.PAUSED: 4, CampaignPhase.ABORTED: 4}
+        return CampaignOutcome(
+            campaign=state.plan.campaign,
+            phase=state.phase,
+            exit_code=codes[state.phase],
+            stations={name: station.phase for name, station in state.stations.items()},
+            reasons={name: reason for name, reason in reasons.items() if reason},
+            turns=self._turns,
+        )
+
+
+def _ask(on_dataset: OnDataset, path: Path, dataset: Dataset) -> Verdict:
+    """Let analysis look; its own failure is a warning, never the loss of spectrometer time."""
+    try:
+        return on_dataset(path, dataset)
+    except Exception as error:  # noqa: BLE001 - whatever analysis raises must not stop an acquisition
+        return Verdict(message="analysis failed", warnings=(f"analysis failed: {type(error).__name__}: {error}",))

@@ -1,0 +1,210 @@
+"""What the journal tells afterwards: the certificate, and the timeline of steps, attempts and faults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from labctl.errors import InputError
+from labctl.run.events import (
+    Alarmed,
+    Failed,
+    Finished,
+    HandedOff,
+    Intended,
+    Operated,
+    Planned,
+    PlannedStep,
+    SafeSeen,
+    Skipped,
+    Started,
+    Tripped,
+)
+from labctl.run.journal import Journal, Row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """What was planned, and what became of it; counts acquisitions, not set points.
+
+    Attributes
+    ----------
+    planned : int
+        Acquisitions of the plan, without those that were skipped for a stated reason.
+    acquired : int
+        Those with an accepted dataset.
+    repeated : int
+        Attempts really started beyond the first of their step; `details` says why each was.
+    lost : int
+        Those the campaign has left behind without an accepted dataset.
+    head : str
+        Hash of the journal's last row: whoever keeps it can tell a journal that was shortened.
+    """
+
+    planned: int
+    acquired: int
+    repeated: int
+    lost: int
+    details: tuple[str, ...] = ()
+    head: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One attempt at one step, wall times [s since 1970 UTC]; `ended_s` None while it goes on."""
+
+    step_id: str
+    station: str
+    role: str
+    attempt: int
+    intended_s: float
+    started_s: float | None = None
+    ended_s: float | None = None
+    result: str = "open"
+    detail: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """Something out of the ordinary: fault, interlock, alarm, safe state, a person's verb."""
+
+    at_s: float
+    kind: str
+    station: str
+    step_id: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """The timeline of a campaign."""
+
+    campaign: str
+    planned: tuple[PlannedStep, ...]
+    begun_s: float
+    last_s: float
+    attempts: tuple[Attempt, ...]
+    incidents: tuple[Incident, ...]
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+def history(journal: Journal) -> History:
+    """Return the timeline.
+
+    Raises
+    ------
+    InputError
+        The journal is empty.
+    """
+    attempts: dict[tuple[str, int], Attempt] = {}
+    incidents: list[Incident] = []
+    skipped: dict[str, str] = {}
+    planned: Planned | None = None
+    begun_s = last_s = 0.0
+    roles: dict[str, str] = {}
+    for row in journal.rows():
+        event = row.event
+        begun_s, last_s = begun_s or row.wall_s, row.wall_s
+        match event:
+            case Planned():
+                planned = event
+                roles = {step.id: step.role for step in event.steps}
+            case Intended():
+                attempts[event.step_id, event.attempt] = Attempt(
+                    step_id=event.step_id,
+                    station=event.station,
+                    role=roles.get(event.step_id, ""),
+                    attempt=event.attempt,
+                    intended_s=row.wall_s,
+                    notes=event.notes,
+                )
+            case Started():
+                _change(attempts, row, started_s=row.wall_s)
+            case Finished():
+                _change(attempts, row, ended_s=row.wall_s, result=event.result, detail=event.detail)
+            case Failed():
+                _change(attempts, row, ended_s=row.wall_s, result="failed", detail=event.what)
+                incidents.append(_incident(row, event.what))
+            case Skipped():
+                skipped[event.step_id] = event.reason
+            case Operated():
+                if event.verb == "skip" and event.step_id:
+                    skipped[event.step_id] = event.reason
+                incidents.append(_incident(row, f"{event.verb}: {event.reason}"))
+            case Tripped():
+                incidents.append(_incident(row, f"{event.limit}: {event.detail}"))
+            case Alarmed():
+                incidents.append(_incident(row, event.what))
+            case SafeSeen():
+                reached = "safe state reached" if event.reached else "safe state NOT read back"
+                incidents.append(_incident(row, f"{reached}: {event.detail}"))
+            case HandedOff() if event.verdict.gate == "stop" or event.verdict.warnings:
+                incidents.append(_incident(row, "; ".join((event.verdict.message, *event.verdict.warnings))))
+            case _:
+                pass
+    if planned is None:
+        raise InputError(f"{journal.path} holds no campaign yet", next_step="Run one first")
+    return History(
+        campaign=planned.campaign,
+        planned=planned.steps,
+        begun_s=begun_s,
+        last_s=last_s,
+        attempts=tuple(attempts.values()),
+        incidents=tuple(incidents),
+        skipped=skipped,
+    )
+
+
+def certificate(journal: Journal) -> Certificate:
+    """Return what the campaign planned, acquired, repeated and lost.
+
+    Raises
+    ------
+    InputError
+        The journal is empty.
+    """
+    told = history(journal)
+    tries: dict[str, list[Attempt]] = {}
+    for attempt in told.attempts:
+        tries.setdefault(attempt.step_id, []).append(attempt)
+    reached: dict[str, int] = {}
+    for number, step in enumerate(told.planned):
+        if step.id in tries:
+            reached[step.station] = number
+    acquired = repeated = lost = left_out = 0
+    details: list[str] = []
+    for number, step in enumerate(told.planned):
+        if not step.acquires:
+            continue
+        mine = tries.get(step.id, [])
+        if any(attempt.result in {"done", "halted"} for attempt in mine):
+            acquired += 1
+            if mine[-1].result == "halted":
+                details.append(f"{step.id}: halted early, its data are used")
+        elif step.id in told.skipped:
+            left_out += 1
+            details.append(f"{step.id}: skipped: {told.skipped[step.id]}")
+        elif number < reached.get(step.station, -1):
+            lost += 1
+            details.append(f"{step.id}: left behind without data")
+        begun = [attempt for attempt in mine if attempt.started_s is not None]
+        for before, attempt in zip(begun, begun[1:], strict=False):
+            repeated += 1
+            details.append(
+                f"{step.id}: attempt {attempt.attempt} after attempt {before.attempt} was {before.result}: "
+                f"{before.detail}"
+            )
+    planned = sum(step.acquires for step in told.planned) - left_out
+    return Certificate(
+        planned=planned, acquired=acquired, repeated=repeated, lost=lost, details=tuple(details), head=journal.head
+    )
+
+
+def _change(attempts: dict[tuple[str, int], Attempt], row: Row, **changes: object) -> None:
+    known = attempts.get((row.step_id, row.attempt))
+    if known is not None:
+        attempts[row.step_id, row.attempt] = replace(known, **changes)  # type: ignore[arg-type]  # our own field names
+
+
+def _incident(row: Row, what: str) -> Incident:
+    return Incident(at_s=row.wall_s, kind=row.kind, station=row.station, step_id=row.step_id, what=what)

@@ -1,0 +1,81 @@
+"""What a campaign is run with beside its plan: intervals, deadlines, and each station's limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from labctl.run.events import Operated, Policy
+from labctl.run.interlock import Calibration, Silence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationOptions:
+    """What the engine knows of one station.
+
+    Attributes
+    ----------
+    limits : mapping
+        Hardware limits of the lab file, SI unit in each name (``Limits.numbers()``).
+    calibration : callable or None
+        ``(sensor_K, spinning_Hz) -> (sample_K, standard error, model)``.
+    safe_deadline_s : float
+        How long the safe state may take to be read back [s]; 373 K to 298 K at 2 K/min are 38 min.
+    """
+
+    limits: Mapping[str, float] = field(default_factory=dict)
+    calibration: Calibration | None = None
+    silence: Silence = field(default_factory=Silence)
+    safe_deadline_s: float = 7200.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOptions:
+    """How a campaign is run.
+
+    Attributes
+    ----------
+    poll_s : float
+        Between two looks at a station [s].
+    virtual_poll_s : float
+        The same under a virtual clock while nothing is suspicious; simulators wake the engine in between.
+    record_s : float
+        Between two recorded readings of one quantity [s].
+    grace_s : float
+        After the engine came, until limits that agents need time for (gas, rate, silence) count [s].
+    loop_grace_s : float
+        How long rate, gas and fresh readings are looked for before heat is refused [s].
+    pause_cool_s : float
+        A warm station that nobody continues goes safe after this [s].
+    collect_give_up_s : float
+        How long bringing in data is tried again [s].
+    disk_give_up_s : float
+        How long a journal that cannot be written is tried again before everything goes safe [s].
+    policy : Policy
+        Frozen into the journal at the start; a resumed campaign keeps its own.
+    state_dir : Path or None
+        Where stations keep lock and epoch; None: `labctl.run.ownership.default_state_dir`.
+    operator : callable or None
+        Asked at every turn for what persons want; None: nobody can be asked.
+    attended : str
+        A person is here and lets paused and safe stations go on; the reason is journaled.
+    inline_analysis : bool or None
+        Analysis between two turns instead of in a worker; None: under a virtual clock.
+    """
+
+    poll_s: float = 5.0
+    virtual_poll_s: float = 3600.0
+    record_s: float = 10.0
+    grace_s: float = 60.0
+    loop_grace_s: float = 120.0
+    pause_cool_s: float = 7200.0
+    collect_give_up_s: float = 1800.0
+    disk_give_up_s: float = 7200.0
+    policy: Policy = field(default_factory=Policy)
+    stations: Mapping[str, StationOptions] = field(default_factory=dict)
+    state_dir: Path | None = None
+    operator: Callable[[], Sequence[Operated]] | None = None
+    attended: str = ""
+    inline_analysis: bool | None = None
+    version: str = ""

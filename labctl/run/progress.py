@@ -1,0 +1,89 @@
+"""How far a campaign is, and when it will end: the plan's estimates, corrected by what has run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from labctl.ports import Reading
+from labctl.run.lifecycle import StationPhase
+from labctl.run.state import BEHIND, State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressReport:
+    """What one look at one station gave.
+
+    Attributes
+    ----------
+    step_id, role : str
+        The step under way, empty between steps.
+    fraction : float or None
+        Of that step, 0 to 1.
+    campaign_fraction : float
+        Of the whole campaign by estimated time, 0 to 1.
+    eta_s : float
+        Wall time at which the campaign is expected to end [s since 1970 UTC].
+    message : str
+        Something to be said once: an alarm, a note on a step.
+    """
+
+    station: str
+    phase: StationPhase
+    at_s: float
+    step_id: str = ""
+    role: str = ""
+    attempt: int = 0
+    fraction: float | None = None
+    campaign_fraction: float = 0.0
+    eta_s: float = 0.0
+    detail: str = ""
+    needs_person: str = ""
+    readings: tuple[Reading, ...] = ()
+    message: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Pace:
+    """How long steps of each role really took, against their estimates [s]."""
+
+    estimated_s: dict[str, float] = field(default_factory=dict)
+    actual_s: dict[str, float] = field(default_factory=dict)
+    begun_s: dict[str, float] = field(default_factory=dict)
+
+    def begun(self, step_id: str, at_s: float) -> None:
+        """A step's attempt was begun at wall time `at_s`."""
+        self.begun_s[step_id] = at_s
+
+    def ended(self, step_id: str, role: str, estimate_s: float, at_s: float) -> None:
+        """A step's attempt ended with success."""
+        begun_s = self.begun_s.pop(step_id, None)
+        if begun_s is not None and estimate_s > 0.0:
+            self.estimated_s[role] = self.estimated_s.get(role, 0.0) + estimate_s
+            self.actual_s[role] = self.actual_s.get(role, 0.0) + max(0.0, at_s - begun_s)
+
+    def factor(self, role: str) -> float:
+        """Actual over estimated duration of a role, within 0.2 to 5; 1 where nothing has run."""
+        estimated_s = self.estimated_s.get(role, 0.0)
+        return min(5.0, max(0.2, self.actual_s[role] / estimated_s)) if estimated_s > 0.0 else 1.0
+
+    def outlook(self, state: State, now_s: float, fractions: Mapping[str, float]) -> tuple[float, float]:
+        """Return the campaign's fraction and its expected end (wall time [s])."""
+        remaining: dict[str, float] = dict.fromkeys(state.stations, 0.0)
+        behind_s = whole_s = 0.0
+        for step in state.plan.steps:
+            expected_s = step.estimate_s * self.factor(step.role)
+            whole_s += expected_s
+            if state.steps[step.id].status in BEHIND:
+                behind_s += expected_s
+                continue
+            left_s = expected_s
+            if state.stations[step.station].open == step.id:
+                if step.id in fractions:
+                    left_s = expected_s * (1.0 - fractions[step.id])
+                elif step.id in self.begun_s:
+                    left_s = max(0.0, expected_s - (now_s - self.begun_s[step.id]))
+            remaining[step.station] += left_s
+            behind_s += expected_s - left_s
+        fraction = behind_s / whole_s if whole_s > 0.0 else 1.0
+        return fraction, now_s + max(remaining.values(), default=0.0)
