@@ -49,6 +49,10 @@ def test_saturation_makes_the_cross_peaks_of_unlike_T1_unequal() -> None:
     saturated = exchange.transfer(T_K, repeated_exsy(math.pi / 2, 15.0, 10.0), 10.0).amplitudes
     assert saturated[0, 1] == pytest.approx(0.0319, abs=5e-5)
     assert saturated[1, 0] == pytest.approx(0.0153, abs=5e-5)
+    stayed = exchange.transfer(T_K, repeated_exsy(math.pi / 2, 15.0, 10.0), 10.0).stayed
+    leaving = np.array([0.02 + 1 / 5.0, 0.03 + 1 / 50.0])
+    polarised = exchange.magnetisation(T_K, repeated_exsy(math.pi / 2, 15.0, 10.0))
+    assert stayed == pytest.approx(polarised * np.exp(-leaving * 10.0))
     recovered = exchange.transfer(T_K, equilibrium, 10.0).amplitudes
     assert recovered[0, 1] == pytest.approx(0.0353, abs=5e-5)
     assert recovered[1, 0] == pytest.approx(recovered[0, 1], abs=1e-14)

@@ -263,3 +263,35 @@ def test_pulse_errors_scale_all_peaks_alike_when_recovered(tmp_path: Path) -> No
         for flip in (1.0, 0.8)
     ]
     assert rows[1] == pytest.approx(rows[0] * math.sin(0.4 * math.pi) ** 3)
+
+
+def test_spins_that_change_sites_within_their_phase_forget_their_offset(tmp_path: Path) -> None:
+    """With fast hops between the sub-sites an inhomogeneous line draws the 2D of a homogeneous one."""
+    rows = []
+    for width in ("width: 15 Hz", "width: 15 Hz, inhomogeneous: 1"):
+        path = tmp_path / "shoulder.yaml"
+        path.write_text(
+            SHOULDER.replace("rate: 2 1/s", "rate: 1000 1/s").replace("width: 15 Hz", width), encoding="utf-8"
+        )
+        rows.append(
+            load_sample(path).nmr.exsy(
+                T_K=T_K,
+                receiver=receiver(64),
+                pulse_s=5e-6,
+                recycle_s=1e8,
+                mixing_s=0.1,
+                t1_s=np.arange(8) * 0.8e-3,
+            )[0]
+        )
+    assert rows[1] == pytest.approx(rows[0], abs=1e-12)
+
+
+def test_t1_and_widths_shrink_on_heating_by_their_own_activation_energy(tmp_path: Path) -> None:
+    """Both follow exp(+Ea/kT); a line without one keeps its width, and shifts move by their slope."""
+    nmr = sample(tmp_path, line=", width_Ea: 0.05 eV, shift_slope: 0.001 ppm/K")
+    shrunk = math.exp(0.05 / 8.617333262e-5 * (1 / 373.15 - 1 / T_K))
+    assert shrunk < 0.7
+    assert nmr.T1_s(373.15) == pytest.approx(nmr.T1_s(T_K) * shrunk)
+    assert nmr.widths_Hz(373.15) == pytest.approx(nmr.widths_Hz(T_K) * shrunk)
+    assert sample(tmp_path).widths_Hz(373.15) == pytest.approx(nmr.widths_Hz(T_K))
+    assert nmr.shifts_ppm(373.15) == pytest.approx(nmr.shifts_ppm(T_K) + 0.08)
