@@ -227,7 +227,7 @@ def test_saturation_is_drawn_from_the_profile_inside_each_phase() -> None:
 def test_slow_faces_between_fast_layers_make_first_order_exchange() -> None:
     """With stirred layers only the fluxes j0 * area count: rates j0 S / (c V), also for who stayed."""
     flux, radii, densities = 0.2, (1.0, 1.3, 1.7), (30.0, 10.0, 20.0)
-    truth = layered(*((radius, density, 1e6) for radius, density in zip(radii, densities, strict=True)), flux=flux)
+    truth = layered(*((radius, density, 1e4) for radius, density in zip(radii, densities, strict=True)), flux=flux)
     amounts = np.array(densities) * np.diff([0.0, *np.power(radii, 3)]) / 3.0
     names = [layer.phase for layer in truth.layers]
     stirred = Discrete(
@@ -244,5 +244,5 @@ def test_slow_faces_between_fast_layers_make_first_order_exchange() -> None:
     )
     twin = DiscreteExchange(stirred, lambda _T_K: np.full(3, 0.1)).transfer(T_K, equilibrium, 2.0)
     drawn = exchange(truth, T1_s=10.0).transfer(T_K, equilibrium, 2.0)
-    assert drawn.amplitudes == pytest.approx(twin.amplitudes, abs=1e-6)
-    assert drawn.stayed == pytest.approx(twin.stayed, abs=1e-6)
+    assert drawn.amplitudes == pytest.approx(twin.amplitudes, abs=1e-5)
+    assert drawn.stayed == pytest.approx(twin.stayed, abs=1e-5)
