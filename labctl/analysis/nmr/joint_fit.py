@@ -173,10 +173,12 @@ class Products:
     amplitudes: Real
 
     @classmethod
-    def of(cls, rows: Rows, shape: Shape) -> Products:
+    def of(cls, rows: Rows, shape: Shape, *, slopes_only: bool = False) -> Products:
+        """Touch the data once; with `slopes_only` without what only a further step of the fit would need."""
         sites = shape.offset_Hz.size
         d2 = f2_with_derivatives(rows.t2_s, shape)
-        x = rows.signal @ d2.conj()
+        projectors = d2[:, :sites] if slopes_only else d2
+        x = (rows.signal @ projectors.conj()) * rows.factor[:, None]
         g2 = d2.T @ d2.conj()
         if rows.t1_s is None or rows.is_sine is None:
             g1 = np.eye(rows.signal.shape[0])
@@ -193,7 +195,7 @@ class Products:
             g1=g1,
             g2=g2,
             x=x,
-            power=float(np.vdot(rows.signal, rows.signal).real),
+            power=rows.power,
             weight=1.0 / rows.noise**2,
             amplitudes=amplitudes,
         )
@@ -241,7 +243,8 @@ class Products:
         inverse_1 = self.g1[:m, :m] if self.free_rows else linalg.inv(self.g1[:m, :m])
         solved = (inverse_1 @ onto.reshape(-1, m, sites) @ inverse_2).reshape(len(c), -1)
         model = self.g1[:, :m] @ self.amplitudes @ self.g2[:sites, :]
-        gradient = np.real((c.conj() * (self.x - model)).sum(axis=(1, 2)))
+        known = self.x.shape[1]
+        gradient = np.real((c[:, :, :known].conj() * (self.x - model[:, :known])).sum(axis=(1, 2)))
         explained = float(np.sum(self.amplitudes * np.real(self.x[:m, :sites])))
         return NormalEquations(
             hessian=(own - onto @ solved.T) * self.weight,

@@ -177,7 +177,7 @@ def _seen(rows: Sequence[Rows], shape: Shape) -> list[int]:
     for one in rows:
         basis = f2_basis(one.t2_s, shape)
         inverse = np.linalg.inv(basis.conj().T @ basis)
-        amplitudes = one.signal @ basis.conj() @ inverse.T
+        amplitudes = (one.signal @ basis.conj() @ inverse.T) * one.factor[:, None]
         se = one.noise * np.sqrt(2 * np.real(np.diag(inverse)) / max(1, one.signal.shape[0]))
         rms = np.sqrt(np.maximum(np.mean(np.abs(amplitudes) ** 2, axis=0) - one.signal.shape[0] * se**2, 0))
         largest = np.maximum(largest, rms / se)

@@ -46,11 +46,7 @@ def find_peaks(rows: Sequence[Rows], *, most: int) -> list[float]:
 
 def _strongest(rows: Sequence[Rows]) -> list[Complex]:
     """The rows that show most: of each dataset the eight of most power."""
-    chosen = []
-    for one in rows:
-        power = np.sum(np.abs(one.signal) ** 2, axis=1)
-        chosen.append(one.signal[np.sort(np.argsort(-power)[:_ROWS_LOOKED_AT])])
-    return chosen
+    return [one.scaled(np.sort(np.argsort(-one.row_power())[:_ROWS_LOOKED_AT])) for one in rows]
 
 
 def _decay_time(rows: Sequence[Complex], dwell_s: float) -> float:
