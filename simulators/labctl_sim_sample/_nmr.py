@@ -196,7 +196,7 @@ class NmrSample:
             cosine += kept[0]
             sine += kept[1]
         if elapsed_s is not None:
-            by_row = gain[:, None] * np.exp(2j * np.pi * drift_Hz[:, None] * t2_s)
+            by_row = gain[:, None] * _rotating(drift_Hz, t2_s)
             cosine *= by_row
             sine *= by_row
         return cosine, sine
@@ -301,5 +301,8 @@ class NmrSample:
 
 
 def _rotating(frequencies_Hz: FloatArray, t_s: FloatArray) -> ComplexArray:
-    rotating: ComplexArray = np.exp(2j * np.pi * np.outer(frequencies_Hz, t_s))
+    """Return exp(i 2 pi nu t), shape (frequencies, times)."""
+    angle = 2.0 * np.pi * np.outer(frequencies_Hz, t_s)
+    rotating = np.empty(angle.shape, np.complex128)
+    rotating.real, rotating.imag = np.cos(angle), np.sin(angle)
     return rotating
