@@ -457,9 +457,9 @@ class Engine:
         self.state, commands = decide(self.state, event)
         self._note_pace(event, row.wall_s)
         for name, duty in list(self._duties.items()):
-            if (event.station == name and isinstance(event, _ANSWERS[type(duty)])) or (
-                isinstance(duty, AwaitPerson) and self.state.stations[name].phase is not StationPhase.PAUSED
-            ):
+            answered = event.station == name and isinstance(event, _ANSWERS[type(duty)])
+            paused = self.state.stations[name].phase is StationPhase.PAUSED
+            if answered or (isinstance(duty, AwaitPerson) and not paused):
                 del self._duties[name]
         match event:
             case HandedOff():

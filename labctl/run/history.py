@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from labctl.errors import InputError
 from labctl.run.events import (
@@ -188,7 +189,7 @@ def certificate(journal: Journal) -> Certificate:
             lost += 1
             details.append(f"{step.id}: left behind without data")
         begun = [attempt for attempt in mine if attempt.started_s is not None]
-        for before, attempt in zip(begun, begun[1:], strict=False):
+        for before, attempt in pairwise(begun):
             repeated += 1
             details.append(
                 f"{step.id}: attempt {attempt.attempt} after attempt {before.attempt} was {before.result}: "
