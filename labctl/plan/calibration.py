@@ -24,6 +24,9 @@ FRICTION_K = {
 FASTEST_Hz = {"4.0 mm": 18_000.0, "3.2 mm": 25_000.0, "2.5 mm": 35_000.0, "1.3 mm": 67_000.0}
 """Rates to which such rotors are spun, and the formula was fitted."""
 
+UNKNOWN_SE_K = 20.0
+"""Standard error of a sample temperature that rests on no calibration [K]."""
+
 SPINNING_MATCH = 0.02
 """A calibration measured at another MAS rate holds if the rates differ by no more than this fraction."""
 
@@ -80,19 +83,39 @@ def setpoint(calibration: Calibration, sample_K: float, spinning_Hz: float) -> t
             assert_never(calibration)
 
 
+def as_read(calibration: Calibration | None, sensor_K: float, spinning_Hz: float) -> tuple[float, float, str]:
+    """Return sample temperature, its standard error [K] and the model, from what was read back; never refuses.
+
+    What was measured is recorded whatever the rotor did: outside what the calibration covers, or without one, the
+    nearest value is given with 20 K of uncertainty, and the model says so.
+    """
+    if calibration is None:
+        return sensor_K, UNKNOWN_SE_K, "none"
+    try:
+        return (*sample_temperature(calibration, sensor_K, spinning_Hz), calibration.model)
+    except InputError:
+        return _nearest_K(calibration, sensor_K, spinning_Hz), UNKNOWN_SE_K, f"{calibration.model}, outside its range"
+
+
 def calibrated(
     calibration: Calibration | None, *, setpoint_K: float, sensor_K: float, spinning_Hz: float
 ) -> SampleTemperature:
-    """Return the sample's temperature during an acquisition from the sensor's mean over it.
-
-    Without a calibration the sample is taken to be at the sensor's temperature within 20 K, and the model says so.
-    """
-    if calibration is None:
-        sample_K, se_K, model = sensor_K, 20.0, "none"
-    else:
-        sample_K, se_K = sample_temperature(calibration, sensor_K, spinning_Hz)
-        model = calibration.model
+    """Return the sample's temperature during an acquisition from the sensor's mean over it, by `as_read`."""
+    sample_K, se_K, model = as_read(calibration, sensor_K, spinning_Hz)
     return SampleTemperature(setpoint_K=setpoint_K, sensor_K=sensor_K, sample_K=sample_K, sample_se_K=se_K, model=model)
+
+
+def _nearest_K(calibration: Calibration, sensor_K: float, spinning_Hz: float) -> float:
+    match calibration:
+        case Frictional():
+            return sensor_K + _friction_K(calibration, min(spinning_Hz, FASTEST_Hz[calibration.rotor]))
+        case Offset():
+            return sensor_K + calibration.offset_K
+        case Table():
+            near = min(calibration.points, key=lambda point: abs(point.setpoint_K - sensor_K))
+            return sensor_K + near.sample_K - near.setpoint_K
+        case _:
+            assert_never(calibration)
 
 
 def _friction_K(calibration: Frictional, spinning_Hz: float) -> float:

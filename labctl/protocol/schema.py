@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, WithJsonSchema
 from pydantic.fields import FieldInfo
 
+from labctl.errors import InputError
 from labctl.protocol.lab import Lab
 from labctl.protocol.model import Protocol, VtExsy
 from labctl.protocol.quantity import Moment, Quantity
@@ -18,8 +19,16 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MODELS: Mapping[str, type[BaseModel]] = {"protocol": Protocol, "lab": Lab}
 
 
-def json_schema(kind: Literal["protocol", "lab"]) -> dict[str, Any]:
-    """Return the JSON Schema that editors complete and check by; quantities are text with the usual units."""
+def json_schema(kind: str) -> dict[str, Any]:
+    """Return the JSON Schema that editors complete and check by; quantities are text with the usual units.
+
+    Raises
+    ------
+    InputError
+        `kind` is neither ``protocol`` nor ``lab``.
+    """
+    if kind not in MODELS:
+        raise InputError(f"there is no schema of {kind!r} here", expected=" or ".join(MODELS))
     return {"$schema": DIALECT, **MODELS[kind].model_json_schema(by_alias=True, mode="validation")}
 
 

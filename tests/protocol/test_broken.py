@@ -29,7 +29,6 @@ def errors_of(path: Path, lab: LoadedLab) -> list[Finding]:
     try:
         loaded = load_protocol(path)
     except InputError as problem:
-        assert problem.exit_code == 2
         return list(problem.findings)
     found = check(loaded.model, lab.model, places=loaded.located, lab_places=lab.located)
     return [finding for finding in found if finding.severity == "error"]
