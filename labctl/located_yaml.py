@@ -6,6 +6,7 @@ refused, and so are anchors that expand beyond reason. Places are kept beside th
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ KeyPath = tuple[str | int, ...]
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 50_000
+MAX_BRACKETS = 100
+"""Brackets open at once; the parser's time grows with the square of them, and no protocol nests ten deep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,7 @@ def loads(text: str, *, file: str) -> Located:
     from ruamel.yaml import YAML  # noqa: PLC0415 - `labctl --help` must not pay for it
     from ruamel.yaml.error import MarkedYAMLError, YAMLError  # noqa: PLC0415
 
+    _refuse_deep_brackets(text, file)
     try:
         root = YAML(typ="rt", pure=True).compose(text)
     except MarkedYAMLError as problem:
@@ -128,6 +132,15 @@ def loads(text: str, *, file: str) -> Located:
     except RecursionError:
         raise InputError(findings=(Finding(file=file, line=1, column=1, what="is nested too deeply"),)) from None
     return Located(data=data, file=file, places=located.places, text=text)
+
+
+def _refuse_deep_brackets(text: str, file: str) -> None:
+    depth = 0
+    for bracket in re.finditer(r"[\[\]{}]", text):
+        depth = depth + 1 if bracket.group() in "[{" else max(0, depth - 1)
+        if depth > MAX_BRACKETS:
+            line = text.count("\n", 0, bracket.start()) + 1
+            raise InputError(findings=(Finding(file=file, line=line, column=1, what="is nested too deeply"),))
 
 
 _SCALARS = {
