@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import block_diag
 
 from labctl.analysis.exchange import pairs, rates_by_logarithm
 from labctl.analysis.fit import Whitener
@@ -31,7 +32,9 @@ class MixingPoint:
     A : ndarray, shape (K, K)
         Row source, column detected, any unit.
     covariance : ndarray, shape (K*K, K*K)
-        Of ``A.ravel()``.
+        Of ``A.ravel()``, all causes together.
+    line_slope : ndarray, shape (P, K*K), optional
+        How ``A.ravel()`` moves with the line parameters that all 2Ds of the temperature share.
     recycle_delay_s : float or None
         From the read pulse (all saturated) to the first pulse of the next scan.
     """
@@ -41,13 +44,17 @@ class MixingPoint:
     covariance: FloatArray
     recycle_delay_s: float | None = None
     dataset: str = ""
+    line_slope: FloatArray | None = None
 
     def normalised(self) -> tuple[FloatArray, FloatArray]:
         """Return A / sum(A), shape (K, K), and its covariance, shape (K*K, K*K)."""
+        gradient = self.normalising()
+        return self.A / self.A.sum(), gradient @ self.covariance @ gradient.T
+
+    def normalising(self) -> FloatArray:
+        """Return d (A / sum(A)) / d A, shape (K*K, K*K)."""
         total = float(self.A.sum())
-        a = self.A.ravel() / total
-        gradient = (np.eye(a.size) - a[:, None]) / total
-        return a.reshape(self.A.shape), gradient @ self.covariance @ gradient.T
+        return np.asarray((np.eye(self.A.size) - self.A.ravel()[:, None] / total) / total)
 
     def asymmetry(self) -> tuple[float, tuple[int, int]]:
         """Return the largest ``(A_ij - A_ji)`` over its standard error (with sign), and the pair."""
@@ -77,12 +84,17 @@ class RecoveryCurve:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Buildup:
-    """All 2Ds of one temperature, with the recovery curves measured there (one for every site, or none used)."""
+    """All 2Ds of one temperature, with the recovery curves measured there (one for every site, or none used).
+
+    `line_covariance`, shape (P, P), is that of the line parameters the 2Ds share; it makes their errors hang
+    together.
+    """
 
     sites: tuple[str, ...]
     T_K: float | None
     points: tuple[MixingPoint, ...]
     recoveries: tuple[RecoveryCurve, ...] = ()
+    line_covariance: FloatArray | None = None
 
     @property
     def tmix_s(self) -> FloatArray:
@@ -97,7 +109,15 @@ class Buildup:
     def normalised(self) -> tuple[FloatArray, Whitener]:
         """Return the stacked normalised matrices, shape (M*K*K,), and the whitener of their noise."""
         parts = [point.normalised() for point in self.points]
-        return np.concatenate([a.ravel() for a, _ in parts]), Whitener.stacked([Whitener.of(C) for _, C in parts])
+        values = np.concatenate([a.ravel() for a, _ in parts])
+        slopes = [point.line_slope for point in self.points if point.line_slope is not None]
+        if self.line_covariance is None or len(slopes) < len(self.points):
+            return values, Whitener.stacked([Whitener.of(C) for _, C in parts])
+        own = [C for _, C in parts]
+        shared = [slope @ point.normalising().T for slope, point in zip(slopes, self.points, strict=True)]
+        own = [C - slope.T @ self.line_covariance @ slope for C, slope in zip(own, shared, strict=True)]
+        wide = np.concatenate(shared, axis=1)
+        return values, Whitener.of(np.asarray(block_diag(*own)) + wide.T @ self.line_covariance @ wide)
 
     def cross(self, i: int, j: int) -> tuple[FloatArray, FloatArray]:
         """Return the mean of the normalised cross peaks i to j and j to i, and its standard error, shape (M,)."""

@@ -222,6 +222,7 @@ class _Analysis:
                     sites=tuple(self.sites),
                     A=one.A[np.ix_(order, order)],
                     cov=one.cov[np.ix_(flat, flat)],
+                    line_slope=one.line_slope[:, flat],
                     inhomogeneous_Hz=tuple(one.inhomogeneous_Hz[index] for index in order)
                     if one.inhomogeneous_Hz
                     else (),
@@ -237,14 +238,15 @@ class _Analysis:
 
     def _enter_spectra(self, temperatures: Iterable[_Temperature]) -> None:
         for at in temperatures:
-            if at.lines is not None:
-                self._warn("lines", at.lines.warnings, _words(at.T_K))
             for recovery in at.recoveries:
                 entry = t1_entry(recovery)
                 self.results.t1.append(entry)
                 self.results.warnings += doubts_of_T1(entry)
+            if at.lines is None:
+                continue
+            self._warn("lines", at.lines.warnings, _words(at.T_K))
             for matrix in at.matrices:
-                point = mixing_point(matrix)
+                point = mixing_point(matrix, at.lines)
                 self.results.exsy.matrices.append(matrix_entry(matrix, point))
                 self.results.warnings += doubts_of_matrix(point, matrix.sites, self.context.thresholds)
                 self._warn("amplitudes", matrix.warnings, matrix.dataset)
@@ -256,9 +258,11 @@ class _Analysis:
 
     def _kinetics(self, temperatures: Sequence[_Temperature]) -> None:
         groups = [
-            TemperatureFits(data=buildup(at.T_K, tuple(self.sites), at.matrices, at.recoveries), T_se_K=at.T_se_K)
+            TemperatureFits(
+                data=buildup(at.T_K, tuple(self.sites), at.lines, at.matrices, at.recoveries), T_se_K=at.T_se_K
+            )
             for at in temperatures
-            if at.matrices and len(self.sites) > 1
+            if at.matrices and at.lines is not None and len(self.sites) > 1
         ]
         if len(self.sites) == 1 and any(at.matrices for at in temperatures):
             self._warn("one_site", ["one line only: there is nothing to exchange with"], "")

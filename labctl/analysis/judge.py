@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from labctl.analysis.buildup import MixingPoint
 from labctl.analysis.context import AnalysisContext
 from labctl.analysis.gather import Measured, measured_of, role_of
+from labctl.analysis.measured_entries import mixing_point
 from labctl.analysis.nmr.estimator import estimate_amplitudes
 from labctl.analysis.nmr.line_shift import SiteLine, measure_lines
 from labctl.analysis.nmr.lines import refine_lines
@@ -101,9 +101,7 @@ def _nutation(measured: Measured, dataset: Dataset, context: AnalysisContext) ->
 def _exsy(measured: Measured, context: AnalysisContext) -> Verdict:
     lines = refine_lines([measured.raw], sites=context.sites or None)
     matrix = estimate_amplitudes(measured.raw, lines, T_K=measured.T_K, name=measured.name)
-    point = MixingPoint(
-        tmix_s=matrix.mixing_time_s, A=matrix.A, covariance=matrix.cov, recycle_delay_s=matrix.recycle_delay_s
-    )
+    point = mixing_point(matrix, lines)
     total = float(matrix.A.sum())
     snr = total / float(np.sqrt(matrix.cov.sum())) if matrix.cov.sum() > 0 else 0.0
     sigma, (i, j) = point.asymmetry()

@@ -9,12 +9,17 @@ import numpy as np
 from labctl.analysis.buildup import Buildup, MixingPoint, RecoveryCurve
 from labctl.analysis.gather import Measured
 from labctl.analysis.nmr.estimator import AmplitudeMatrix
+from labctl.analysis.nmr.lines import LineSet
 from labctl.analysis.nmr.relaxation import Recovery
 from labctl.analysis.results import T1, DatasetEntry, MatrixEntry
 
 
 def buildup(
-    T_K: float | None, sites: tuple[str, ...], matrices: Sequence[AmplitudeMatrix], recoveries: Sequence[Recovery]
+    T_K: float | None,
+    sites: tuple[str, ...],
+    lines: LineSet,
+    matrices: Sequence[AmplitudeMatrix],
+    recoveries: Sequence[Recovery],
 ) -> Buildup:
     """Return the data of one temperature for the fits."""
     index = {site: number for number, site in enumerate(sites)}
@@ -31,15 +36,22 @@ def buildup(
         for one in recoveries
         if one.site in index
     )
-    return Buildup(sites=sites, T_K=T_K, points=tuple(mixing_point(one) for one in matrices), recoveries=curves)
+    return Buildup(
+        sites=sites,
+        T_K=T_K,
+        points=tuple(mixing_point(one, lines) for one in matrices),
+        recoveries=curves,
+        line_covariance=lines.cov,
+    )
 
 
-def mixing_point(one: AmplitudeMatrix) -> MixingPoint:
+def mixing_point(one: AmplitudeMatrix, lines: LineSet) -> MixingPoint:
     """Return one 2D for the fits."""
     return MixingPoint(
         tmix_s=one.mixing_time_s,
         A=one.A,
-        covariance=one.cov,
+        covariance=one.cov + one.line_slope.T @ lines.cov @ one.line_slope,
+        line_slope=one.line_slope,
         recycle_delay_s=one.recycle_delay_s,
         dataset=one.dataset,
     )
