@@ -1,0 +1,122 @@
+"""``labctl analyze`` and ``labctl report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labctl.errors import InputError
+
+if TYPE_CHECKING:
+    from labctl.analysis.results import Results
+
+
+def analyze_command(paths: list[Path], sites: str | None, *, as_json: bool) -> None:
+    """Print what finished data say, as tables or as one JSON document."""
+    from labctl.analysis.campaign import analyze_paths
+
+    results = analyze_paths(paths, sites=parse_sites(sites) if sites else None)
+    if as_json:
+        print(results.model_dump_json(indent=2))
+    else:
+        print_results(results)
+
+
+def report_command(directory: Path) -> None:
+    """Make results, figures and report of a run folder again."""
+    from labctl.cli.finishing import finish, print_summary
+
+    results = finish(directory)
+    print_summary(results, "as acquired so far", {}, directory)
+
+
+def parse_sites(text: str) -> dict[str, float]:
+    """Return ``"Li2S=2.31,LPSC=1.29"`` as name to ppm.
+
+    Raises
+    ------
+    InputError
+        Not of that form, or a name given twice.
+    """
+    sites: dict[str, float] = {}
+    for part in text.split(","):
+        name, equals, value = part.partition("=")
+        try:
+            shift_ppm = float(value.lower().removesuffix("ppm"))
+        except ValueError:
+            equals = ""
+        if not equals or not name.strip() or name.strip() in sites:
+            raise InputError(
+                f"--sites: {part.strip()!r} cannot be used", expected="name=ppm, each name once: Li2S=2.31"
+            )
+        sites[name.strip()] = shift_ppm
+    return sites
+
+
+def print_results(results: Results) -> None:
+    """Print the numbers as people read them."""
+    from rich.table import Table
+
+    from labctl.cli.console import console
+    from labctl.report.numbers import plus_minus
+    from labctl.units import duration_text
+
+    out = console(wide=True)
+    found = Table(
+        "dataset", "kind", "state", "rows x points", "nucleus", "T [K]", "remarks", title="Datasets", box=None
+    )
+    for entry in results.datasets:
+        found.add_row(
+            entry.dataset,
+            entry.kind,
+            entry.completeness,
+            " x ".join(map(str, entry.shape)),
+            entry.nucleus,
+            "" if entry.T_K is None else f"{entry.T_K:.1f}",
+            "; ".join(entry.remarks),
+        )
+    out.print(found)
+    if results.t1:
+        table = Table("T [K]", "site", "T1", "alpha", "chi2/nu", "dataset", title="T1, saturation recovery", box=None)
+        for t1 in results.t1:
+            table.add_row(
+                _kelvin(t1.T_K),
+                t1.site,
+                plus_minus(t1.T1_s, t1.T1_se_s, "s"),
+                plus_minus(t1.alpha, t1.alpha_se),
+                f"{t1.chi2_red:.2f}",
+                t1.dataset,
+            )
+        out.print(table)
+    if results.exsy.matrices:
+        table = Table("T [K]", "Tmix", "A (row: source)", "chi2/nu", "dataset", title="Mixing matrices", box=None)
+        for matrix in results.exsy.matrices:
+            rows = "\n".join(
+                "  ".join(plus_minus(a, se) for a, se in zip(row, errors, strict=True))
+                for row, errors in zip(matrix.A, matrix.A_se, strict=True)
+            )
+            chi2 = "" if matrix.chi2_red is None else f"{matrix.chi2_red:.2f}"
+            table.add_row(_kelvin(matrix.T_K), duration_text(matrix.tmix_s), rows, chi2, matrix.dataset)
+        out.print(table)
+    for fit in results.exsy.fits:
+        out.print(f"{_kelvin(fit.T_K)} K, {fit.model} model, chi2/nu {fit.chi2_red:.2f}", style="bold")
+        if fit.model == "exchange":
+            for i, source in enumerate(fit.sites):
+                for j, target in enumerate(fit.sites):
+                    if i != j:
+                        out.print(f"  k({source} -> {target}) = {plus_minus(fit.k_per_s[i][j], fit.k_se[i][j], '1/s')}")
+        elif fit.model == "product":
+            out.print(f"  D/d^2({'-'.join(fit.pair)}) = {plus_minus(fit.kD_per_s, fit.kD_se, '1/s')}")
+        else:
+            for phase in fit.phases:
+                bound = f" ({phase.bound} bound)" if phase.bound else ""
+                out.print(f"  D/R^2({phase.phase}){bound} = {plus_minus(phase.kD_per_s, phase.kD_se, '1/s')}")
+    for one in results.exsy.arrhenius:
+        energy = plus_minus(one.Ea_eV, one.Ea_se_eV, "eV")
+        out.print(f"Ea of {one.quantity} ({one.model}, {one.convention} against 1/T) = {energy}", style="bold")
+    for warning in results.warnings:
+        out.print(f"warning: {warning.code}: {warning.where}: {warning.message} {warning.advice}".rstrip())
+
+
+def _kelvin(T_K: float | None) -> str:
+    return "?" if T_K is None else f"{T_K:.1f}"

@@ -1,0 +1,195 @@
+"""From a run folder to results.json, figures and report.html; can be done again at any time."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labctl import __version__
+from labctl.cli.run_folder import JOURNAL, thaw
+from labctl.units import duration_text
+
+if TYPE_CHECKING:
+    from labctl.analysis.context import AnalysisContext
+    from labctl.analysis.results import Results
+    from labctl.plan.steps import Plan
+    from labctl.report.page import Timeline
+    from labctl.run.history import History
+
+
+def analysis_context(
+    plan: Plan, procedure: str | None = None, provenance: Mapping[str, Any] | None = None
+) -> AnalysisContext:
+    """Return what the analysis is told beside the data: the protocol's sites and thresholds."""
+    from labctl.analysis.context import AnalysisContext, Thresholds
+
+    settings: Mapping[str, Any] = plan.settings.get(procedure or "") or next(iter(plan.settings.values()), {})
+    fallback = Thresholds()
+    shift_ppm, per_s = settings.get("settle_shift_ppm"), settings.get("settle_shift_per_s")
+    return AnalysisContext(
+        campaign=plan.campaign,
+        sites=dict(settings.get("sites_ppm", {})),
+        nucleus=str(settings.get("nucleus", "")),
+        provenance=dict(provenance or {}),
+        thresholds=Thresholds(
+            settle_shift_ppm=fallback.settle_shift_ppm if shift_ppm is None else float(shift_ppm),
+            settle_per_s=fallback.settle_per_s if per_s is None else float(per_s),
+            reference_shift_ppm=float(settings.get("reference_shift_ppm", fallback.reference_shift_ppm)),
+            reference_area=_share(settings, "reference_area_percent", fallback.reference_area),
+            reference_width=_share(settings, "reference_width_percent", fallback.reference_width),
+            p90=_share(settings, "p90_abort_beyond_percent", fallback.p90),
+        ),
+    )
+
+
+def _share(settings: Mapping[str, Any], key: str, fallback: float) -> float:
+    value = settings.get(key)
+    return fallback if value is None else float(value) / 100.0
+
+
+def finish(run_dir: Path) -> Results:
+    """Analyse everything a run folder holds, and write results.json, figures and report.html."""
+    from labctl.analysis.campaign import analyze_campaign
+    from labctl.analysis.results import Certificate, Results
+    from labctl.cli.planning import checked
+    from labctl.clock import SystemClock
+    from labctl.errors import InputError
+    from labctl.plan.expand import expand
+    from labctl.run.history import certificate, history
+    from labctl.run.journal import Journal
+
+    start = thaw(run_dir)
+    done = checked(run_dir / "protocol.yaml", run_dir / "lab.yaml")
+    plan = expand(done.protocol.model, done.lab.model)
+    journal = Journal(run_dir / JOURNAL, clock=SystemClock(), read_only=True)
+    try:
+        told = history(journal)
+        certified = certificate(journal)
+    finally:
+        journal.close()
+    provenance: dict[str, Any] = {
+        "labctl": __version__,
+        "python": platform.python_version(),
+        "simulated": start.simulated,
+        "sample": done.protocol.model.sample.name,
+        "lab": done.lab.model.lab,
+        "protocol_sha256": start.protocol_sha256,
+        "lab_sha256": start.lab_sha256,
+        "begun_s": told.begun_s,
+        "ended_s": told.last_s,
+        "journal_head": certified.head,
+    }
+    if start.simulated:
+        provenance["seed"] = start.seed
+    context = analysis_context(plan, provenance=provenance)
+    try:
+        results = analyze_campaign(run_dir, context)
+    except InputError:  # nothing acquired yet: the report says so
+        results = Results(campaign=plan.campaign, provenance=provenance)
+    results.certificate = Certificate(
+        planned=certified.planned,
+        acquired=certified.acquired,
+        repeated=certified.repeated,
+        lost=certified.lost,
+        details=list(certified.details),
+    )
+    write_json(run_dir / "results.json", results.model_dump_json(indent=2))
+    _write_report(run_dir, results, told)
+    return results
+
+
+def write_json(path: Path, text: str) -> None:
+    """Replace a file that can be made again, never leaving half of it."""
+    json.loads(text)
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def _write_report(run_dir: Path, results: Results, told: History) -> None:
+    from labctl.report.figures import arrhenius_plot, build_up, saturation_recovery, trace
+    from labctl.report.page import write_report
+    from labctl.report.spectra import reference_spectra, two_dimensional_spectra
+    from labctl.run.trace import read_trace
+
+    folder = run_dir / "figures"
+    readings = [
+        (at_s, quantity, value)
+        for station in sorted({step.station for step in told.planned})
+        for quantity, (times_s, values) in read_trace(run_dir, station).items()
+        for at_s, value in zip(times_s, values, strict=True)
+    ]
+    drawn = [
+        reference_spectra(results, run_dir, folder),
+        two_dimensional_spectra(results, run_dir, folder),
+        build_up(results, folder),
+        arrhenius_plot(results, folder),
+        saturation_recovery(results, folder),
+        trace(readings, told.begun_s, folder),
+    ]
+    write_report(
+        run_dir / "report.html",
+        results,
+        tuple(figure for figure in drawn if figure is not None),
+        timeline=_timeline(told, results),
+        protocol_text=(run_dir / "protocol.yaml").read_text(encoding="utf-8"),
+    )
+
+
+def _timeline(told: History, results: Results) -> Timeline:
+    from labctl.report.page import Timeline
+
+    rows: list[dict[str, Any]] = []
+    for attempt in told.attempts:
+        duration_s = None if attempt.ended_s is None else attempt.ended_s - attempt.intended_s
+        rows.append(
+            {
+                "step": attempt.step_id,
+                "begun_s": attempt.intended_s,
+                "duration_s": duration_s,
+                "attempt": attempt.attempt,
+                "outcome": attempt.result,
+                "remark": "; ".join(part for part in (attempt.detail, *attempt.notes) if part),
+            }
+        )
+    rows += [
+        {
+            "step": incident.step_id or incident.station,
+            "begun_s": incident.at_s,
+            "duration_s": None,
+            "attempt": "",
+            "outcome": incident.kind,
+            "remark": incident.what,
+        }
+        for incident in told.incidents
+    ]
+    rows.sort(key=lambda row: row["begun_s"])
+    done = results.certificate is not None and results.certificate.acquired >= results.certificate.planned
+    return Timeline(
+        begun_s=told.begun_s, ended_s=told.last_s, state="complete" if done else "not complete", rows=tuple(rows)
+    )
+
+
+def print_summary(results: Results, phase: str, reasons: Mapping[str, str], run_dir: Path) -> None:
+    """Print what a person wants to know first."""
+    from labctl.report.numbers import plus_minus
+
+    hours = results.provenance.get("ended_s", 0.0) - results.provenance.get("begun_s", 0.0)
+    simulated = " simulated" if results.provenance.get("simulated") else ""
+    print(f"campaign {results.campaign}: {phase} after {duration_text(hours)} of{simulated} instrument time")
+    if (certified := results.certificate) is not None:
+        print(
+            f"acquired {certified.acquired} of {certified.planned} planned, "
+            f"{certified.repeated} repeated, {certified.lost} lost"
+        )
+    for entry in results.exsy.arrhenius:
+        energy = plus_minus(entry.Ea_eV, entry.Ea_se_eV, "eV")
+        print(f"Ea of {entry.quantity} ({entry.model}, {entry.convention} against 1/T): {energy}")
+    for station, reason in reasons.items():
+        print(f"{station}: {reason}")
+    if results.warnings:
+        print(f"{len(results.warnings)} warnings; the first: {results.warnings[0].message}")
+    print(f"report {run_dir / 'report.html'}")

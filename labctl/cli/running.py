@@ -1,0 +1,244 @@
+"""``labctl run`` and ``labctl resume``: one campaign from where it stands to where it can go."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labctl import __version__
+from labctl.cli.locating import lab_file, sample_file
+from labctl.cli.planning import Checked, checked, start_time_s
+from labctl.cli.run_folder import JOURNAL, SIMULATED_LAB, Start, freeze, thaw
+from labctl.errors import InputError, SafetyRefusal
+from labctl.units import QuantityError, parse
+
+if TYPE_CHECKING:
+    from labctl.clock import Clock
+    from labctl.dataset.model import Dataset, SampleTemperature, Verdict
+    from labctl.plan.steps import Plan
+    from labctl.run.engine import CampaignOutcome
+    from labctl.run.options import EngineOptions
+    from labctl.station.stations import OpenStations
+
+DRY_RUN_START_S = dt.datetime(2026, 1, 5, 18, 0, tzinfo=dt.UTC).timestamp()
+"""Dry runs begin on the same evening unless told otherwise, so that equal seeds leave equal files."""
+
+
+def run_command(
+    protocol: Path,
+    lab: Path | None,
+    simulate: str | None,
+    faults: Path | None,
+    directory: Path | None,
+    seed: int,
+    start: str | None,
+) -> int:
+    """Start a campaign and return the exit code."""
+    lab_path = lab_file(lab)
+    simulated = simulate is not None
+    start_s = (DRY_RUN_START_S if start is None else start_time_s(start)) if simulated else 0.0
+    done = checked(protocol, lab_path, start_s=start_s or time.time())
+    for finding in done.findings:
+        if finding.severity == "warning":
+            print(finding, file=sys.stderr)
+    sample = None
+    if simulate is not None:
+        sample = _sample(simulate, done, lab_path)
+        if faults is not None and not faults.is_file():
+            raise InputError(f"no fault script {str(faults)!r}", expected="a YAML file")
+    else:
+        _refuse_unless_real(done)
+        if faults is not None or start is not None:
+            raise InputError("--faults and --start belong to a dry run", next_step="Add --simulate, or leave them out")
+    run_dir = directory or _new_folder(done.protocol.model.campaign)
+    freeze(
+        run_dir,
+        protocol=protocol,
+        lab=lab_path,
+        simulated=simulated,
+        sample=sample,
+        faults=faults,
+        seed=seed,
+        start_s=start_s,
+    )
+    print(f"run folder {run_dir}", file=sys.stderr)
+    return go(run_dir, outage_s=0.0)
+
+
+def resume_command(directory: Path, outage: str | None) -> int:
+    """Take a campaign up again and return the exit code."""
+    outage_s = 0.0
+    if outage is not None:
+        try:
+            outage_s = parse(outage, "s", example="2 h")
+        except QuantityError as problem:
+            raise InputError(f"--outage: {problem}") from None
+        if outage_s < 0:
+            raise InputError(f"--outage {outage} is negative", expected="a duration, such as 2 h")
+    start = thaw(directory)
+    if outage is not None and not start.simulated:
+        raise InputError("--outage belongs to dry runs; a real lab knows how long it waited")
+    return go(directory, outage_s=outage_s)
+
+
+def go(run_dir: Path, *, outage_s: float) -> int:
+    """Run the campaign of a folder from wherever it stands; leave results and report behind."""
+    from labctl.clock import SystemClock, VirtualClock
+    from labctl.plan.expand import expand
+    from labctl.run.engine import run_campaign
+    from labctl.station.stations import open_instruments
+
+    start = thaw(run_dir)
+    done = checked(run_dir / "protocol.yaml", run_dir / "lab.yaml")
+    if not start.simulated:
+        _refuse_unless_real(done)
+    plan = expand(done.protocol.model, done.lab.model)
+    stations = {step.station: done.lab.model.station(step.station) for step in plan.steps}
+    clock: Clock = VirtualClock(start.start_s) if start.simulated else SystemClock()
+    simulated_lab = run_dir / SIMULATED_LAB
+    faults = simulated_lab / "faults.yaml"
+    opened = open_instruments(
+        stations,
+        clock=clock,
+        simulate=start.simulated,
+        state_dir=simulated_lab,
+        sample=simulated_lab / "sample.yaml" if start.simulated else None,
+        seed=start.seed,
+        faults=faults if faults.is_file() else None,
+    )
+    try:
+        if start.simulated:
+            _catch_up(clock, opened, run_dir, outage_s)
+        with _progress(plan, start) as on_progress:
+            outcome = run_campaign(
+                plan,
+                opened.instruments,
+                clock=clock,
+                run_dir=run_dir,
+                options=_options(done, plan, start, run_dir),
+                on_dataset=_Judging(run_dir, plan),
+                on_progress=on_progress,
+            )
+    finally:
+        opened.close()
+    return _finish(run_dir, outcome)
+
+
+def _finish(run_dir: Path, outcome: CampaignOutcome) -> int:
+    from labctl.cli.finishing import finish, print_summary
+
+    results = finish(run_dir)
+    print_summary(results, outcome.phase.value, outcome.reasons, run_dir)
+    return outcome.exit_code
+
+
+def _options(done: Checked, plan: Plan, start: Start, run_dir: Path) -> EngineOptions:
+    from labctl.run.events import Policy
+    from labctl.run.options import EngineOptions, StationOptions
+
+    stations = {}
+    for name in {step.station for step in plan.steps}:
+        station = done.lab.model.station(name)
+        stations[name] = StationOptions(limits=station.limits.numbers(), calibration=_calibration(station.calibration))
+    return EngineOptions(
+        policy=Policy(on_fault=dict(done.protocol.model.on_fault)),
+        stations=stations,
+        state_dir=run_dir / SIMULATED_LAB if start.simulated else None,
+        version=__version__,
+    )
+
+
+def _calibration(calibration: Any) -> Callable[[float, float], tuple[float, float, str]]:
+    from labctl.plan.calibration import calibrated
+
+    def sample_temperature(sensor_K: float, spinning_Hz: float) -> tuple[float, float, str]:
+        found: SampleTemperature = calibrated(
+            calibration, setpoint_K=sensor_K, sensor_K=sensor_K, spinning_Hz=spinning_Hz
+        )
+        return found.sample_K, found.sample_se_K, found.model
+
+    return sample_temperature
+
+
+class _Judging:
+    """Hands each finished dataset to the analysis, with the ones before it."""
+
+    def __init__(self, run_dir: Path, plan: Plan) -> None:
+        from labctl.dataset.store import manifest_path, read_manifests, read_verdict
+
+        self._run_dir = run_dir
+        self._plan = plan
+        self._earlier: list[tuple[Dataset, Verdict]] = []
+        for dataset in read_manifests(run_dir):
+            verdict = read_verdict(manifest_path(run_dir, dataset.step_id, dataset.attempt))
+            if verdict is not None:
+                self._earlier.append((dataset, verdict))
+
+    def __call__(self, _manifest: Path, dataset: Dataset) -> Verdict:
+        from labctl.analysis.judge import judge
+        from labctl.cli.finishing import analysis_context
+
+        context = analysis_context(self._plan, f"{dataset.station}/{dataset.procedure}")
+        verdict = judge(self._run_dir, dataset, context, tuple(self._earlier))
+        self._earlier.append((dataset, verdict))
+        return verdict
+
+
+def _catch_up(clock: Clock, opened: OpenStations, run_dir: Path, outage_s: float) -> None:
+    """Let the simulated lab live on for as long as nobody was there."""
+    from labctl.run.journal import Journal
+
+    reached_s = max(clock.now_s(), opened.simulated_now_s() or 0.0)
+    if (run_dir / JOURNAL).is_file():
+        journal = Journal(run_dir / JOURNAL, clock=clock, read_only=True)
+        try:
+            reached_s = max([reached_s, *(row.wall_s for row in journal.rows())])
+        finally:
+            journal.close()
+    until_s = reached_s + outage_s
+    while clock.now_s() < until_s:
+        clock.wait_until(until_s)
+        for simulator in opened.simulators.values():
+            simulator.link().refresh()
+
+
+def _sample(wanted: str, done: Checked, lab_path: Path) -> Path:
+    """Return the sample file: the one asked for, else the protocol's, else the lab's."""
+    named = wanted or done.protocol.model.sample.simulated_as
+    if named:
+        return sample_file(named, beside=lab_path)
+    for procedure in done.protocol.model.procedures:
+        station = done.lab.model.stations.get(procedure.vt_exsy.station)
+        if station is not None and station.sample:
+            return sample_file(station.sample, beside=lab_path)
+    raise InputError("no sample to simulate is named", expected="--simulate SAMPLE, or `simulated_as` in the protocol")
+
+
+def _refuse_unless_real(done: Checked) -> None:
+    from labctl.protocol.lab import refuse_unless_ready
+
+    lab = done.lab.model
+    names = sorted({procedure.vt_exsy.station for procedure in done.protocol.model.procedures})
+    unreal = [name for name in names if lab.station(name).simulated]
+    if unreal:
+        raise SafetyRefusal(
+            f"station {', '.join(unreal)} of lab {lab.lab} exists only in simulators",
+            next_step="Rehearse with --simulate, or name the lab file of real hardware with --lab",
+        )
+    for name in names:
+        refuse_unless_ready(lab, name)
+
+
+def _new_folder(campaign: str) -> Path:
+    stamp = dt.datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    return Path("runs") / f"{campaign}-{stamp}"
+
+
+def _progress(plan: Plan, start: Start) -> Any:
+    from labctl.cli.progress import watch_progress
+
+    return watch_progress(plan, simulated=start.simulated)

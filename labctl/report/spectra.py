@@ -1,0 +1,161 @@
+"""Figures of spectra, from the raw data of a run: 1Ds over temperature, 2Ds at the shortest and longest Tmix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from labctl.analysis.nmr.lines import LineSet, refine_lines
+from labctl.analysis.nmr.spectrum import spectrum_1d, spectrum_2d
+from labctl.analysis.results import DatasetEntry, Results
+from labctl.errors import LabctlError
+from labctl.formats.bruker_dataset import BrukerDataset, read_dataset
+from labctl.report.figures import COLOURS, canvas, save, temperature_label
+from labctl.report.page import Figure
+
+SAME_TEMPERATURE_K = 1.0
+CONTOURS = 14
+
+
+def reference_spectra(results: Results, run_dir: Path, folder: Path) -> Figure | None:
+    """Draw the last reference 1D of each temperature, stacked, on one scale."""
+    chosen = [
+        entries[-1]
+        for entries in _grouped(results, "one_pulse")
+        if any("ref" in entry.dataset.rpartition("/")[2] for entry in entries) or entries
+    ]
+    if not chosen:
+        return None
+    sites = _sites(results)
+    window = _window(sites)
+    drawing, axes = canvas(9.0, 1.6 + 0.9 * len(chosen), squeeze=False)
+    panel = axes.flat[0]
+    tallest = 0.0
+    curves = []
+    for entry in chosen:
+        try:
+            dataset = read_dataset(run_dir / entry.path)
+            spectrum = spectrum_1d(dataset, lines=_lines(dataset, sites), window_ppm=window)
+        except LabctlError:
+            continue  # it stands among the warnings of the analysis already
+        curves.append((entry, spectrum))
+        tallest = max(tallest, float(spectrum.intensity.max()))
+    if not curves:
+        return None
+    for index, (entry, spectrum) in enumerate(curves):
+        height = index * 0.55
+        panel.plot(spectrum.ppm, spectrum.intensity / tallest + height, color=COLOURS[index % len(COLOURS)], lw=1)
+        panel.text(0.99, height + 0.06, temperature_label(entry.T_K), ha="right", transform=panel.get_yaxis_transform())
+    for name, shift_ppm in sites.items():
+        panel.axvline(shift_ppm, color="#5b6675", lw=0.6, ls=":")
+        panel.text(shift_ppm, 1.01, name, ha="center", fontsize=8, transform=panel.get_xaxis_transform())
+    panel.set_xlim(max(window), min(window))
+    panel.set_yticks([])
+    panel.set_xlabel(f"{_nucleus(curves[0][1].nucleus)} shift [ppm]")
+    return Figure(
+        path=save(drawing, folder / "spectra_1d.svg"),
+        title="1D spectra",
+        caption="The last reference 1D of each temperature, all on one scale; dotted: the sites of the protocol.",
+    )
+
+
+def two_dimensional_spectra(results: Results, run_dir: Path, folder: Path) -> Figure | None:
+    """Draw the 2Ds at the shortest and the longest Tmix of the coldest and the hottest temperature."""
+    groups = [entries for entries in _grouped(results, "exsy") if entries]
+    if not groups:
+        return None
+    sites = _sites(results)
+    window = _window(sites)
+    rows = [groups[0]] if len(groups) == 1 else [groups[0], groups[-1]]
+    drawing, axes = canvas(8.6, 4.1 * len(rows) + 0.2, nrows=len(rows), ncols=2, squeeze=False)
+    drawn = 0
+    for line, entries in zip(axes, rows, strict=True):
+        ordered = sorted(entries, key=_tmix_s)
+        for panel, entry in zip(line, (ordered[0], ordered[-1]), strict=True):
+            drawn += _draw_2d(panel, entry, run_dir, sites, window)
+    if not drawn:
+        return None
+    return Figure(
+        path=save(drawing, folder / "spectra_2d.svg"),
+        title="2D exchange spectra",
+        caption="Shortest (left) and longest (right) mixing time at the coldest and the hottest temperature. Contours "
+        "from 2 % of the tallest peak of each, a factor 1.4 apart; boxes mark where exchange between sites appears.",
+    )
+
+
+def _draw_2d(
+    panel: Axes, entry: DatasetEntry, run_dir: Path, sites: Mapping[str, float], window: tuple[float, float]
+) -> int:
+    try:
+        dataset = read_dataset(run_dir / entry.path)
+        spectrum = spectrum_2d(dataset, lines=_lines(dataset, sites), broadening_Hz=(5.0, 10.0), window_ppm=window)
+    except LabctlError:
+        panel.set_visible(False)
+        return 0
+    inside = (spectrum.f1_ppm >= min(window)) & (spectrum.f1_ppm <= max(window))
+    shown = spectrum.intensity[inside]
+    levels = float(shown.max()) * 0.02 * 1.4 ** np.arange(CONTOURS)
+    levels = levels[levels < shown.max()]
+    panel.contour(spectrum.f2_ppm, spectrum.f1_ppm[inside], shown, levels=levels, colors=COLOURS[0], linewidths=0.7)
+    panel.contour(spectrum.f2_ppm, spectrum.f1_ppm[inside], -shown, levels=levels, colors=COLOURS[1], linewidths=0.5)
+    panel.plot(window, window, color="#5b6675", lw=0.5, ls=":")
+    half = 0.06 * (max(window) - min(window))
+    for f1 in sites.values():
+        for f2 in sites.values():
+            if f1 != f2:
+                panel.add_patch(
+                    Rectangle((f2 - half, f1 - half), 2 * half, 2 * half, fill=False, ec="#5b6675", lw=0.6, ls="--")
+                )
+    panel.set_xlim(max(window), min(window))
+    panel.set_ylim(max(window), min(window))
+    nucleus = _nucleus(spectrum.nucleus)
+    panel.set_xlabel(f"F2: {nucleus} shift [ppm]")
+    panel.set_ylabel(f"F1: {nucleus} shift [ppm]")
+    panel.set_title(f"{temperature_label(entry.T_K)}, Tmix {_tmix_s(entry):g} s")
+    return 1
+
+
+def _grouped(results: Results, kind: str) -> list[list[DatasetEntry]]:
+    """Return the datasets of one kind by rising temperature, each group in the order acquired."""
+    groups: list[list[DatasetEntry]] = []
+    entries = [entry for entry in results.datasets if entry.kind == kind and entry.completeness != "failed"]
+    for entry in sorted(entries, key=lambda one: (one.T_K or 0.0, one.started_s or 0.0)):
+        if groups and abs((groups[-1][0].T_K or 0.0) - (entry.T_K or 0.0)) < SAME_TEMPERATURE_K:
+            groups[-1].append(entry)
+        else:
+            groups.append([entry])
+    return [sorted(group, key=lambda one: one.started_s or 0.0) for group in groups]
+
+
+def _sites(results: Results) -> dict[str, float]:
+    return {site.name: site.ppm for site in results.exsy.sites}
+
+
+def _window(sites: Mapping[str, float]) -> tuple[float, float]:
+    """Return what to show [ppm]: the sites with as much around them as lies between them."""
+    if not sites:
+        return (-10.0, 10.0)
+    low, high = min(sites.values()), max(sites.values())
+    margin = max(0.35 * (high - low), 1.0)
+    return (low - margin, high + margin)
+
+
+def _lines(dataset: BrukerDataset, sites: Mapping[str, float]) -> LineSet | None:
+    """Return lines whose phase makes the picture absorptive; None where they cannot be fitted."""
+    try:
+        return refine_lines([dataset], sites=sites or None)
+    except LabctlError:
+        return None
+
+
+def _tmix_s(entry: DatasetEntry) -> float:
+    return float(entry.parameters.get("mixing_time_s", 0.0))
+
+
+def _nucleus(text: str) -> str:
+    digits = "".join(character for character in text if character.isdigit())
+    return f"{digits.translate(str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹'))}{text[len(digits) :]}"
