@@ -84,7 +84,7 @@ double setpoint_K, ramp_K_per_min, within_K, hold_s, give_up_s;
 double rate_Hz, tolerance_Hz;
 char mode[250];
 char kind[250], dataset[250], pulse_program[250], nucleus[250], vd_list[250], vp_list[250];
-int target_expno, source_expno, scans, dummy_scans, points, rows, fnmode;
+int target_expno, source_expno, scans, dummy_scans, points, rows, fnmode, nd0;
 double recycle_delay_s, spectral_width_Hz, carrier_ppm, pulse_us, receiver_gain, increment_us, mixing_time_s;
 double recovery_s;
 int recovery_delay_no;
@@ -794,7 +794,6 @@ int store_f1()
 {
     double SFO1_MHz, BF1_MHz, O1_Hz, width_Hz, width_ppm, delay_s;
     char text[250];
-    int nd0;
 
     STOREPARN(1, "TD", rows)
     stored("TD of F1");
@@ -819,14 +818,7 @@ int store_f1()
         stored("SFO1 of F1");
         STOREPARN(1, "NUC1", text)
         stored("NUC1 of F1");
-        nd0 = 1;
-        FETCHPAR("ND_010", &nd0)
-        if (AUERR < 0 || nd0 < 1) {
-            nd0 = 1;
-        }
-        STOREPARN(1, "IN_F", increment_us)
-        stored("IN_F");
-        STOREPAR("INF 1", increment_us)
+        STOREPAR("INF 1", increment_us)    /* shown as IN_F in the F1 column */
         stored("INF 1");
         delay_s = increment_us * 0.000001 / nd0;
         STOREPAR("IN 0", delay_s)
@@ -986,6 +978,7 @@ int read_step(char *path)
     points = 0;
     rows = 0;
     fnmode = 1;
+    nd0 = 1;
     recycle_delay_s = 0.0;
     spectral_width_Hz = 0.0;
     carrier_ppm = 0.0;
@@ -1029,6 +1022,7 @@ int read_step(char *path)
         sscanf(line, "pulse_us=%lf", &pulse_us);
         sscanf(line, "receiver_gain=%lf", &receiver_gain);
         sscanf(line, "increment_us=%lf", &increment_us);
+        sscanf(line, "nd0=%d", &nd0);
         sscanf(line, "mixing_time_s=%lf", &mixing_time_s);
         sscanf(line, "vd_list=%[^\n]", vd_list);
         sscanf(line, "vp_list=%[^\n]", vp_list);

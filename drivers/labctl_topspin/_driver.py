@@ -1,0 +1,595 @@
+"""The spectrometer as an `Instrument`: orders become step files, and files become answers.
+
+Theory of operation
+-------------------
+Two AU programs run on the console (``au/``). The *executor* takes up one step file at a time and is deaf while it
+acquires; the *guard* reads temperature, heater, gas and rotor every few seconds, writes heartbeats, and acts alone
+when a limit breaks or when this driver's lease runs out. The driver only reads and writes files, so nothing here
+ever waits, and killing labctl leaves an acquisition as it is.
+
+What became of an acquisition is read from its dataset (`_evidence`): the executor's own record is needed too, but it
+is never enough. An order is known by its token, which stands in the title of the dataset, in the step file and in
+every status record; the executor carries a token out once.
+
+Epochs fence engines off from each other: agents refuse what a lower epoch than the highest they have seen asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from labctl.clock import Clock
+from labctl.errors import ForeignDataError, InputError, InstrumentError
+from labctl.ports import (
+    Acquire,
+    AwaitStable,
+    Collected,
+    CoolDown,
+    Evidence,
+    Nutation,
+    Observation,
+    Order,
+    Progress,
+    Reading,
+    SaturationRecovery,
+    SetTemperature,
+    Standing,
+)
+from labctl_topspin._codec import (
+    Heartbeat,
+    Record,
+    Value,
+    delay_list,
+    expno,
+    integer,
+    list_name,
+    number,
+    pulse_list,
+    rows,
+    safe_path,
+    safe_text,
+    step_pairs,
+)
+from labctl_topspin._collect import collected, copy_tree
+from labctl_topspin._evidence import DatasetView, Signature, acquisition_evidence, look_at
+from labctl_topspin._job import JobFolder, Step
+from labctl_topspin._link import Link
+from labctl_topspin._settings import Settings
+
+PROGRAMS = ("labctl_guard", "labctl_executor")
+GUARD_VERSION = "labctl_guard 1"
+
+SAFE_SETPOINT_K = 298.15
+SAFE_RAMP_K_PER_MIN = 2.0
+_QUIET_EXECUTOR_S = 300.0  # a step that polls reports every 60 s; five missed reports mean that nobody polls
+_TRANSFER_S = 300.0  # how late an audit trail or the last rows may come after the executor's record
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What changed last, and when this driver noticed (monotonic)."""
+
+    what: object
+    since_s: float
+
+
+class TopSpinDriver:
+    """One TopSpin console.
+
+    Parameters
+    ----------
+    limits : mapping
+        Hardware limits, SI unit in each name; complete (`_settings.complete_limits`).
+    link : Link
+        The console's folders.
+    """
+
+    def __init__(
+        self, *, station: str, settings: Settings, limits: Mapping[str, float], clock: Clock, link: Link
+    ) -> None:
+        self._station = station
+        self._settings = settings
+        self._limits = limits
+        self._clock = clock
+        self._link = link
+        self._job = JobFolder(link.job_dir, station, durable=not link.simulated)
+        self._epoch = 0
+        self._lease_s = -1e300
+        self._beat: _Seen | None = None
+        self._raw: dict[str, _Seen] = {}
+        self._asked: dict[str, float] = {}
+        self._done_since: dict[str, float] = {}
+        self._console_data = safe_path(
+            settings.console_data_dir or link.data_dir.as_posix(), "the data folder", any_letter=link.simulated
+        )
+        self._console_job = safe_path(
+            settings.console_job_dir or link.job_dir.as_posix(), "the job folder", any_letter=link.simulated
+        )
+
+    @property
+    def station(self) -> str:
+        return self._station
+
+    # ------------------------------------------------------------------------------------------ opening
+
+    def open(self, epoch: int) -> None:
+        self._link.refresh()
+        self._job.make()
+        if (highest := self._job.highest_epoch()) > epoch:
+            raise InstrumentError(
+                f"another engine holds this console (epoch {highest}, ours is {epoch})",
+                instrument=self._station,
+                next_step="Stop the other engine, then resume here",
+            )
+        self._epoch = epoch
+        self._install_programs()
+        self._job.write_config(self._configuration())
+        self._renew_lease()
+        self._job.write_control("run", epoch=epoch, reason="opened")
+        self._link.refresh()
+        self._find_agents()
+
+    def _install_programs(self) -> None:
+        """Put the AU sources where TopSpin compiles them from, when absent or different."""
+        for name in PROGRAMS:
+            source = resources.files("labctl_topspin").joinpath("au", f"{name}.c").read_text(encoding="utf-8")
+            target = self._link.au_dir / name
+            try:
+                if target.is_file() and target.read_text(encoding="utf-8") == source:
+                    continue
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text(source, encoding="utf-8", newline="\n")
+            except OSError as problem:
+                raise InstrumentError(
+                    f"the AU program {target} cannot be installed ({problem.strerror or problem})",
+                    instrument=self._station,
+                    next_step="Give labctl the right to write to the user AU folder, or copy the file there",
+                ) from None
+
+    def _configuration(self) -> dict[str, Value]:
+        settings, limits = self._settings, self._limits
+        return {
+            "epoch": self._epoch,
+            "poll_s": settings.guard_poll_s,
+            "ramp_poll_s": settings.ramp_poll_s,
+            "lease_s": settings.lease_s,
+            "log_s": 10,
+            "blind_s": round(settings.safe_after_s),
+            "sensor_min_K": float(limits["sensor_min_K"]),
+            "sensor_max_K": float(limits["sensor_max_K"]),
+            "heater_max_percent": float(limits["heater_max_percent"]),
+            "gas_min_L_per_h": float(limits["gas_min_L_per_h"]),
+            "ramp_max_K_per_min": limits["ramp_max_K_per_s"] * 60.0 * (1.0 + 1e-9),
+            "spinning_min_Hz": float(settings.spinning_min_Hz),
+            "spinning_tolerance_Hz": float(limits["spinning_tolerance_Hz"]),
+            "safe_setpoint_K": SAFE_SETPOINT_K,
+            "safe_ramp_K_per_min": min(SAFE_RAMP_K_PER_MIN, limits["ramp_max_K_per_s"] * 60.0),
+            "data_dir": self._console_data,
+            "guard_dataset": f"{settings.dataset}-guard",
+            "executor_dataset": f"{settings.dataset}-executor",
+            "template_dataset": settings.template_dataset,
+            "template_expno": settings.templates.get("one_pulse", 1),
+            "heater_parameter": settings.heater_parameter,
+            "gas_readback": settings.gas_readback,
+            "spinning_readback": settings.spinning_readback,
+            "halt_command": settings.halt_command,
+            "step_next": self._job.first_open_step(),
+            "control_next": self._job.next_control(),
+            "lease_next": self._job.next_lease(),
+        }
+
+    def _find_agents(self) -> None:
+        """Start the agents that are not there; on a real console say what somebody has to type."""
+        beat = self._job.heartbeat()
+        commands = []
+        if beat is None or self._clock.now_s() - beat.time_s > self._fresh_s():
+            commands.append(f"xau labctl_guard {self._console_job}")
+        elif beat.program != GUARD_VERSION:
+            raise InstrumentError(
+                f"the guard on the console is {beat.program!r} of another labctl",
+                instrument=self._station,
+                expected=GUARD_VERSION,
+                next_step="Let it end its campaign, or end both AU programs with the TopSpin command kill",
+            )
+        elif beat.time_s - self._clock.now_s() > self._fresh_s():
+            raise InstrumentError(
+                f"the console's clock is {beat.time_s - self._clock.now_s():.0f} s ahead of this computer's",
+                instrument=self._station,
+                next_step="Set both by a time server",
+            )
+        elif beat.state == "safe" and beat.needs_person:
+            commands.append(f"xau labctl_guard {self._console_job} rearm")
+        if not self._executor_is_there(beat):
+            commands.append(f"xau labctl_executor {self._console_job}")
+        refused: list[InstrumentError] = []
+        for command in commands:
+            try:
+                self._link.launch(command)
+            except InstrumentError as error:
+                refused.append(error)
+        if refused:
+            raise InstrumentError(
+                "; ".join(error.what for error in refused),
+                instrument=self._station,
+                next_step=" - ".join(error.next_step for error in refused),
+            )
+        self._link.refresh()
+
+    def _fresh_s(self) -> float:
+        return max(self._settings.alarm_s, 4.0 * self._settings.guard_poll_s)
+
+    def _executor_is_there(self, beat: Heartbeat | None) -> bool:
+        """Idle executors say so; one that is inside a step is believed while its step looks alive."""
+        if beat is None:
+            return False
+        open_step = self._job.open_step()
+        if open_step is not None:
+            return not self._is_lost(open_step, beat)
+        idle_s = self._job.executor_beat_s()
+        return idle_s is not None and self._clock.now_s() - idle_s <= max(120.0, self._fresh_s())
+
+    def _is_lost(self, step: Step, beat: Heartbeat | None) -> bool:
+        """Whether the executor that began a step will never end it. All times are the console's."""
+        records = self._job.records(step.seq)
+        if not records or records[-1].last:
+            return False
+        last = records[-1]
+        if last.executor < self._job.executor_instance():
+            return True
+        now_s = beat.time_s if beat is not None else self._clock.now_s()
+        action = step.pairs.get("action", "")
+        if action == "acquire" and last.phase == "acquiring":
+            view = look_at(self._folder(integer(step.pairs, "expno"), step.pairs.get("dataset", "")))
+            ended_s = view.audit.ended_s if view.audit is not None and view.ended and view.whole else None
+            return ended_s is not None and now_s - ended_s > _TRANSFER_S
+        patience_s = _QUIET_EXECUTOR_S
+        if action in {"check_spinning", "tune"}:
+            patience_s += number(step.pairs, "give_up_s") or 0.0
+        return now_s - last.time_s > patience_s
+
+    def close(self) -> None:
+        self._link.close()
+
+    # ------------------------------------------------------------------------------------------- orders
+
+    def begin(self, order: Order) -> None:
+        self._link.refresh()
+        step = self._step_of(order.token)
+        if step is not None and not self._may_be_sent_again(step):
+            return
+        try:
+            pairs = step_pairs(order, seq=0, settings=self._settings)
+        except InputError as error:
+            raise InstrumentError(str(error), instrument=self._station, command=order.step_id) from None
+        self._refuse_unsafe(order)
+        if isinstance(order.task, Acquire):
+            evidence = self.evidence(order)
+            if evidence.standing is Standing.FOREIGN:
+                raise ForeignDataError(
+                    evidence.detail,
+                    instrument=self._station,
+                    command=order.step_id,
+                    next_step="Move those data or give labctl another dataset name; nothing was touched",
+                )
+            if evidence.standing not in {Standing.NOT_STARTED, Standing.PREPARED}:
+                return  # there are data of this order already: looking will tell what they are worth
+            self._write_lists(order)
+        if self._job.last_control() == "safe":
+            # The engine leaves its safe state only when a person lets it.
+            self._job.write_control("run", epoch=self._epoch, reason="begin")
+        self._job.write_step({**pairs, "epoch": self._epoch})
+        self._asked[order.token] = self._clock.monotonic_s()
+        self._link.refresh()
+
+    def _may_be_sent_again(self, step: Step) -> bool:
+        records = self._job.records(step.seq)
+        if not records:
+            return step.epoch < self._epoch  # agents will refuse it
+        return records[-1].phase in {"refused", "orphaned"}
+
+    def _refuse_unsafe(self, order: Order) -> None:
+        """Compare with the hardware limits once more; plan and executor do so too."""
+        task, limits = order.task, self._limits
+        checks: list[tuple[str, float, str, int]] = []
+        if isinstance(task, SetTemperature | CoolDown | AwaitStable):
+            checks += [
+                ("set point [K]", task.setpoint_K, "sensor_max_K", +1),
+                ("set point [K]", task.setpoint_K, "sensor_min_K", -1),
+            ]
+        if isinstance(task, SetTemperature | CoolDown):
+            checks.append(("ramp [K/s]", task.ramp_K_per_s, "ramp_max_K_per_s", +1))
+        if isinstance(task, Acquire):
+            pulses = task.experiment.pulses_s if isinstance(task.experiment, Nutation) else (task.pulse_s,)
+            checks += [
+                ("pulse [s]", max(pulses), "pulse_max_s", +1),
+                ("acquisition time [s]", task.points / (2.0 * task.spectral_width_Hz), "acquisition_max_s", +1),
+                ("MAS rate [Hz]", task.spinning_Hz, "spinning_max_Hz", +1),
+            ]
+        for what, value, limit, sign in checks:
+            if limit in limits and sign * (value - limits[limit]) > 1e-9 * abs(limits[limit]):
+                raise InstrumentError(
+                    f"refused for safety: {what} {value:g} against the limit {limit} = {limits[limit]:g}",
+                    instrument=self._station,
+                    command=order.step_id,
+                )
+
+    def _write_lists(self, order: Order) -> None:
+        assert isinstance(order.task, Acquire)
+        match order.task.experiment:
+            case SaturationRecovery(delays_s=delays_s):
+                kind, text = "vd", delay_list(delays_s)
+            case Nutation(pulses_s=pulses_s):
+                kind, text = "vp", pulse_list(pulses_s)
+            case _:
+                return
+        path = self._link.lists_dir / kind / list_name(order.token)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="ascii", newline="\n")
+        except OSError as problem:
+            raise InstrumentError(
+                f"the list {path} cannot be written ({problem.strerror or problem})", instrument=self._station
+            ) from None
+
+    def _step_of(self, token: str) -> Step | None:
+        """Return the step that carries an order out: not one that was refused where another was begun."""
+        steps = [step for step in self._job.steps() if step.token == token]
+        for step in reversed(steps):
+            records = self._job.records(step.seq)
+            if not records or records[-1].phase != "refused":
+                return step
+        return steps[-1] if steps else None
+
+    # ------------------------------------------------------------------------------------------- asking
+
+    def look(self, order: Order) -> Observation:
+        self._link.refresh()
+        step = self._step_of(order.token)
+        records = self._job.records(step.seq) if step is not None else []
+        view = self._view(order) if isinstance(order.task, Acquire) else None
+        growing = self._grew(order, view)
+        if records and records[-1].ending == "failed":
+            return Observation(progress=Progress.FAILED, detail=records[-1].error, data_growing=growing)
+        if records and records[-1].ending == "done":
+            if view is None:
+                return Observation(progress=Progress.DONE, detail=records[-1].phase, fraction=1.0)
+            return self._look_at_finished(order, view, growing=growing)
+        silent_s = self._silent_s()
+        if silent_s > self._settings.alarm_s:
+            return Observation(
+                progress=Progress.SILENT,
+                detail=f"no heartbeat of the guard for {silent_s:.0f} s",
+                data_growing=growing,
+                needs_person=f"look at the console; if the guard is gone: xau labctl_guard {self._console_job}",
+            )
+        if step is None or not records:
+            return self._look_at_waiting(order)
+        if self._is_lost(step, self._job.heartbeat()):
+            return Observation(
+                progress=Progress.FAILED,
+                detail=f"the executor was lost during step {step.seq}; "
+                f"somebody types: xau labctl_executor {self._console_job}",
+                data_growing=growing,
+            )
+        return self._look_at_running(order, records, growing=growing)
+
+    def _look_at_waiting(self, order: Order) -> Observation:
+        now_s = self._clock.monotonic_s()
+        waited_s = now_s - self._asked.setdefault(order.token, now_s)
+        busy = self._job.open_step()
+        if busy is not None and not self._is_lost(busy, self._job.heartbeat()):
+            self._asked[order.token] = now_s
+            return Observation(progress=Progress.WAITING, detail=f"the executor is at step {busy.seq}")
+        if waited_s <= self._settings.alarm_s + _QUIET_EXECUTOR_S / 3.0:
+            return Observation(progress=Progress.WAITING, detail="handed over")
+        what = f"the executor has not taken it up for {waited_s:.0f} s"
+        todo = f"somebody types: xau labctl_executor {self._console_job}"
+        if waited_s > self._settings.safe_after_s:
+            return Observation(progress=Progress.FAILED, detail=f"{what}; {todo}")
+        return Observation(progress=Progress.SILENT, detail=what, needs_person=todo)
+
+    def _look_at_running(self, order: Order, records: list[Record], *, growing: bool) -> Observation:
+        last = records[-1]
+        fraction = number(last.pairs, "fraction")
+        detail, person = last.phase, last.pairs.get("needs_person", "")
+        if isinstance(order.task, Acquire) and last.phase == "acquiring":
+            spent_s = self._clock.now_s() - last.time_s
+            expected_s = max(1.0, order.task.duration_s)
+            fraction = min(0.999, max(0.0, spent_s / expected_s))
+            detail = f"acquiring EXPNO {expno(order)}"
+            if spent_s > 4.0 * expected_s + 7200.0:
+                return Observation(
+                    progress=Progress.FAILED,
+                    detail=f"EXPNO {expno(order)} was expected to take {expected_s:.0f} s and runs for {spent_s:.0f} s",
+                    data_growing=growing,
+                )
+            if spent_s > 1.5 * expected_s + 600.0:
+                person = f"EXPNO {expno(order)} runs for {spent_s:.0f} s instead of {expected_s:.0f} s: look at it"
+        return Observation(
+            progress=Progress.RUNNING, detail=detail, fraction=fraction, data_growing=growing, needs_person=person
+        )
+
+    def _look_at_finished(self, order: Order, view: DatasetView, *, growing: bool) -> Observation:
+        """The executor says that zg is over; the data have the last word."""
+        assert isinstance(order.task, Acquire)
+        now_s = self._clock.monotonic_s()
+        since_s = self._done_since.setdefault(order.token, now_s)
+        missing = []
+        if order.token not in view.title:
+            missing.append(f"the title of {view.folder} does not carry {order.token}")
+        if not view.ended:
+            missing.append("the audit trail has no end entry")
+        if not view.whole:
+            size = view.signature[0] if view.signature else 0
+            wanted = " or ".join(map(str, view.expected_bytes())) or "unknown"
+            missing.append(f"the raw data have {size} bytes, expected {wanted}")
+        if missing:
+            if now_s - since_s > _TRANSFER_S + self._settings.quiet_period_s:
+                return Observation(progress=Progress.FAILED, detail="; ".join(missing), data_growing=growing)
+            return Observation(
+                progress=Progress.RUNNING, detail="; ".join(missing), fraction=0.999, data_growing=growing
+            )
+        if not self._is_quiet(order, view):
+            return Observation(
+                progress=Progress.RUNNING, detail="waiting for the quiet period", fraction=0.999, data_growing=growing
+            )
+        short = view.short_of(rows=rows(order.task), scans=order.task.scans)
+        if short:
+            return Observation(progress=Progress.HALTED, detail=f"ended early: {short}", fraction=1.0)
+        return Observation(progress=Progress.DONE, detail=f"EXPNO {expno(order)} is complete", fraction=1.0)
+
+    def evidence(self, order: Order) -> Evidence:
+        self._link.refresh()
+        step = self._step_of(order.token)
+        records = self._job.records(step.seq) if step is not None else []
+        open_ = bool(records) and not records[-1].last
+        busy = step is not None and open_ and not self._is_lost(step, self._job.heartbeat())
+        refused = bool(records) and records[-1].phase == "refused"
+        if isinstance(order.task, Acquire):
+            return acquisition_evidence(
+                self._view(order),
+                token=order.token,
+                rows=rows(order.task),
+                scans=order.task.scans,
+                begun=bool(records) and not refused,
+                busy=busy,
+                handed_over=step is not None and not refused,
+            )
+        if step is None or refused:
+            return Evidence(
+                standing=Standing.NOT_STARTED,
+                detail=records[-1].error if refused else "no step with this token",
+            )
+        if not records:
+            return Evidence(standing=Standing.PREPARED, detail=f"step {step.seq} has not been taken up")
+        if busy:
+            return Evidence(standing=Standing.RUNNING, detail=f"step {step.seq}: {records[-1].phase}")
+        if records[-1].ending == "done":
+            return Evidence(standing=Standing.FINISHED, detail=f"step {step.seq} was carried out")
+        what = records[-1].error or "the executor was lost"
+        return Evidence(standing=Standing.INTERRUPTED, detail=f"step {step.seq}: {what}")
+
+    # -------------------------------------------------------------------------------------------- data
+
+    def _folder(self, number_: int, dataset: str = "") -> Path:
+        return self._link.data_dir / (dataset or self._settings.dataset) / str(number_)
+
+    def _view(self, order: Order) -> DatasetView:
+        return look_at(self._folder(expno(order)))
+
+    def _grew(self, order: Order, view: DatasetView | None) -> bool:
+        """Whether the raw data changed since the last look."""
+        if view is None:
+            return False
+        now_s = self._clock.monotonic_s()
+        signature: Signature | None = view.signature
+        seen = self._raw.get(order.token)
+        if seen is not None and seen.what == signature:
+            return False
+        self._raw[order.token] = _Seen(signature, now_s)
+        return seen is not None and signature is not None
+
+    def _is_quiet(self, order: Order, view: DatasetView) -> bool:
+        self._grew(order, view)
+        return self._clock.monotonic_s() - self._raw[order.token].since_s >= self._settings.quiet_period_s
+
+    def collect(self, order: Order, into: Path) -> Collected:
+        self._link.refresh()
+        if not isinstance(order.task, Acquire):
+            return Collected(files=(), completeness="complete", started_s=0.0, ended_s=self._clock.now_s())
+        view = self._view(order)
+        if view.exists and order.token not in view.title:
+            raise ForeignDataError(f"{view.folder} does not carry {order.token} in its title", instrument=self._station)
+        if view.raw is not None and not self._is_quiet(order, view):
+            raise InstrumentError(
+                f"the raw data of EXPNO {expno(order)} may still change",
+                instrument=self._station,
+                next_step=f"It is tried again once they are unchanged for {self._settings.quiet_period_s:g} s",
+            )
+        step = self._step_of(order.token)
+        records = self._job.records(step.seq) if step is not None else []
+        name = str(expno(order))
+        files: tuple[str, ...] = ()
+        if view.raw is not None:
+            paths = copy_tree(view.folder, into / name, link=self._link.simulated, station=self._station)
+            files = tuple(f"{name}/{path.as_posix()}" for path in paths)
+        last = records[-1] if records else None
+        rates = [number(last.pairs, key) for key in ("spinning_before_Hz", "spinning_after_Hz")] if last else []
+        read = [rate for rate in rates if rate is not None and rate >= 0.0]
+        return collected(view, files, order.task, last, spinning_readback_Hz=sum(read) / len(read) if read else None)
+
+    # ---------------------------------------------------------------------------------- watching, stopping
+
+    def _newest_beat(self) -> Heartbeat | None:
+        beat = self._job.heartbeat()
+        number_ = beat.seq if beat is not None else -1
+        if self._beat is None or self._beat.what != number_:
+            self._beat = _Seen(number_, self._clock.monotonic_s())
+        return beat
+
+    def _silent_s(self) -> float:
+        """How long no new heartbeat has come, by this computer's monotonic clock."""
+        self._newest_beat()
+        return self._clock.monotonic_s() - self._beat.since_s if self._beat is not None else 0.0
+
+    def _renew_lease(self) -> None:
+        """At most five times per lease: the guard wants to hear from us, not to be flooded."""
+        now_s = self._clock.monotonic_s()
+        if self._epoch and now_s - self._lease_s >= self._settings.lease_s / 5.0:
+            self._job.write_lease(epoch=self._epoch, at_s=self._clock.now_s())
+            self._lease_s = now_s
+
+    def readings(self) -> tuple[Reading, ...]:
+        self._link.refresh()
+        self._renew_lease()
+        beat = self._newest_beat()
+        if beat is None:
+            return ()
+        values = (
+            ("sensor_K", beat.te_K),
+            ("heater_percent", beat.heater_percent),
+            ("gas_L_per_h", beat.gas_L_per_h),
+            ("spinning_Hz", beat.spinning_Hz),
+        )
+        return tuple(
+            Reading(quantity=quantity, value=value, at_s=beat.time_s) for quantity, value in values if value is not None
+        )
+
+    def stop(self, order: Order, reason: str) -> None:
+        self._link.refresh()
+        step = self._step_of(order.token)
+        if step is None:
+            return
+        records = self._job.records(step.seq)
+        if records and records[-1].last:
+            return
+        self._job.write_control("halt", epoch=self._epoch, reason=_plain(reason), seq=step.seq)
+        self._link.refresh()
+
+    def make_safe(self, reason: str) -> None:
+        self._link.refresh()
+        if self._job.last_control() != "safe":
+            self._job.write_control("safe", epoch=self._epoch, reason=_plain(reason))
+            self._link.refresh()
+        if self._silent_s() > self._fresh_s() or self._job.heartbeat() is None:
+            # Nobody is there to act: the one thing left is to have the guard started.
+            self._link.launch(f"xau labctl_guard {self._console_job}")
+            self._link.refresh()
+
+    def is_safe(self) -> bool:
+        self._link.refresh()
+        beat = self._newest_beat()
+        if beat is None or self._silent_s() > self._fresh_s() or beat.state != "safe" or beat.acquiring:
+            return False
+        if beat.te_K is None or beat.te_K > SAFE_SETPOINT_K + 5.0:
+            return False
+        return beat.heater_off or beat.safe_setpoint_K == SAFE_SETPOINT_K
+
+
+def _plain(reason: str) -> str:
+    """Return a reason as it may stand in a control file."""
+    plain = "".join(char if char.isascii() and (char.isalnum() or char in "_.+-:/ ") else "_" for char in reason)
+    return safe_text(plain[:200].strip() or "none", "reason")
