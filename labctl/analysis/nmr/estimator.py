@@ -12,7 +12,8 @@ biases A; what does is a wrong line shape, and `chi2_red` shows it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +73,19 @@ class AmplitudeMatrix:
         """Standard errors of `A`, shape (K, K)."""
         se: NDArray[np.float64] = np.sqrt(np.diag(self.cov)).reshape(self.A.shape)
         return se
+
+    def reordered(self, order: Sequence[int], names: Sequence[str]) -> AmplitudeMatrix:
+        """Return the same matrix with its sites in another order under new names (`LineSet.reordered` alike)."""
+        at = np.array(order, dtype=np.intp)
+        flat = (at[:, None] * len(at) + at).ravel()
+        return replace(
+            self,
+            sites=tuple(names),
+            A=self.A[np.ix_(at, at)],
+            cov=self.cov[np.ix_(flat, flat)],
+            line_slope=self.line_slope[:, flat],
+            inhomogeneous_Hz=tuple(self.inhomogeneous_Hz[old] for old in order),
+        )
 
 
 def estimate_amplitudes(

@@ -91,6 +91,21 @@ class LineSet:
         """Names of the sites."""
         return tuple(line.name for line in self.lines)
 
+    def reordered(self, order: Sequence[int], names: Sequence[str]) -> LineSet:
+        """Return the same lines in another order under new names; matrices read before must be reordered alike."""
+        rank = {int(old): new for new, old in enumerate(order)}
+        free = tuple(
+            f"{key}/{rank[int(index)]}" if index else key
+            for key, _, index in (name.partition("/") for name in self.free)
+        )
+        at = np.array(order, dtype=np.intp)
+        return replace(
+            self,
+            lines=tuple(replace(self.lines[old], name=name) for old, name in zip(order, names, strict=True)),
+            shape=replace(self.shape, **{key: getattr(self.shape, key)[at] for key in SITES}),
+            free=free,
+        )
+
 
 def find_lines(datasets: Sequence[BrukerDataset], *, most: int = 6) -> tuple[float, ...]:
     """Return chemical shifts [ppm] of the lines seen in the summed power spectra, strongest first; may be empty."""

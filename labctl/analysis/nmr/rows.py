@@ -127,7 +127,7 @@ def prepare(dataset: BrukerDataset, *, t2_end_s: float = np.inf, name: str = "")
     factor = np.full(signal.shape[0], 1.0 / dataset.scans)
     t1_s = is_sine = None
     if dataset.dimension == "2D":
-        signal, sign, t1_s, is_sine = _encoded(dataset, signal, label)
+        signal, sign, t1_s, is_sine = encoded(dataset, signal, label)
         factor = sign / dataset.scans
         noise *= float(abs(sign[0]))
     if not noise > 0:
@@ -145,10 +145,16 @@ def prepare(dataset: BrukerDataset, *, t2_end_s: float = np.inf, name: str = "")
     )
 
 
-def _encoded(
+def encoded(
     dataset: BrukerDataset, signal: NDArray[np.complex128], label: str
 ) -> tuple[NDArray[np.complex128], NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Return rows that are cosine and sine modulated in turn, their factors, t1, and which are sine."""
+    """Return rows that are cosine and sine modulated in turn, their factors, t1 [s], and which are sine.
+
+    Raises
+    ------
+    InputError
+        F1 was not encoded phase-sensitively, or the rows are fewer than four.
+    """
     axis = dataset.indirect
     if axis is None or axis.quadrature not in PHASE_SENSITIVE:
         raise InputError(
