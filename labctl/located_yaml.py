@@ -107,7 +107,7 @@ def loads(text: str, *, file: str) -> Located:
 
     _refuse_deep_brackets(text, file)
     try:
-        root = YAML(typ="rt", pure=True).compose(text)
+        root = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
         what = str(problem.problem or problem.context or "cannot be read").strip()

@@ -6,6 +6,7 @@ Errors make `labctl check` fail. Warnings are what a careful referee would raise
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from labctl.errors import Finding, InputError
 from labctl.plan import calibration
@@ -21,7 +22,7 @@ from labctl.plan.check_vt_exsy import (
 from labctl.plan.estimate import Estimate, duty, estimate
 from labctl.plan.expand import expno_faults, unchecked
 from labctl.plan.findings import Locator, Notebook, Nowhere, celsius, suggestion
-from labctl.plan.steps import Step
+from labctl.plan.steps import Plan, Step
 from labctl.ports import Acquire
 from labctl.protocol.lab import Lab, Nucleus, Station
 from labctl.protocol.model import Protocol, VtExsy
@@ -29,6 +30,14 @@ from labctl.units import duration_text
 
 DUTY_MAX = 0.01
 """Share of time with radio frequency on that no lab file can raise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """Findings, those of the protocol first, each file's by line; and the plan, None if a finding is an error."""
+
+    findings: tuple[Finding, ...]
+    plan: Plan | None
 
 
 def check(
@@ -39,7 +48,19 @@ def check(
     lab_places: Locator | None = None,
     start_s: float | None = None,
 ) -> tuple[Finding, ...]:
-    """Return all findings, those of the protocol first, each file's by line.
+    """Return the findings of `examine`, for whoever needs no plan."""
+    return examine(protocol, lab, places=places, lab_places=lab_places, start_s=start_s).findings
+
+
+def examine(
+    protocol: Protocol,
+    lab: Lab,
+    *,
+    places: Locator | None = None,
+    lab_places: Locator | None = None,
+    start_s: float | None = None,
+) -> Examined:
+    """Return all findings and, if none is an error, the plan, so that it is written out once.
 
     Parameters
     ----------
@@ -71,9 +92,16 @@ def check(
             continue
         _check_station(here, note, lab_note.below("stations", p.station), protocol, p, station)
     _check_on_fault(note, protocol, lab)
-    if not any(finding.severity == "error" for finding in (*note.found, *lab_note.found)):
-        _check_plan(note, protocol, lab, start_s)
-    return tuple(sorted(note.found, key=_by_line)) + tuple(sorted(lab_note.found, key=_by_line))
+    plan = None
+    if not _has_error(note, lab_note):
+        plan = _check_plan(note, protocol, lab, start_s)
+    # Two procedures on one station look at the same lines of the lab file.
+    unique = dict.fromkeys([*sorted(note.found, key=_by_line), *sorted(lab_note.found, key=_by_line)])
+    return Examined(findings=tuple(unique), plan=None if _has_error(note, lab_note) else plan)
+
+
+def _has_error(*notes: Notebook) -> bool:
+    return any(finding.severity == "error" for note in notes for finding in note.found)
 
 
 def _by_line(finding: Finding) -> tuple[int, int, str, str]:
@@ -275,14 +303,14 @@ def _check_on_fault(note: Notebook, protocol: Protocol, lab: Lab) -> None:
             note.warning(("on_fault", name), "no procedure uses this station")
 
 
-def _check_plan(note: Notebook, protocol: Protocol, lab: Lab, start_s: float | None) -> None:
+def _check_plan(note: Notebook, protocol: Protocol, lab: Lab, start_s: float | None) -> Plan | None:
     """What shows only once the steps are written out."""
     first = note.below("procedures", 0, "vt_exsy")
     try:
         plan = unchecked(protocol, lab)
     except InputError as problem:
         first.error((), problem.what, expected=problem.expected)
-        return
+        return None
     for fault in expno_faults(plan.steps):
         first.error(("mixing_times",), fault, expected="fewer mixing times or a longer `max_dataset`")
     cost = estimate(plan, start_s)
@@ -300,6 +328,7 @@ def _check_plan(note: Notebook, protocol: Protocol, lab: Lab, start_s: float | N
             )
         if start_s is not None:
             _check_against_blackouts(here, p, prefix, cost, start_s)
+    return plan
 
 
 def _check_radio(note: Notebook, steps: Sequence[Step], station: Station) -> None:

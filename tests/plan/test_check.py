@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from labctl.errors import Finding
-from labctl.plan.check import check
+from labctl.plan.check import check, examine
 from labctl.plan.estimate import estimate
 from labctl.plan.expand import expand
 from labctl.protocol.lab import Lab, Limits
@@ -121,3 +121,16 @@ def test_a_missing_pulse_is_an_error(variant: Variant, lab: Lab) -> None:
     without = changed(lab, nuclei={"6Li": probe})
     assert any("90° pulse" in text for text in texts(check(variant(), without), "error"))
     assert not texts(check(variant(pulse="4.9 us"), without), "error")
+
+
+def test_the_plan_comes_with_a_sound_check_only(demo: Protocol, variant: Variant, lab: Lab) -> None:
+    """Examining gives the very plan `expand` gives, and none where a finding is an error."""
+    assert examine(demo, lab).plan == expand(demo, lab)
+    assert examine(variant(increments=49), lab).plan is None
+
+
+def test_two_procedures_do_not_double_the_findings_of_their_lab(demo: Protocol, lab: Lab) -> None:
+    """What is doubtful in the lab file is said once, however many procedures use the station."""
+    bare = changed(lab, commissioning=())
+    twice = demo.model_copy(update={"procedures": demo.procedures * 2})
+    assert sum("not signed" in text for text in texts(check(twice, bare), "warning")) == 1
