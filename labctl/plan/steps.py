@@ -117,7 +117,7 @@ def _plain(task: Task | Experiment) -> dict[str, Any]:
 
 
 @functools.cache
-def _names(kind: type[Task | Experiment]) -> tuple[str, ...]:
+def _names(kind: type[Any]) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind))
 
 
