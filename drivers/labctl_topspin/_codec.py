@@ -240,12 +240,14 @@ def _acquisition(order: Order, task: Acquire, settings: Settings) -> dict[str, V
         case SaturationRecovery():
             pairs |= {"fnmode": QF, "vd_list": list_name(order.token)}
         case Nutation() as nutation:
-            pairs |= {
-                "fnmode": QF,
-                "vp_list": list_name(order.token),
-                "recovery_s": float(nutation.recovery_s),
-                "recovery_delay_no": settings.nutation_recovery_delay,
-            }
+            pairs |= {"fnmode": QF, "vp_list": list_name(order.token)}
+            if settings.nutation_recovery_delay < 0:
+                pairs["recycle_delay_s"] = float(nutation.recovery_s)
+            else:
+                pairs |= {
+                    "recovery_s": float(nutation.recovery_s),
+                    "recovery_delay_no": settings.nutation_recovery_delay,
+                }
         case Exsy() as exsy:
             pairs |= {
                 "fnmode": STATES_TPPI,

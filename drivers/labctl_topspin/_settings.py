@@ -32,7 +32,8 @@ class Settings:
     templates, pulse_programs : mapping
         Kind of dataset to the EXPNO of `template_dataset` that carries it, and to the pulse program found there.
     heater_parameter : str
-        Name by which the VT unit answers its heater power (VTU_GET_PARAM); ``none`` where it has none.
+        Name by which the VT unit answers its heater power in percent (VTU_GET_PARAM; the names are not public and
+        differ: find yours when commissioning); ``none`` where it has none, and then heater power is not watched.
     gas_readback, spinning_readback : str
         ``vtu`` or ``none``; ``masrget`` or ``mmas``.
     nutation_recovery_delay : int
@@ -59,7 +60,7 @@ class Settings:
     alarm_s: float = 60.0
     safe_after_s: float = 900.0
     halt_command: str = "halt"
-    heater_parameter: str = "none"
+    heater_parameter: str = "heater_power"
     gas_readback: str = "vtu"
     spinning_readback: str = "masrget"
     nutation_recovery_delay: int = -1
@@ -93,7 +94,7 @@ def read_settings(settings: Mapping[str, Any], *, station: str) -> Settings:
         alarm_s=reader.duration("alarm", "60 s", at_least_s=5.0, at_most_s=3600.0, block="silence"),
         safe_after_s=reader.duration("safe_after", "15 min", at_least_s=60.0, at_most_s=7200.0, block="silence"),
         halt_command=reader.choice("halt_command", _COMMAND, "halt", "a TopSpin command such as halt"),
-        heater_parameter=reader.choice("heater_parameter", _NAME, "none", "a name the VT unit knows, or none"),
+        heater_parameter=reader.choice("heater_parameter", _NAME, "heater_power", "a name the VT unit knows, or none"),
         gas_readback=reader.choice("gas_readback", re.compile("vtu|none"), "vtu", "vtu or none"),
         spinning_readback=reader.choice(
             "spinning_readback", re.compile("masrget|mmas"), "masrget", "masrget or mmas (MAS III)"
