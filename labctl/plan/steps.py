@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from labctl.ports import Acquire, Effect, Experiment, Exsy, Task
 
@@ -113,12 +112,10 @@ def task_json(task: Task) -> dict[str, Any]:
 
 def _plain(task: Task | Experiment) -> dict[str, Any]:
     # Not `asdict`: its deep copies take most of the time of planning a campaign, and these fields are plain anyway.
-    return {name: getattr(task, name) for name in _names(type(task))}
+    return {name: getattr(task, name) for name in _FIELDS[type(task)]}
 
 
-@functools.cache
-def _names(kind: type[Any]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
+_FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in (*get_args(Task), *get_args(Experiment))}
 
 
 def step_key(*, campaign: str, step_id: str, task: Task, recycle: RecycleRule | None) -> str:
