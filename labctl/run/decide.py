@@ -255,6 +255,10 @@ class _Turn:
         """Make sure of the loop and of the temperature, then ask for the intent to be committed."""
         station = self.stations[name]
         record = self.steps[step.id]
+        if step.effect is Effect.IRREVERSIBLE and record.status == "partial":
+            self.set(name, hold=f"{step.id} has changed the sample in part and is never repeated: skip it")
+            self.pause(name)
+            return
         thermal = isinstance(step.task, SetTemperature)
         settled_wanted = isinstance(step.task, AwaitStable | Tune | Acquire) and not station.redo
         if (thermal and not station.loop_seen) or (settled_wanted and station.unsettled and not station.loop_seen):
@@ -272,10 +276,6 @@ class _Turn:
             return
         if record.attempt >= _LAST_ATTEMPT and isinstance(step.task, Acquire):
             self.fault(name, f"{step.id} was attempted {record.attempt} times; its EXPNOs have no digit left")
-            return
-        if step.effect is Effect.IRREVERSIBLE and record.status == "partial":
-            self.set(name, hold=f"{step.id} has changed the sample in part and is never repeated: skip it")
-            self.pause(name)
             return
         task = record.task if record.task is not None else step.task  # what was resolved once stays
         notes: tuple[str, ...] = ()
@@ -541,6 +541,10 @@ class _Turn:
             case Standing.NOT_STARTED | Standing.PREPARED if station.failure:
                 what = f"{step.id} failed before it began: {station.failure}"
                 self._begin_anew(name, step, status="failed", what=what)
+            case Standing.NOT_STARTED | Standing.PREPARED if self.steps[step.id].status == "running":
+                # it was seen running, and nothing is left of it: what there was is gone, the number is not reused
+                what = f"{step.id} had begun and left nothing ({event.detail})"
+                self._begin_anew(name, step, status="partial", what=what)
             case Standing.NOT_STARTED | Standing.PREPARED:
                 if self.steps[step.id].unheard >= _UNHEARD_BEGINS:
                     self.fault(name, f"{step.id} was sent {_UNHEARD_BEGINS} times and never taken up: {event.detail}")

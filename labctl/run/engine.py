@@ -30,8 +30,8 @@ from labctl.errors import (
     LabctlError,
 )
 from labctl.plan.steps import Plan
-from labctl.ports import Instrument, Observation, Reading
-from labctl.run.decide import decide, expected_spinning
+from labctl.ports import Acquire, Instrument, Observation, Reading
+from labctl.run.decide import decide, expected_spinning, is_warm
 from labctl.run.events import (
     Alarmed,
     AskEvidence,
@@ -533,6 +533,9 @@ class Engine:
         stale_s = self._clock.now_s() - 0.5 * self._station_options(name).silence.alarm_s
         if self._vigils[name].suspicious or any(reading.at_s < stale_s for reading in readings):
             interval_s = options.poll_s
+        grace_left_s = self._vigils[name].since_s + self._grace_s(name) - self._clock.now_s()
+        if grace_left_s > 0.0:
+            interval_s = min(interval_s, grace_left_s)
         duty = self._duties.get(name)
         events: tuple[Event, ...] = ()
         if duty is not None:
@@ -546,13 +549,15 @@ class Engine:
     def _guard(self, name: str, readings: tuple[Reading, ...]) -> None:
         station = self.state.stations[name]
         told = self._station_options(name)
-        spinning_Hz, tolerance_Hz = expected_spinning(self.state, name) if station.loop_seen else (0.0, 0.0)
+        measuring = station.open != "" and isinstance(self.state.by_id[station.open].task, Acquire)
+        used = station.loop_seen or measuring or is_warm(self.state, name)  # not while a person spins it up
+        spinning_Hz, tolerance_Hz = expected_spinning(self.state, name) if used else (0.0, 0.0)
         self._vigils[name], breaches = judge(
             self._vigils[name],
             readings,
             told.limits,
             now_s=self._clock.now_s(),
-            grace_s=self._options.grace_s,
+            grace_s=self._grace_s(name),
             silence=told.silence,
             spinning_Hz=spinning_Hz,
             spinning_tolerance_Hz=tolerance_Hz,
@@ -574,6 +579,10 @@ class Engine:
                     self.perform.make_safe(name, breach.detail)  # safety does not wait for a full disk
             else:
                 self._todo.append(Alarmed(station=name, what=breach.detail))
+
+    def _grace_s(self, name: str) -> float:
+        """Agents get their time to start, until they were once seen alive."""
+        return 0.0 if self.state.stations[name].loop_seen else self._options.grace_s
 
     def _see_to(self, name: str, duty: Duty) -> tuple[Observation | None, tuple[Event, ...], float]:
         """Return what was seen, what follows, and in how many seconds to look again [s]."""

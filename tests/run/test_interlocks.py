@@ -1,0 +1,224 @@
+"""Interlocks: on values and on silence, in every phase, with hysteresis and grace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.run.bench import LIMITS, Bench, Killed
+from tests.run.campaigns import small_plan
+
+from labctl.ports import Reading
+from labctl.run.events import Alarmed, Operated, Policy, Tripped
+from labctl.run.interlock import Breach, Silence, Vigil, judge
+from labctl.run.lifecycle import StationPhase
+from labctl.testing import ScriptedInstrument
+
+NOW_S = 1_700_000_000.0
+GOOD = {"sensor_K": 320.0, "heater_percent": 20.0, "gas_L_per_h": 1200.0, "spinning_Hz": 10_000.0}
+
+
+def polls(
+    series: list[dict[str, float]], *, every_s: float = 5.0, age_s: float = 0.0, growing: bool = False
+) -> list[tuple[Breach, ...]]:
+    """What each of a series of polls finds, after the grace period."""
+    vigil = Vigil(since_s=NOW_S - 3600.0)
+    found = []
+    for number, values in enumerate(series):
+        now_s = NOW_S + number * every_s
+        readings = tuple(Reading(quantity=name, value=value, at_s=now_s - age_s) for name, value in values.items())
+        vigil, breaches = judge(
+            vigil,
+            readings,
+            LIMITS,
+            now_s=now_s,
+            grace_s=60.0,
+            silence=Silence(),
+            spinning_Hz=10_000.0,
+            data_growing=growing,
+        )
+        found.append(breaches)
+    return found
+
+
+BROKEN = {
+    "sensor_max_K": GOOD | {"sensor_K": 401.0},
+    "sensor_min_K": GOOD | {"sensor_K": 260.0},
+    "gas_min_L_per_h": GOOD | {"gas_L_per_h": 10.0},
+    "heater_max_percent": GOOD | {"heater_percent": 99.0},
+    "spinning_tolerance_Hz": GOOD | {"spinning_Hz": 9_000.0},
+    "spinning_max_Hz": GOOD | {"spinning_Hz": 12_500.0},
+}
+
+
+@pytest.mark.parametrize("limit", BROKEN)
+def test_second_broken_poll_trips(limit: str) -> None:
+    """Each limit trips at its second broken poll, by name, once."""
+    found = polls([GOOD, BROKEN[limit], BROKEN[limit], BROKEN[limit]])
+    assert [limit in {breach.limit for breach in each} for each in found] == [False, False, True, False]
+
+
+@pytest.mark.parametrize("limit", BROKEN)
+def test_one_odd_value_does_not_trip(limit: str) -> None:
+    """One broken poll between good ones never trips."""
+    assert not any(polls([GOOD, BROKEN[limit], GOOD, BROKEN[limit], GOOD]))
+
+
+def test_not_a_number_is_broken() -> None:
+    """A sensor that reads no number counts as beyond its limit."""
+    assert polls([GOOD | {"sensor_K": float("nan")}] * 2)[1]
+
+
+@given(st.lists(st.floats(280.0, 399.0), min_size=1, max_size=30))
+def test_within_limits_never_trips(temperatures_K: list[float]) -> None:
+    """Whatever stays within its limits never trips."""
+    assert not any(polls([GOOD | {"sensor_K": value} for value in temperatures_K], every_s=0.1))
+
+
+def test_silence_alarms_then_trips() -> None:
+    """Readings older than a minute alarm; older than two minutes they trip."""
+    assert [b.limit for each in polls([GOOD] * 3, age_s=70.0) for b in each] == ["silence_alarm"]
+    assert [b.limit for each in polls([GOOD] * 3, age_s=130.0) for b in each] == ["silence", "silence_alarm"]
+
+
+def test_silence_while_data_grow() -> None:
+    """While raw data grow, silence alarms and trips only after a quarter of an hour."""
+    assert [b.trips for each in polls([GOOD] * 3, age_s=800.0, growing=True) for b in each] == [False]
+    assert [b.limit for each in polls([GOOD] * 3, age_s=910.0, growing=True) for b in each if b.trips] == ["silence"]
+
+
+def test_grace() -> None:
+    """Right after the engine came, missing gas waits for its grace period, heat above the limit does not."""
+    vigil = Vigil(since_s=NOW_S)
+    values = {"gas_L_per_h": 0.0, "sensor_K": 500.0}
+    seen: list[str] = []
+    for number in range(2):
+        readings = tuple(Reading(quantity=name, value=value, at_s=NOW_S) for name, value in values.items())
+        vigil, breaches = judge(vigil, readings, LIMITS, now_s=NOW_S + number, grace_s=60.0, silence=Silence())
+        seen += [breach.limit for breach in breaches]
+    assert seen == ["sensor_max_K"]
+
+
+def test_steep_ramp() -> None:
+    """A sensor that moves much faster than the steepest ramp trips; one that follows the ramp does not."""
+    limits = {"ramp_max_K_per_s": 5.0 / 60.0}
+
+    def slope(K_per_min: float) -> list[str]:
+        vigil, seen = Vigil(since_s=NOW_S), []
+        for number in range(40):
+            now_s = NOW_S + 5.0 * number
+            reading = Reading(quantity="sensor_K", value=300.0 + K_per_min / 60.0 * 5.0 * number, at_s=now_s)
+            vigil, breaches = judge(vigil, (reading,), limits, now_s=now_s, grace_s=0.0, silence=Silence())
+            seen += [breach.limit for breach in breaches]
+        return seen
+
+    assert slope(5.0) == []
+    assert slope(20.0) == ["ramp_max_K_per_s"]
+
+
+# ------------------------------------------------------------------------------------ in every phase of the engine
+
+
+def overheat(nmr: ScriptedInstrument) -> None:
+    nmr.sensor_follows = False
+    nmr.values["sensor_K"] = 450.0
+
+
+def lose_gas(nmr: ScriptedInstrument) -> None:
+    nmr.values["gas_L_per_h"] = 0.0
+
+
+def stop_rotor(nmr: ScriptedInstrument) -> None:
+    nmr.values["spinning_Hz"] = 0.0
+
+
+def go_silent(nmr: ScriptedInstrument) -> None:
+    nmr.readings_silent = nmr.look_silent = True
+
+
+FAULTS: dict[str, Callable[[ScriptedInstrument], None]] = {
+    "sensor_max_K": overheat,
+    "gas_min_L_per_h": lose_gas,
+    "spinning_tolerance_Hz": stop_rotor,
+    "silence": go_silent,
+}
+REACHED = {
+    "ramp": lambda station: station.open.endswith("T00/ramp"),
+    "settle": lambda station: station.open.endswith("T00/settle"),
+    "t1": lambda station: station.open.endswith("T00/t1"),
+    "2d": lambda station: station.open.endswith("T00/tmix00"),
+    "paused": lambda station: station.phase is StationPhase.PAUSED,
+    "cool": lambda station: station.open.endswith("/cool"),
+}
+
+
+@pytest.mark.parametrize("limit", FAULTS)
+@pytest.mark.parametrize("where", REACHED)
+def test_trips_in_every_phase(tmp_path: Path, limit: str, where: str) -> None:
+    """Whatever the station is at, a broken limit brings it to safe; two polls for values, the silent time for silence."""
+    bench = Bench(folder=tmp_path, plan=small_plan(temperatures_K=(313.0,), tmix=1))
+    if where == "paused":
+        bench.nmr.endings["nmr/vt_exsy/T00/t1"] = ["interrupted", "interrupted"]
+        bench.options = replace(bench.options, policy=Policy(on_fault={"nmr": "pause"}))
+    since: list[float] = []
+
+    def operator() -> list[Operated]:
+        assert bench.engine is not None
+        if not since and REACHED[where](bench.engine.state.stations["nmr"]):
+            since.append(bench.clock.now_s())
+            FAULTS[limit](bench.nmr)
+        return []
+
+    # the virtual poll is short here: a scripted instrument has no event that says a limit will break
+    outcome = bench.run(operator=operator, virtual_poll_s=5.0 if where != "2d" else 60.0)
+    assert since
+    trips = [event for event in bench.events() if isinstance(event, Tripped)]
+    assert limit in {trip.limit for trip in trips}
+    assert outcome.exit_code == 1
+    assert bench.nmr.safe_asked_s is not None
+    allowed_s = {"silence": Silence().growing_s + 130.0}.get(limit, 130.0 if where == "2d" else 15.0)
+    assert bench.nmr.safe_asked_s - since[0] <= allowed_s
+
+
+@pytest.mark.parametrize("limit", ["sensor_max_K", "gas_min_L_per_h", "spinning_tolerance_Hz", "silence"])
+def test_trips_during_recovery(tmp_path: Path, limit: str) -> None:
+    """An engine that comes back to a broken limit never sends heat and brings the station to safe."""
+    bench = Bench(folder=tmp_path, plan=small_plan(temperatures_K=(313.0,), tmix=1))
+
+    def operator() -> list[Operated]:
+        assert bench.engine is not None
+        if bench.engine.state.stations["nmr"].open.endswith("T00/tmix00"):
+            raise Killed
+        return []
+
+    with pytest.raises(Killed):
+        bench.run(operator=operator)
+    FAULTS[limit](bench.nmr)
+    ramps = sum(token in bench.nmr.starts for token in list(bench.nmr.starts))
+    outcome = bench.run()
+    assert outcome.exit_code == 1
+    assert outcome.stations["nmr"] in (StationPhase.SAFE, StationPhase.UNCONFIRMED)
+    assert len(bench.nmr.starts) == ramps
+    assert any(isinstance(event, Tripped) or "no heat" in getattr(event, "what", "") for event in bench.events())
+
+
+def test_silence_alarm_does_not_stop_a_2d(tmp_path: Path) -> None:
+    """Silence of ten minutes while data grow is an alarm and nothing else."""
+    bench = Bench(folder=tmp_path, plan=small_plan(temperatures_K=(313.0,), tmix=1))
+    since: list[float] = []
+
+    def operator() -> list[Operated]:
+        assert bench.engine is not None
+        if not since and bench.engine.state.steps["nmr/vt_exsy/T00/tmix00"].status == "running":
+            since.append(bench.clock.now_s())
+        if since:
+            bench.nmr.readings_silent = bench.clock.now_s() < since[0] + 600.0
+        return []
+
+    assert bench.run(operator=operator, virtual_poll_s=30.0).exit_code == 0
+    assert any(isinstance(event, Alarmed) and "raw data grow" in event.what for event in bench.events())
+    assert set(bench.nmr.acquisitions().values()) == {1}
