@@ -6,8 +6,8 @@ import itertools
 import math
 from collections.abc import Mapping
 
-from labctl.plan.expand import PHASE_CYCLE, carrier_ppm
 from labctl.plan.findings import Notebook, suggestion
+from labctl.plan.series import PHASE_CYCLE, carrier_ppm
 from labctl.protocol.model import Sample, VtExsy
 from labctl.protocol.vt_exsy import ALL_SITES
 from labctl.units import duration_text

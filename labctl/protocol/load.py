@@ -109,10 +109,8 @@ def _finding(model: type[BaseModel], located: Located, error: Any) -> Finding:
         case "string_type":
             what, expected = "must be text", 'in quotes if it looks like a number: "8"'
         case "string_pattern_mismatch":
-            what, expected = (
-                "is not spelled right",
-                f"{_about(model, parent, name, located)} ({context['pattern']})".strip(),
-            )
+            what = "cannot be a name here" if error["loc"][-1] == "[key]" else "is not spelled right"
+            expected = f"{_about(model, parent, name, located)} ({context['pattern']})".strip()
         case "greater_than" | "greater_than_equal":
             what = "is too small"
             expected = f"more than {context['gt']}" if "gt" in context else f"at least {context['ge']}"

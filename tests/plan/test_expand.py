@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from labctl.errors import InputError
 from labctl.plan import cost
-from labctl.plan.expand import SLOTS, expand, expno_faults, measuring_order, spaced, split_scans
+from labctl.plan.expand import SLOTS, expand, expno_faults
+from labctl.plan.series import measuring_order, spaced, split_scans
 from labctl.plan.steps import Plan, step_key
 from labctl.ports import Acquire, CoolDown, Effect, Exsy, SetTemperature
 from labctl.protocol.lab import Lab
