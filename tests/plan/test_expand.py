@@ -34,7 +34,7 @@ def vt_exsy_keys(draw: st.DrawFn) -> dict[str, Any]:
         "mixing_times": [f"{value} ms" for value in draw(st.lists(st.integers(1, 20_000), min_size=1, max_size=6))],
         "order": draw(st.sampled_from(["palindrome", "ascending", "as_written"])),
         "increments": 2 * draw(st.integers(2, 160)),
-        "scans": 8 * draw(st.integers(1, 8)),
+        "scans": 8 * draw(st.integers(1, 4)),
         "max_dataset": f"{draw(st.integers(1, 48))} h",
         "return_to_first_temperature": draw(st.booleans()),
         "repeat_first_mixing_time": draw(st.booleans()),
