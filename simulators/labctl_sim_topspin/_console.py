@@ -1,0 +1,479 @@
+"""The simulated console: its clock, what happens by itself, and its state on disk.
+
+Time moves only in `advance`. Between two moments of interest nothing is computed: temperatures are closed forms, an
+acquisition is written at its end. What counts as a moment of interest:
+
+- the end of an acquisition, raw data arriving, faults of the script, an operator's answer;
+- every turn of an AU program that is busy with a step, or while temperature or rotor are moving, or just after
+  something happened;
+- for an idle program only the moment somebody looks: its polling is *stretched*. It runs once when its nominal sleep
+  is over, at the time somebody looks, so its heartbeat is always fresh; and once a file it waits for has come, its
+  nominal wake-up counts again. A gap nobody was there for (`--outage`) is walked in short strides instead.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labctl.errors import InputError
+from labctl_sim_topspin import _templates
+from labctl_sim_topspin._au_machine import Machine
+from labctl_sim_topspin._au_types import Answer, ParameterKind, Value
+from labctl_sim_topspin._commands import Commands, Refused
+from labctl_sim_topspin._datasets import Datasets, Place
+from labctl_sim_topspin._files import ConsoleFiles
+from labctl_sim_topspin._mischief import Mischief
+from labctl_sim_topspin._parameters import kind_of
+from labctl_sim_topspin._plant import Plant
+from labctl_sim_topspin._programs import Programs, Running
+from labctl_sim_topspin._running import Acquirer
+from labctl_sim_topspin._running import Running as Acquisition
+from labctl_sim_topspin._settings import Settings
+from labctl_sim_topspin.faults import Fault
+
+if TYPE_CHECKING:
+    from labctl_sim_sample import NmrSample
+
+_VERSION = 1
+_ALERT_s = 30.0  # polling is exact for so long after something happened
+_STRIDE_s = 30.0  # and at least so often while the temperature moves, or a step waits for something that stands still
+_MESSAGES = 200
+_TURNS_PER_INSTANT = 2000
+
+
+class Console:
+    """One simulated spectrometer.
+
+    Parameters
+    ----------
+    start_s : float
+        When a lab that does not exist yet is made; an existing one has its own time.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        seed: int,
+        nmr: Callable[[], NmrSample],
+        faults: tuple[Fault, ...],
+        start_s: float,
+    ) -> None:
+        self.settings = settings
+        self._root = settings.root
+        self._inside = f"{self._root}{os.sep}"
+        self._data = f"{settings.data_dir}{os.sep}"
+        self._root.mkdir(parents=True, exist_ok=True)
+        lines = self._saved()
+        saved: dict[str, Any] | None = json.loads(lines[0]) if lines else None
+        self._moved = False
+        self._now_s = start_s if saved is None else float(saved["now_s"])
+        self.born_s = self._now_s if saved is None else float(saved["born_s"])
+        self._serial = 0 if saved is None else int(saved["serial"])
+        self.files = ConsoleFiles(self._root / "undo" / "files", self._serial)
+        self.datasets = Datasets(settings, self.files, self.now_s)
+        self.plant = Plant(settings, seed, self.now_s)
+        self.acquirer = Acquirer(settings, self.files, self.datasets, self.plant, seed=seed, nmr=nmr, now_s=self.now_s)
+        self.programs = Programs(self, self._root, settings.job_dir)
+        self.commands = Commands(self)
+        self.mischief = Mischief(self, faults)
+        self.setdef: dict[str, str] = {}
+        self.messages: list[str] = []
+        self.dialog_until_s = 0.0
+        self._alert_until_s = 0.0
+        self._operator_at_s: float | None = None
+        self._touched: dict[str, bool] = {}
+        self._selected: dict[int, Place] = {}
+        self.foreground = Place(str(settings.data_dir), settings.template_dataset, min(settings.templates.values()), 1)
+        if saved is None:
+            for folder in (
+                self.au_dir,
+                self.lists_dir / "vd",
+                self.lists_dir / "vp",
+                settings.data_dir,
+                settings.job_dir,
+            ):
+                folder.mkdir(parents=True, exist_ok=True)
+            _templates.make(self.datasets, self.files, settings)
+            self.save()
+        else:
+            self._take_up(saved, lines[1:])
+
+    # ----------------------------------------------------------------------------------------- places
+
+    @property
+    def au_dir(self) -> Path:
+        """Folder of the user's AU sources."""
+        return self.settings.tshome / "exp" / "stan" / "nmr" / "au" / "src" / "user"
+
+    @property
+    def lists_dir(self) -> Path:
+        """Folder of the lists."""
+        return self.settings.tshome / "exp" / "stan" / "nmr" / "lists"
+
+    # ------------------------------------------------------------------------------------------- host
+
+    def call(self, machine: Machine, name: str, args: tuple[Value, ...]) -> Answer:
+        """Carry out a macro of an AU program."""
+        return self.commands.call(machine, name, args)
+
+    def parameter_kind(self, name: str) -> ParameterKind | None:
+        """Tell the C type of a TopSpin parameter."""
+        return kind_of(name)
+
+    def now_s(self) -> float:
+        """Tell the console's time."""
+        return self._now_s
+
+    def path(self, name: str) -> Path:
+        """Give the file behind a path that a program names."""
+        path = self.inside(name)
+        if path.startswith(self._data):
+            self.datasets.flush()
+        if path not in self._touched:
+            self._touched[path] = os.path.exists(path)  # noqa: PTH110
+        return Path(path)
+
+    def inside(self, name: str) -> str:
+        """Return a path in full; raises InputError where it leads out of the simulated lab's folder."""
+        path = os.path.normpath(name if os.path.isabs(name) else self._root / name)  # noqa: PTH117
+        if not path.startswith(self._inside):
+            raise InputError(f"{name}: outside the simulated console's folder", expected=f"a path below {self._root}")
+        return path
+
+    # ----------------------------------------------------------------------------- for the commands
+
+    def say(self, text: str) -> None:
+        """Show a message on the console."""
+        self.messages.append(text)
+        del self.messages[:-_MESSAGES]
+
+    def current_of(self, machine: Machine) -> Place:
+        """Return the dataset a program used last; the foreground one at first."""
+        return self._selected.get(self.programs.number_of(machine), self.foreground)
+
+    def select(self, machine: Machine, place: Place) -> None:
+        """Remember the dataset a program uses."""
+        self._selected[self.programs.number_of(machine)] = place
+
+    def begin(self, place: Place, machine: Machine | None) -> Acquisition:
+        """Start an acquisition; raises PulseProgramError."""
+        program = 0 if machine is None else self.programs.number_of(machine)
+        running = self.acquirer.start(place, program=program)
+        self.mischief.acquisition_begins(running)
+        self.alert()
+        return running
+
+    def halt(self, how: str) -> bool:
+        """End the acquisition under way by ``halt`` or ``stop``; False if there is none."""
+        self.alert()
+        return self.acquirer.halt() if how == "halt" else self.acquirer.stop()
+
+    def kill(self, name: str) -> bool:
+        """Kill the acquisition (``zg``) or an AU program by its name; False if it does not run."""
+        if name in {"zg", "go"}:
+            running = self.acquirer.running
+            waiting = 0 if running is None else running.program
+            killed = self.acquirer.kill()
+            if waiting in self.programs.running:
+                self.programs.running[waiting].machine.resume(Answer(value=-1))
+                self.programs.running[waiting].saved = None
+            return killed
+        numbers = [number for number, item in self.programs.running.items() if item.machine.name == name]
+        for number in numbers:
+            self._end_program(number)
+        return bool(numbers)
+
+    def start_program(self, name: str, args: list[str], *, parent: Machine | None) -> int:
+        """Start an AU program; returns its number.
+
+        Raises
+        ------
+        Refused
+            There is none of that name.
+        InputError
+            It does not compile, and a person typed it.
+        """
+        source = self.au_dir / name
+        if any(sign in name for sign in "/\\") or name in {".", ".."} or not source.is_file():
+            source = self.au_dir / f"{name}.c"
+            if any(sign in name for sign in "/\\") or not source.is_file():
+                raise Refused(f"AU program {name} not found")
+        number = 0 if parent is None else self.programs.number_of(parent)
+        try:
+            started = self.programs.start(source, name, args, parent=number)
+            self.commands.put_foreground(started.machine)
+            return started.number
+        except InputError as problem:
+            if parent is None:
+                raise
+            raise Refused(str(problem)) from None
+
+    def fault_active(self, kind: str) -> bool:
+        """Whether a fault of the script is upon the console now."""
+        return self.mischief.active(kind)
+
+    def gas_cutout(self) -> None:
+        """Trip the heater where the VT unit's own cut-out would."""
+        vt = self.plant.vt
+        if vt.gas_L_per_h < self.settings.thermal.gas_cutout_L_per_h and not vt.tripped:
+            self.plant.change_vt(tripped="gas flow")
+            self.say("VT: heater off, gas flow too low")
+
+    def restart(self) -> None:
+        """Restart TopSpin: AU programs and preferences are gone, the spectrometer goes on."""
+        for number in list(self.programs.running):
+            self._end_program(number)
+        if self.acquirer.running is not None:
+            self.acquirer.running.program = 0
+        self.setdef.clear()
+        self.say("TopSpin restarted")
+
+    def alert(self) -> None:
+        """Poll exactly for a while: something happened."""
+        self._alert_until_s = self._now_s + _ALERT_s
+
+    # ----------------------------------------------------------------------------------------- people
+
+    def launch(self, command: str) -> None:
+        """Type a command, as a person does.
+
+        Raises
+        ------
+        InputError
+            The command was refused, or the AU program it names goes beyond what the console can run.
+        """
+        with self._transaction():
+            self._moved = True
+            self._type(command)
+            self._run_due(self._now_s)
+
+    def _type(self, command: str) -> None:
+        try:
+            self.commands.type(command)
+        except Exception as refusal:
+            if isinstance(refusal, InputError):
+                raise
+            raise InputError(f"the console refused {command!r}: {refusal}") from None
+        self.alert()
+
+    # ------------------------------------------------------------------------------------------- time
+
+    def advance(self, to_s: float, *, stretch_s: float | None = None) -> None:
+        """Let the console live until `to_s` and save it.
+
+        Parameters
+        ----------
+        stretch_s : float, optional
+            The longest an idle program may be left asleep; default from the settings.
+        """
+        with self._transaction():
+            self._run_due(to_s, self.settings.stretch_s if stretch_s is None else stretch_s)
+            self._now_s = max(self._now_s, to_s)
+            self.acquirer.grow()
+
+    def next_event_s(self) -> float | None:
+        """Return when something will happen that somebody may want to see; None if nothing will."""
+        times = [at_s for at_s, _ in self._events()]
+        for running in self.programs.running.values():
+            wake_s, looked_for = self._wake_s(running, self.settings.stretch_s)
+            if wake_s is not None and looked_for:
+                times.append(wake_s)
+        return max(self._now_s, min(times)) if times else None
+
+    def _run_due(self, to_s: float, stretch_s: float = 0.0) -> None:
+        turns, instant_s = 0, self._now_s
+        while True:
+            due = min(self._candidates(to_s, stretch_s), key=lambda item: item[:2], default=None)
+            if due is None or due[0] > to_s:
+                return
+            self._now_s = max(self._now_s, due[0])
+            self._moved = True
+            turns = turns + 1 if self._now_s == instant_s else 0
+            instant_s = self._now_s
+            if turns > _TURNS_PER_INSTANT:
+                raise InputError(
+                    "AU programs run on and on without time passing", expected="a sleep() of a second or more"
+                )
+            due[2]()
+
+    def _candidates(self, to_s: float, stretch_s: float) -> Iterator[tuple[float, int, Callable[[], None]]]:
+        for at_s, action in self._events():
+            yield at_s, 0, action
+        for number, running in list(self.programs.running.items()):
+            wake_s, looked_for = self._wake_s(running, stretch_s)
+            if wake_s is None:
+                continue
+            if not looked_for:  # it runs when somebody looks, or when it has been left asleep long enough
+                wake_s = max(self._nominal_s(running), min(to_s, wake_s))
+            yield wake_s, number, lambda running=running: self._turn(running)  # type: ignore[misc]  # bound now
+
+    def _events(self) -> Iterator[tuple[float, Callable[[], None]]]:
+        if self.acquirer.running is not None:
+            yield self.acquirer.running.end_s, self._finish
+        for transfer in self.acquirer.transfers:
+            yield transfer.at_s, lambda transfer=transfer: self.acquirer.transfer(transfer)  # type: ignore[misc]
+        yield from self.mischief.events()
+        if self._operator_at_s is not None:
+            yield self._operator_at_s, self._operator_answers
+
+    def _nominal_s(self, running: Running) -> float:
+        """When a program that is ready or asleep wants its next turn."""
+        return self._now_s if running.machine.wake_s is None else running.machine.wake_s
+
+    def _wake_s(self, running: Running, stretch_s: float) -> tuple[float | None, bool]:
+        """Return when a program gets its next turn and whether somebody may want to see that.
+
+        None: it waits for something else.
+        """
+        if running.machine.state not in {"ready", "sleeping"}:
+            return None, False
+        nominal_s = self._nominal_s(running)
+        if self._now_s < self._alert_until_s or self.plant.rotor_moving or self._has_mail(running):
+            return nominal_s, True
+        moving = self.plant.temperature_moving
+        if running.busy:
+            return (nominal_s if moving else max(nominal_s, running.ran_s + min(_STRIDE_s, stretch_s))), True
+        return max(nominal_s, running.ran_s + (min(_STRIDE_s, stretch_s) if moving else stretch_s)), False
+
+    def _has_mail(self, running: Running) -> bool:
+        """Whether a file has come that the program looked for; a renewed lease is no news."""
+        lease = str(self.settings.job_dir / "lease")
+        return any(
+            os.path.exists(path)  # noqa: PTH110
+            for path in running.awaited
+            if os.path.dirname(path) != lease  # noqa: PTH120
+        )
+
+    def _turn(self, running: Running) -> None:
+        self._touched = {}
+        try:
+            self.programs.turn(running, self._touched)
+        except InputError as problem:
+            self.say(f"{running.machine.name} broke: {problem}")
+        self.datasets.flush()
+        if running.machine.state == "ended":
+            self._end_program(running.number)
+        self._watch_operator(running)
+
+    def _end_program(self, number: int) -> None:
+        ended = self.programs.running[number]
+        code = ended.machine.exit_code
+        self.programs.end(number)
+        self._selected.pop(number, None)
+        parent = self.programs.running.get(ended.parent)
+        if parent is not None and parent.machine.waiting_for == f"xau {number}":
+            parent.machine.resume(Answer(value=-1 if code is None else code))
+            parent.saved = None
+
+    def _finish(self) -> None:
+        running, code, message = self.acquirer.finish()
+        self.say(message)
+        self.alert()
+        waiting = self.programs.running.get(running.program)
+        if waiting is not None and waiting.machine.state == "blocked":
+            waiting.machine.resume(Answer(value=code))
+            waiting.saved = None
+
+    # --------------------------------------------------------------------------------------- operator
+
+    def _watch_operator(self, running: Running) -> None:
+        """An operator who is there answers a program that waits for ``operator/<step>.answer``."""
+        if self.settings.operator != "present":
+            return
+        folder = str(self.settings.job_dir / "operator")
+        asked = running.busy and any(os.path.dirname(path) == folder for path in running.awaited)  # noqa: PTH120
+        if asked and self._operator_at_s is None:
+            self._operator_at_s = self._now_s + self.settings.operator_answers_after_s
+        elif not asked and running.busy:
+            self._operator_at_s = None
+
+    def _operator_answers(self) -> None:
+        self._operator_at_s = None
+        folder = str(self.settings.job_dir / "operator")
+        for running in list(self.programs.running.values()):
+            if any(os.path.dirname(path) == folder for path in running.awaited):  # noqa: PTH120
+                machine = running.machine
+                self.say("operator: probe tuned")
+                self._type(" ".join(["xau", machine.name, *machine.args, "tuned"]))
+                return
+
+    # ------------------------------------------------------------------------------------------ state
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        before_s = self._now_s
+        self._moved = False
+        try:
+            yield
+        finally:
+            if self._moved or self._now_s != before_s:
+                self.save()
+
+    def save(self) -> None:
+        """Write the state to disk; from here a killed process is taken up.
+
+        Each save is a new file ``state.<serial>.json`` of whole lines, the last of them ``end``; only then the one
+        before goes. (Replacing a file makes some file systems write everything out at once.)
+        """
+        self.datasets.flush()
+        serial = self._serial + 1
+        state = {
+            "version": _VERSION,
+            "serial": serial,
+            "born_s": self.born_s,
+            "now_s": self._now_s,
+            "setdef": self.setdef,
+            "messages": self.messages,
+            "dialog_until_s": self.dialog_until_s,
+            "alert_until_s": self._alert_until_s,
+            "operator_at_s": self._operator_at_s,
+            "foreground": asdict(self.foreground),
+            "selected": {str(number): asdict(place) for number, place in self._selected.items()},
+            "plant": self.plant.plain(),
+            "acquirer": self.acquirer.plain(),
+            "mischief": self.mischief.plain(),
+            "next_program": self.programs.next_number,
+        }
+        lines = [json.dumps(state, separators=(",", ":")), *self.programs.lines(), "end", ""]
+        (self._root / f"state.{serial}.json").write_bytes("\n".join(lines).encode("utf-8"))
+        (self._root / f"state.{self._serial}.json").unlink(missing_ok=True)
+        self._serial = serial
+        self.files.saved(serial)
+        self.programs.saved()
+
+    def _saved(self) -> list[str]:
+        """Return the lines of the last whole state, none where there is no lab yet."""
+        whole: tuple[int, list[str]] = (0, [])
+        found = sorted(self._root.glob("state.*.json"))
+        for path in found:
+            serial = path.name.split(".")[1]
+            lines = path.read_text(encoding="utf-8").split("\n")
+            if lines[-2:] == ["end", ""] and serial.isdigit() and int(serial) > whole[0]:
+                whole = (int(serial), lines[:-2])
+        if found and not whole[1]:
+            raise InputError(
+                f"{found[-1]} is not the state of a simulated console", next_step="Choose another folder for the run"
+            )
+        if whole[1] and json.loads(whole[1][0])["version"] != _VERSION:
+            raise InputError(f"{self._root} was written by another version of the simulator")
+        return whole[1]
+
+    def _take_up(self, state: dict[str, Any], programs: list[str]) -> None:
+        self.setdef = dict(state["setdef"])
+        self.messages = list(state["messages"])
+        self.dialog_until_s = state["dialog_until_s"]
+        self._alert_until_s = state["alert_until_s"]
+        self._operator_at_s = state["operator_at_s"]
+        self.foreground = Place(**state["foreground"])
+        self._selected = {int(number): Place(**place) for number, place in state["selected"].items()}
+        self.plant.take_up(state["plant"])
+        self.acquirer.take_up(state["acquirer"])
+        self.mischief.take_up(state["mischief"])
+        self.programs.take_up(state["next_program"], [json.loads(line) for line in programs])

@@ -1,0 +1,111 @@
+"""The console's end of the wire: folders and a keyboard, as the driver of a real console has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labctl.clock import Clock
+from labctl_sim_topspin._console import Console
+from labctl_sim_topspin._settings import read_settings
+from labctl_sim_topspin.faults import load_faults
+
+if TYPE_CHECKING:
+    from labctl_sim_sample import NmrSample
+
+
+class ConsoleLink:
+    """What a driver sees of the simulated console.
+
+    `refresh` lets the console catch up with the clock; call it before every read and after every write.
+    """
+
+    def __init__(self, console: Console, clock: Clock) -> None:
+        self._console = console
+        self._clock = clock
+        settings = console.settings
+        self.au_dir: Path = console.au_dir
+        self.lists_dir: Path = console.lists_dir
+        self.data_dir: Path = settings.data_dir
+        self.job_dir: Path = settings.job_dir
+        self.simulated: bool = True
+
+    def refresh(self) -> None:
+        """Let the console live until the clock's time."""
+        self._console.advance(self._clock.now_s())
+
+    def launch(self, command: str) -> None:
+        """Type a command on the console.
+
+        Raises
+        ------
+        InputError
+            The console refused it, or the AU program it names goes beyond what the console can run.
+        """
+        self.refresh()
+        self._console.launch(command)
+
+    def close(self) -> None:
+        """Let go; what runs on the console goes on running."""
+
+
+class SimulatedTopspin:
+    """A simulated spectrometer whose state and time live in a folder and outlast the process."""
+
+    def __init__(self, console: Console, clock: Clock) -> None:
+        self.console = console
+        self._clock = clock
+
+    def next_event_s(self) -> float | None:
+        """Wall time of the next thing that happens by itself or that an AU program will notice; None if nothing."""
+        if self._clock.now_s() > self.console.now_s():
+            self.console.advance(self._clock.now_s())
+        return self.console.next_event_s()
+
+    def now_s(self) -> float:
+        """The console's own time."""
+        return self.console.now_s()
+
+    def link(self) -> ConsoleLink:
+        """The object that stands in for the driver's link."""
+        return ConsoleLink(self.console, self._clock)
+
+    def close(self) -> None:
+        """Save and let go."""
+        self.console.save()
+
+
+def open_simulator(
+    *,
+    station: str,
+    state_dir: Path,
+    clock: Clock,
+    seed: int,
+    sample: Path,
+    settings: Mapping[str, Any],
+    faults: Path | None = None,
+) -> SimulatedTopspin:
+    """Return the simulated console kept in `state_dir`: made if there is none, taken up again if there is.
+
+    The time that passed on `clock` while nobody was there is lived through first, in short strides.
+
+    Raises
+    ------
+    InputError
+        Settings, sample or fault script cannot be used; the finding says where.
+    """
+    state_dir = state_dir.absolute()
+    checked = read_settings(settings, station=station, state_dir=state_dir)
+    script = () if faults is None else load_faults(faults)
+    console = Console(checked, seed=seed, nmr=_nmr_of(sample), faults=script, start_s=clock.now_s())
+    if clock.now_s() > console.now_s():
+        console.advance(clock.now_s(), stretch_s=checked.stretch_unattended_s)
+    return SimulatedTopspin(console, clock)
+
+
+def _nmr_of(path: Path) -> Callable[[], NmrSample]:
+    from labctl_sim_sample import load_sample  # noqa: PLC0415 - scipy
+
+    nmr = load_sample(path).nmr
+    return lambda: nmr
