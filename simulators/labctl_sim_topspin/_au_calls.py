@@ -315,6 +315,8 @@ class Calls:
 
     def _text_out(self, node: Node, what: str, room: int = 0) -> Store:
         """Where a ``char`` array takes a text; ``room``: bytes it must have, as far as the format tells."""
+        if isinstance(node, c_ast.UnaryOp) and node.op == "&":
+            raise Refused(node, f"{what} stores text but is given an address", expected="a char array, without &")
         val = self.expressions.value(node)
         if val.ctype.kind != "pointer" or val.ctype.elem != "char":
             raise Refused(node, f"{what} stores text into {val.ctype}", expected="a char array, without &")
@@ -377,7 +379,9 @@ class Calls:
             return INT, converted(val, INT).ev
         if kind == "double" and val.ctype.kind in {"float", "double"}:
             return DOUBLE, val.ev
-        if kind.startswith("text") and (val.ctype == TEXT or (kind == "text or 0" and val.const == 0)):
+        if kind == "text or 0" and val.const == 0:
+            return INT, val.ev
+        if kind.startswith("text") and val.ctype == TEXT:
             return TEXT, val.ev
         wanted = {"text": "text", "text or 0": "text", "int": "an int", "double": "a double"}[kind]
         raise Refused(

@@ -72,30 +72,42 @@ def compile_program(
 
 def _syntax(file: str, expansion: Expansion, message: str) -> Finding:
     match = re.search(r":(\d+):(\d+): (.*)$", message)
-    if match is None:
-        line = expansion.text.count("\n") + 1
+    if match is None and message.endswith("At end of input"):
         return Finding(
             file=file,
-            line=line,
+            line=expansion.text.count("\n") + 1,
             column=1,
             what="the program ends within a block",
             expected="a } for every {, an END for every TIMES, and QUIT outside all of them",
         )
-    line, column, what = int(match[1]), int(match[2]), match[3]
     lines = expansion.text.split("\n")
-    near = " ".join(lines[max(0, line - 2) : line])
+    line, column = (int(match[1]), int(match[2])) if match else (_first_bad_line(lines, file), 1)
+    what = match[3].strip() if match else "not an expression"
     known = {*MACROS, *CONSTANTS, *AU_INTS, "FILE"}
-    strange = [
-        word for word in re.findall(r"\b[A-Z][A-Z0-9_]{2,}\b", re.sub(r'"[^"]*"', "", near)) if word not in known
-    ]
-    expected = f"C of the AU subset; the simulator knows no macro {strange[-1]}" if strange else "C of the AU subset"
+    for number in (line, line - 1):  # an unknown macro is noticed at the word after it
+        for word in re.finditer(r"\b[A-Z][A-Z0-9_]{2,}\b", re.sub(r'"[^"]*"', "", lines[max(number - 1, 0)])):
+            if word.group() not in known:
+                column = expansion.column(number, word.start() + 1)
+                unknown = f"{word.group()} is no TopSpin macro that the simulator knows"
+                return Finding(file=file, line=number, column=column, what=unknown)
     return Finding(
         file=file,
         line=line,
         column=expansion.column(line, column),
-        what=f"this is not C ({what.strip()})",
-        expected=expected,
+        what=f"this is not C ({what})",
+        expected="C of the AU subset",
     )
+
+
+def _first_bad_line(lines: list[str], file: str) -> int:
+    """The line at which the parser gives up, for errors that it reports without a place."""
+    for number in range(1, len(lines) + 1):
+        try:
+            c_parser.CParser().parse("\n".join(lines[:number]), filename=file)
+        except c_parser.ParseError as error:
+            if not str(error).endswith("At end of input"):
+                return number
+    return len(lines)
 
 
 def _system_variables(unit: Unit) -> None:

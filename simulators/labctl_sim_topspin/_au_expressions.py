@@ -169,16 +169,16 @@ class Expressions:
                 data = literal_bytes(node, text)
                 cells = self.scope.unit.literal(data)
                 return Val(TEXT, lambda f, g: (cells, 0), text=data.decode("latin-1"))
-            case "char":
-                data = literal_bytes(node, text)
-                if len(data) != 1:
-                    raise Refused(node, "character constant is not one character", value=text)
-                return constant(INT, data[0] - 256 if data[0] > 127 else data[0])
-            case "int":
+            case "int" if text[0] != "'":
                 number = int(text, 8) if re.fullmatch("0[0-7]+", text) else int(text, 0)
                 if number > INT_MAX:
                     raise Refused(node, "number does not fit an int", value=text)
                 return constant(INT, number)
+            case "char" | "int":
+                data = literal_bytes(node, text)
+                if len(data) != 1:
+                    raise Refused(node, "character constant is not one character", value=text)
+                return constant(INT, data[0] - 256 if data[0] > 127 else data[0])
             case "double":
                 return constant(DOUBLE, float(text))
             case "float":
@@ -233,6 +233,7 @@ class Expressions:
 
     def _variable(self, variable: Variable) -> Place:
         cell, name, ctype = variable.cell, variable.name, variable.ctype
+        readonly = ctype.readonly and ctype.kind != "pointer"  # `const char *p`: what p points at is const
 
         def load_local(f: Cells, g: Cells) -> Any:
             value = f[cell]
@@ -265,10 +266,10 @@ class Expressions:
             return (g if variable.is_global else f)[cell], 0
 
         if variable.boxed:
-            return Place(ctype, load_boxed, store_boxed, name, pointer=address, readonly=ctype.readonly)
+            return Place(ctype, load_boxed, store_boxed, name, pointer=address, readonly=readonly)
         if variable.is_global:
-            return Place(ctype, load_global, store_global, name, readonly=ctype.readonly)
-        return Place(ctype, load_local, store_local, name, cell=cell, readonly=ctype.readonly)
+            return Place(ctype, load_global, store_global, name, readonly=readonly)
+        return Place(ctype, load_local, store_local, name, cell=cell, readonly=readonly)
 
     def _element(self, node: Node, base: Val, index: Val) -> Place:
         """``base[index]``."""

@@ -166,7 +166,6 @@ def scan(items: tuple[ScanItem, ...], text: bytes) -> tuple[list[int | float | b
     """Read a text by a scanf format: the values for the stored conversions that succeeded, and what sscanf returns."""
     values: list[int | float | bytes] = []
     place = returned = 0
-    converted = False
     for item in items:
         if item.kind == "space" or item.kind in {"int", "double", "float"} or (item.kind == "text" and not item.accept):
             place = _skip_blank(text, place)
@@ -176,16 +175,14 @@ def scan(items: tuple[ScanItem, ...], text: bytes) -> tuple[list[int | float | b
             values.append(place)
             continue
         if place >= len(text):
-            return values, returned if converted else -1
+            return values, returned or -1  # C libraries agree: what is skipped by * does not count
         value, end = _scan_one(item, text, place)
         if end == place:
             return values, returned
         place = end
-        if item.kind != "literal":
-            converted = True
-            if item.stored:
-                values.append(value)
-                returned += 1
+        if item.stored:
+            values.append(value)
+            returned += 1
     return values, returned
 
 

@@ -202,7 +202,7 @@ class Machine:
     # the console's answers
 
     def _argument(self, ctype: CType, value: Any) -> Value:
-        if ctype.kind == "pointer" and value != 0:
+        if ctype.kind == "pointer":
             return text_at(value).decode("latin-1")
         result: Value = value
         return result
@@ -277,6 +277,8 @@ class Machine:
             )
             self.kill()
             raise InputError(findings=(finding,)) from None
+        finally:
+            self._files.park()
 
     # state
 

@@ -103,6 +103,8 @@ class _Expander:
     out: list[str] = field(default_factory=list)
     marks: list[list[tuple[int, int]]] = field(default_factory=lambda: [[]])
     column: int = 1
+    last: str = ";"
+    """The last word written; a macro that is a statement must find a statement's end before it."""
 
     def run(self, source: str) -> Expansion:
         source = _without_comments(source.replace("\r\n", "\n"))
@@ -203,10 +205,12 @@ class _Expander:
                 )
             elif token.text in TEMPLATES:
                 wanted, template = TEMPLATES[token.text]
+                self._stand_alone(token)
                 arguments, place = self._arguments(token, tokens, place, wanted)
                 self._fill(template, token, arguments, nesting)
             elif token.text in MACROS and MACROS[token.text].kind in {"command", "reading"}:
                 macro = MACROS[token.text]
+                self._stand_alone(token)
                 arguments, place = self._arguments(token, tokens, place, len(macro.arguments))
                 call = f"{macro.name}({','.join(f'${i + 1}' for i in range(len(arguments)))});"
                 self._fill("{" + call + "}" if macro.braced else call, token, arguments, nesting)
@@ -253,7 +257,19 @@ class _Expander:
         for _ in range(lines - (len(self.marks) - before)):  # an argument that the macro drops
             self._put("\n", macro)
 
+    def _stand_alone(self, macro: Token) -> None:
+        if self.last[-1] not in ";{}):" and self.last not in {"else", "do"}:
+            self.findings.append(
+                _finding(
+                    self.file,
+                    macro,
+                    f"{macro.text} stands within an expression",
+                    expected="a statement of its own; then look at AUERR",
+                )
+            )
+
     def _put(self, text: str, origin: Token) -> None:
+        self.last = text.strip() or self.last
         self.marks[-1].append((self.column, origin.column))
         self.out.append(text)
         if origin.kind == "newline" or text == "\n":

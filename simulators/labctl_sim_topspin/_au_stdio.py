@@ -2,7 +2,8 @@
 
 Written text waits in a buffer until fflush, fclose or 4096 bytes, as in C: whoever reads the file earlier sees less.
 ``rename`` does not replace an existing file, and neither ``rename`` nor ``remove`` touches a file the program still has
-open: so it is on Windows consoles.
+open: so it is on Windows consoles. Between two runs of the program nothing is held open on the computer, so that a
+console that is put away leaves no handle behind and a resumed program reads and writes just as an undisturbed one.
 """
 
 from __future__ import annotations
@@ -67,10 +68,10 @@ class Files:
     def gets(self, number: int, room: int) -> bytes | None:
         """Do what fgets does: a line of at most ``room - 1`` bytes with its line end, None at the end of the file."""
         entry = self._entry(number, "r")
-        if entry.stream is None or room < 2:
-            entry.at_end = entry.at_end or entry.stream is None
-            return None if entry.stream is None else b""
-        line = entry.stream.readline(room - 1)
+        stream = self._stream(entry)
+        if room < 2:
+            return b""
+        line = b"" if stream is None else stream.readline(room - 1)
         entry.size += len(line)
         if len(line) < room - 1 and not line.endswith(b"\n"):
             entry.at_end = True
@@ -107,11 +108,16 @@ class Files:
         for number in list(self.open_files):
             self.close(number)
 
-    def abandon(self) -> None:
-        """Let go of the files without writing what waits, as killing the program does."""
+    def park(self) -> None:
+        """Let go of the computer's file handles; the program's files stay open for it."""
         for entry in self.open_files.values():
             if entry.stream is not None:
                 entry.stream.close()
+                entry.stream = None
+
+    def abandon(self) -> None:
+        """Let go of the files without writing what waits, as killing the program does."""
+        self.park()
         self.open_files.clear()
 
     def remove(self, name: bytes) -> int:
@@ -166,11 +172,7 @@ class Files:
             entry = _OpenFile(data["name"], data["mode"], data["size"], data["at_end"])
             entry.waiting = bytearray(data["waiting"].encode("latin-1"))
             path = self._path(entry.name)
-            if entry.mode == "r":
-                if path.is_file():
-                    entry.stream = path.open("rb")
-                    entry.stream.seek(entry.size)
-            else:
+            if entry.mode != "r":
                 if not path.is_file() or path.stat().st_size < entry.size:
                     raise InputError(
                         f"{path}: the saved state has {entry.size} bytes written to this file, but fewer are there",
@@ -178,7 +180,6 @@ class Files:
                     )
                 with path.open("r+b") as stream:
                     stream.truncate(entry.size)
-                entry.stream = path.open("ab", buffering=0)
             self.open_files[data["number"]] = entry
 
     # parts
@@ -199,10 +200,25 @@ class Files:
             raise Fault(f"file opened for {entry.mode!r} is used otherwise", value=entry.name)
         return entry
 
+    def _stream(self, entry: _OpenFile) -> IO[bytes] | None:
+        """The open file on the computer; None if somebody has removed a file that was being read."""
+        if entry.stream is None:
+            path = self._path(entry.name)
+            if path.is_file():
+                entry.stream = path.open("rb") if entry.mode == "r" else path.open("ab", buffering=0)
+                if entry.mode == "r":
+                    entry.stream.seek(entry.size)
+            elif entry.mode != "r":
+                raise Fault("file was removed while the program had it open for writing", value=entry.name)
+        return entry.stream
+
     def _write(self, entry: _OpenFile) -> None:
-        if entry.waiting and entry.stream is not None:
+        if not entry.waiting:
+            return
+        stream = self._stream(entry)
+        if stream is not None:
             self.undo.note("cut", entry.name, size=entry.size)
-            entry.stream.write(entry.waiting)
+            stream.write(entry.waiting)
             entry.size += len(entry.waiting)
             entry.waiting.clear()
 
