@@ -49,9 +49,10 @@ def default_duration_s(task: Task) -> float:
 
 @dataclass(slots=True, kw_only=True)
 class Entry:
-    """What the instrument itself remembers of one order it was given."""
+    """What the instrument itself remembers of one order it was given; times are the clock's monotonic ones [s]."""
 
     order: Order
+    begun_wall_s: float
     begun_s: float
     ends_s: float
     end: End = "done"
@@ -133,12 +134,14 @@ class ScriptedInstrument:
             raise ForeignDataError("data without our token", instrument=self.station)
         if self.remembers_tokens and order.token in self.entries:
             return
-        now_s = self.clock.now_s()
+        now_s = self.clock.monotonic_s()
         self.starts[order.token] = self.starts.get(order.token, 0) + 1
         endings = self.endings.get(order.step_id, [])
         end = endings.pop(0) if endings else "done"
         ends_s = now_s + self.durations(order.task) * (1.0 if end == "done" else 0.5)
-        self.entries[order.token] = Entry(order=order, begun_s=now_s, ends_s=ends_s, end=end, what=f"scripted {end}")
+        self.entries[order.token] = Entry(
+            order=order, begun_wall_s=self.clock.now_s(), begun_s=now_s, ends_s=ends_s, end=end, what=f"scripted {end}"
+        )
         self._heat(order.task)
         if self.unheard > 0:
             self.unheard -= 1
@@ -149,7 +152,7 @@ class ScriptedInstrument:
         entry = self.entries.get(order.token)
         if entry is None:
             return Observation(progress=Progress.WAITING, detail="not heard of it")
-        now_s = self.clock.now_s()
+        now_s = self.clock.monotonic_s()
         if now_s < entry.ends_s:
             whole_s = entry.ends_s - entry.begun_s
             fraction = (now_s - entry.begun_s) / whole_s if whole_s > 0.0 else 1.0
@@ -169,7 +172,7 @@ class ScriptedInstrument:
         entry = self.entries.get(order.token)
         if entry is None:
             return Evidence(standing=Standing.NOT_STARTED, detail="never heard of it")
-        if self.clock.now_s() < entry.ends_s:
+        if self.clock.monotonic_s() < entry.ends_s:
             return Evidence(standing=Standing.RUNNING, detail="going on")
         standing = {"done": Standing.FINISHED, "failed": Standing.PREPARED}.get(entry.end, Standing.INTERRUPTED)
         return Evidence(standing=standing, detail=entry.what)
@@ -194,8 +197,8 @@ class ScriptedInstrument:
         return Collected(
             files=(name,),
             completeness="complete" if entry.end == "done" else "partial",
-            started_s=entry.begun_s,
-            ended_s=entry.ends_s,
+            started_s=entry.begun_wall_s,
+            ended_s=entry.begun_wall_s + entry.ends_s - entry.begun_s,
             settings={"sensor_K": order.task.setpoint_K, "spinning_Hz": order.task.spinning_Hz},
         )
 
@@ -214,7 +217,7 @@ class ScriptedInstrument:
     def make_safe(self, reason: str) -> None:
         self._answer("make_safe")
         if self.safe_asked_s is None:
-            self.safe_asked_s = self.clock.now_s()
+            self.safe_asked_s = self.clock.monotonic_s()
         for token in list(self.entries):
             self._end(token, "halted", f"made safe: {reason}")
 
@@ -222,7 +225,7 @@ class ScriptedInstrument:
         self._answer("is_safe")
         if self.refuse_safe or self.safe_asked_s is None:
             return False
-        if self.clock.now_s() < self.safe_asked_s + self.cooling_s:
+        if self.clock.monotonic_s() < self.safe_asked_s + self.cooling_s:
             return False
         self.values.update(heater_percent=0.0)
         if self.sensor_follows:
@@ -235,8 +238,8 @@ class ScriptedInstrument:
     # ------------------------------------------------------------------------------------ for tests
 
     def next_event_s(self) -> float | None:
-        """Wall time of the next thing that happens by itself, for `VirtualClock.add_source`."""
-        now_s = self.clock.now_s()
+        """Time of the next thing that happens by itself, for `VirtualClock.add_source`."""
+        now_s = self.clock.monotonic_s()
         coming = [entry.ends_s for entry in self.entries.values() if entry.ends_s > now_s]
         if self.safe_asked_s is not None and self.safe_asked_s + self.cooling_s > now_s:
             coming.append(self.safe_asked_s + self.cooling_s)
@@ -267,7 +270,7 @@ class ScriptedInstrument:
 
     def _end(self, token: str, end: End, what: str) -> None:
         entry = self.entries[token]
-        now_s = self.clock.now_s()
+        now_s = self.clock.monotonic_s()
         if now_s < entry.ends_s:
             entry.ends_s, entry.end, entry.what = now_s, end, what
 

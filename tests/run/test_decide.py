@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from tests.run.campaigns import RECYCLE, acquire, small_plan
 
 from labctl.dataset.model import Dataset, Verdict
 from labctl.errors import InputError, InternalError
@@ -34,9 +33,9 @@ from labctl.run.events import (
     Intended,
     LoopSeen,
     MakeSafe,
+    OnFault,
     Opened,
     Operated,
-    OnFault,
     Policy,
     Reopen,
     SafeAsked,
@@ -53,7 +52,8 @@ from labctl.run.events import (
 )
 from labctl.run.lifecycle import CampaignPhase, StationPhase
 from labctl.run.recycle import resolve_recycle
-from labctl.run.state import BEHIND, initial_state, planned_event
+from labctl.run.state import BEHIND, State, initial_state, planned_event
+from tests.run.campaigns import RECYCLE, acquire, small_plan
 
 PLAN = replace(
     small_plan(temperatures_K=(313.0,), tmix=2),
@@ -312,13 +312,13 @@ def test_capped_recycle_delay_is_said() -> None:
     assert any("not fully recovered" in note for note in resolved.notes)
 
 
-def to_intended(plan_changes: dict[str, object]) -> tuple[object, Event]:
+def to_intended(plan_changes: dict[str, object]) -> tuple[State, Event]:
     """The state in which the T1 step of a changed plan is open and running."""
     plan = small_plan(temperatures_K=(313.0,), tmix=1)
     steps = tuple(
         replace(step, **plan_changes) if step.role == "t1" else step  # type: ignore[arg-type]  # fields of Step
         for step in plan.steps
-        if step.role in {"t1"}
+        if step.role == "t1"
     )
     state = initial_state(replace(plan, steps=steps))
     state, _ = decide(state, planned_event(state.plan, Policy()))
@@ -342,7 +342,7 @@ def test_irreversible_is_never_repeated() -> None:
     ]
     said: list[Command] = []
     for event in events:
-        state, commands = decide(state, event)  # type: ignore[arg-type]  # a State
+        state, commands = decide(state, event)
         said += commands
     assert not any(isinstance(command, Begin | Intend | Reopen) for command in said)
     assert state.stations["nmr"].phase is StationPhase.PAUSED
@@ -352,8 +352,8 @@ def test_illegal_event_names_trigger_and_phase() -> None:
     """An event that cannot happen in a phase is our bug and says where it stood."""
     state, intent = to_intended({})
     assert isinstance(intent, Intended)
-    with pytest.raises(InternalError, match="'intend'.*'intended'"):
-        decide(state, replace(intent, attempt=2))  # type: ignore[arg-type]  # a State
+    with pytest.raises(InternalError, match=r"'intend'.*'intended'"):
+        decide(state, replace(intent, attempt=2))
 
 
 def test_need_that_does_not_exist() -> None:

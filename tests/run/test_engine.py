@@ -6,8 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.run.bench import LIMITS, Bench, calibration
-from tests.run.campaigns import small_plan
 
 from labctl.dataset.model import Dataset, Verdict
 from labctl.dataset.store import read_manifest, read_verdict
@@ -18,10 +16,13 @@ from labctl.run.history import certificate, history
 from labctl.run.lifecycle import CampaignPhase, StationPhase
 from labctl.run.options import StationOptions
 from labctl.run.trace import read_trace
+from tests.run.bench import LIMITS, Bench, calibration
+from tests.run.campaigns import small_plan
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
+    """A lab with one spectrometer and two temperatures to go through."""
     return Bench(folder=tmp_path, plan=small_plan(temperatures_K=(313.0, 333.0)))
 
 

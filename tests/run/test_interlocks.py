@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.run.bench import LIMITS, Bench, Killed
-from tests.run.campaigns import small_plan
 
 from labctl.ports import Reading
 from labctl.run.events import Alarmed, Operated, Policy, Tripped
 from labctl.run.interlock import Breach, Silence, Vigil, judge
 from labctl.run.lifecycle import StationPhase
+from labctl.run.state import StationState
 from labctl.testing import ScriptedInstrument
+from tests.run.bench import LIMITS, Bench, Killed
+from tests.run.campaigns import small_plan
 
 NOW_S = 1_700_000_000.0
 GOOD = {"sensor_K": 320.0, "heater_percent": 20.0, "gas_L_per_h": 1200.0, "spinning_Hz": 10_000.0}
@@ -124,19 +125,23 @@ def test_steep_ramp() -> None:
 
 
 def overheat(nmr: ScriptedInstrument) -> None:
+    """The sensor reads far above its limit, whatever the set point."""
     nmr.sensor_follows = False
     nmr.values["sensor_K"] = 450.0
 
 
 def lose_gas(nmr: ScriptedInstrument) -> None:
+    """The gas has gone."""
     nmr.values["gas_L_per_h"] = 0.0
 
 
 def stop_rotor(nmr: ScriptedInstrument) -> None:
+    """The rotor stands."""
     nmr.values["spinning_Hz"] = 0.0
 
 
 def go_silent(nmr: ScriptedInstrument) -> None:
+    """The agents are dead; what runs goes on."""
     nmr.readings_silent = nmr.look_silent = True
 
 
@@ -146,7 +151,7 @@ FAULTS: dict[str, Callable[[ScriptedInstrument], None]] = {
     "spinning_tolerance_Hz": stop_rotor,
     "silence": go_silent,
 }
-REACHED = {
+REACHED: dict[str, Callable[[StationState], bool]] = {
     "ramp": lambda station: station.open.endswith("T00/ramp"),
     "settle": lambda station: station.open.endswith("T00/settle"),
     "t1": lambda station: station.open.endswith("T00/t1"),
@@ -159,7 +164,7 @@ REACHED = {
 @pytest.mark.parametrize("limit", FAULTS)
 @pytest.mark.parametrize("where", REACHED)
 def test_trips_in_every_phase(tmp_path: Path, limit: str, where: str) -> None:
-    """Whatever the station is at, a broken limit brings it to safe; two polls for values, the silent time for silence."""
+    """Whatever the station is at, a broken limit brings it to safe: values in two polls, silence in its time."""
     bench = Bench(folder=tmp_path, plan=small_plan(temperatures_K=(313.0,), tmix=1))
     if where == "paused":
         bench.nmr.endings["nmr/vt_exsy/T00/t1"] = ["interrupted", "interrupted"]

@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.run.bench import Bench, DyingInstrument, Killed
-from tests.run.campaigns import small_plan
 
 from labctl.dataset.store import damaged_files, read_manifests
 from labctl.plan.steps import Plan
@@ -18,6 +16,8 @@ from labctl.ports import Acquire, Order, SetTemperature, Standing
 from labctl.run.events import Event, Finished, HandedOff, Intended, Operated
 from labctl.run.history import certificate
 from labctl.run.perform import Performer
+from tests.run.bench import Bench, DyingInstrument, Killed
+from tests.run.campaigns import small_plan
 
 
 def short_plan() -> Plan:
@@ -40,7 +40,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, byt
     commits: list[int] = []
     counted = DyingInstrument(bench.nmr, -1, after=False)
     instruments = {"nmr": counted}
-    bench.run(hook=lambda when, number: commits.append(number), instruments=instruments)  # type: ignore[arg-type]  # a proxy by __getattr__
+    bench.run(hook=lambda when, number: commits.append(number), instruments=instruments)
     return bench.raw(), max(commits), counted.calls
 
 
@@ -113,7 +113,7 @@ def killed_at_call(folder: Path, at: int, *, after: bool) -> Bench:
     bench = forgetful(folder)
     dying = {"nmr": DyingInstrument(bench.nmr, at, after=after)}
     with pytest.raises(Killed):
-        bench.run(instruments=dying)  # type: ignore[arg-type]  # a proxy by __getattr__
+        bench.run(instruments=dying)
     return bench
 
 
