@@ -36,6 +36,8 @@ class JointFit:
     shape : Shape
     amplitudes : tuple of ndarray
         A of each dataset: (K, K) for a 2D, (R, K) for free rows.
+    amplitude_se : tuple of ndarray
+        Their standard errors from the noise, the lines being taken as known.
     names : tuple of str
         The free parameters, ``offset_Hz/0`` ... ``phase_rad``, in the order of `cov`.
     cov : ndarray
@@ -47,6 +49,7 @@ class JointFit:
 
     shape: Shape
     amplitudes: tuple[Real, ...]
+    amplitude_se: tuple[Real, ...]
     names: tuple[str, ...]
     cov: Real
     chi2: float
@@ -231,6 +234,13 @@ class Products:
             c[sites + site, sites + site] = self.amplitudes[site, site]
         return c
 
+    def amplitude_se(self) -> Real:
+        """Standard errors of the amplitudes from the noise, the lines being taken as known."""
+        sites, m = self.shape.offset_Hz.size, self.amplitudes.shape[0]
+        first = np.ones(m) if self.free_rows else np.diag(linalg.inv(self.g1[:m, :m]))
+        second = np.diag(linalg.inv(self.g2[:sites, :sites].real))
+        return np.sqrt(np.outer(first, second) / self.weight)
+
     def eliminate(self, directions: Sequence[Complex]) -> NormalEquations:
         """Normal equations of the given directions with the amplitudes eliminated."""
         sites = self.shape.offset_Hz.size
@@ -272,6 +282,7 @@ def _finish(rows: Sequence[Rows], shape: Shape, names: Sequence[str], total: Nor
     return JointFit(
         shape=shape,
         amplitudes=tuple(part.amplitudes for part in products),
+        amplitude_se=tuple(part.amplitude_se() for part in products),
         names=tuple(names),
         cov=_inverse(total.hessian),
         chi2=total.chi2,

@@ -25,7 +25,7 @@ _SIGNIFICANT = 4.0
 """A phase, an origin or a Gaussian part stays only when it exceeds so many standard errors."""
 _WORST_CHI2 = 1.5
 _WORST_CONDITION = 30.0
-_SEEN = 5.0
+_SEEN = 6.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class Line:
         Of the whole (Voigt) line.
     inhomogeneous_Hz, inhomogeneous_se_Hz : float
         Hint: FWHM of the part of the width that t1 and t2 share, to first order; 0 where not significant. Where
-        it is a large part of `fwhm_Hz`, separable line shapes over-read the diagonal.
+        it is a large part of `fwhm_Hz`, separable line shapes read the diagonal wrong by several percent.
     """
 
     name: str
@@ -168,13 +168,15 @@ def refine_lines(datasets: Sequence[BrukerDataset], *, sites: Mapping[str, float
 
 def _fit(rows: Sequence[Rows], start: Shape, names: Sequence[str], warnings: list[str]) -> tuple[JointFit, float]:
     """Three fits: Lorentzian lines in one phase; everything that might be needed; what of it is significant."""
-    sites = range(len(names))
-    seen = _seen(rows, start)
-    warnings.extend(
-        f"{names[j]} is not seen; its line was held where it was said to be" for j in sites if j not in seen
-    )
-    base = [f"{key}/{j}" for key in ("offset_Hz", "lorentz_Hz") for j in seen] + ["phase_rad"]
-    first = fit_jointly(_cropped(rows, start)[0], start, base)
+    seen = list(range(len(names)))
+    first = fit_jointly(_cropped(rows, start)[0], start, _base(seen))
+    absent = _absent(first, is_2d=rows[0].t1_s is not None)
+    if absent and len(absent) < len(names):
+        warnings.extend(f"{names[j]} is not seen; its line was held where it was said to be" for j in absent)
+        seen = [j for j in seen if j not in absent]
+        start = replace(start, lorentz_Hz=np.full(len(names), float(np.median(first.shape.lorentz_Hz[seen]))))
+        first = fit_jointly(_cropped(rows, start)[0], start, _base(seen))
+    base = _base(seen)
     cropped, t2_end_s = _cropped(rows, first.shape)
     extra = [f"gauss2_Hz2/{j}" for j in seen]
     is_2d = cropped[0].t1_s is not None
@@ -186,17 +188,17 @@ def _fit(rows: Sequence[Rows], start: Shape, names: Sequence[str], warnings: lis
     return fit_jointly(cropped, _without(full.shape, dropped), base + kept), t2_end_s
 
 
-def _seen(rows: Sequence[Rows], shape: Shape) -> list[int]:
-    """Sites whose signal exceeds five standard errors in some row."""
-    largest = np.zeros(shape.offset_Hz.size)
-    for one in rows:
-        basis = f2_basis(one.t2_s, shape)
-        inverse = np.linalg.inv(basis.conj().T @ basis)
-        amplitudes = (one.signal @ basis.conj() @ inverse.T) * one.factor[:, None]
-        se = one.noise * np.sqrt(2 * np.real(np.diag(inverse)) / max(1, one.signal.shape[0]))
-        rms = np.sqrt(np.maximum(np.mean(np.abs(amplitudes) ** 2, axis=0) - one.signal.shape[0] * se**2, 0))
-        largest = np.maximum(largest, rms / se)
-    return [j for j in range(shape.offset_Hz.size) if largest[j] > _SEEN]
+def _base(seen: Sequence[int]) -> list[str]:
+    return [f"{key}/{j}" for key in ("offset_Hz", "lorentz_Hz") for j in seen] + ["phase_rad"]
+
+
+def _absent(fit: JointFit, *, is_2d: bool) -> list[int]:
+    """Sites of which no amplitude exceeds what a line that is free to settle on noise would find there."""
+    strength = np.zeros(fit.shape.offset_Hz.size)
+    for amplitudes, se in zip(fit.amplitudes, fit.amplitude_se, strict=True):
+        z = np.abs(amplitudes) / se
+        strength = np.maximum(strength, np.maximum(z.max(axis=0), z.max(axis=1)) if is_2d else z.max(axis=0))
+    return [j for j in range(strength.size) if strength[j] < _SEEN]
 
 
 def _cropped(rows: Sequence[Rows], shape: Shape) -> tuple[list[Rows], float]:
@@ -286,7 +288,7 @@ def _doubts(fit: JointFit, lines: Sequence[Line], rows: Sequence[Rows]) -> list[
         if line.inhomogeneous_Hz > 0.5 * line.fwhm_Hz:
             doubts.append(
                 f"{line.name}: {line.inhomogeneous_Hz:.3g} of {line.fwhm_Hz:.3g} Hz are shared by t1 and t2 "
-                "(inhomogeneous); the diagonal peak is read too high by separable shapes"
+                "(inhomogeneous); separable shapes then read the diagonal wrong by several percent"
             )
         if line.fwhm_Hz * float(rows[0].t2_s[-1]) < 0.5:
             doubts.append(f"{line.name}: the line ({line.fwhm_Hz:.3g} Hz) is narrower than the acquisition resolves")

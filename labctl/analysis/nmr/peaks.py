@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import fft, linalg, signal
+from scipy import fft, signal, special
 
 from labctl.analysis.nmr.basis import Complex, Real, Shape, f2_basis
 from labctl.analysis.nmr.rows import Rows
 
 _ROWS_LOOKED_AT = 8
 _DATASETS_LOOKED_AT = 4
-_PROMINENCE = 0.03
+_PROMINENCE = 0.002
 """Least prominence of a peak, as a fraction of the strongest (in power)."""
-_NOISE_SIGMAS = 8.0
+_FALSE_ALARM = 1e-4
+"""Chance that noise alone shows a peak anywhere in a spectrum."""
 _WIDTHS_Hz = (4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
 
 
@@ -22,7 +23,7 @@ def find_peaks(rows: Sequence[Rows], *, most: int) -> list[float]:
     """Return offsets [Hz] of at most `most` peaks, strongest first.
 
     Power spectra of the rows with the least t1 (or the strongest rows) are summed, so phase does not matter.
-    A peak must stand out of the noise by 8 sigma and by 3 % of the strongest.
+    A peak must be higher than noise gets in one spectrum of 10 000, and stand out by 0.2 % (in power) of the strongest.
     """
     looked_at = _strongest(rows)
     size = fft.next_fast_len(2 * max(one.shape[1] for one in looked_at))
@@ -32,13 +33,17 @@ def find_peaks(rows: Sequence[Rows], *, most: int) -> list[float]:
     window = np.exp(-np.pi * broadening * t)
     power = np.zeros(size)
     for one in looked_at:
-        spectrum = fft.fft(one * window[: one.shape[1]], size, axis=1)
+        points = one.shape[1]
+        taper = np.cos(0.5 * np.pi * np.clip(2.0 * np.arange(points) / points - 1.0, 0.0, 1.0)) ** 2
+        spectrum = fft.fft(one * (window[:points] * taper), size, axis=1)
         power += np.sum(np.abs(spectrum) ** 2, axis=0)
     power = fft.fftshift(power)
-    floor = float(np.median(power))
+    # Summed power of noise is gamma distributed, one degree for each row.
     count = sum(one.shape[0] for one in looked_at)
-    least = max(_PROMINENCE * (float(power.max()) - floor), _NOISE_SIGMAS * floor / np.sqrt(count))
-    at, found = signal.find_peaks(power, prominence=least)
+    floor = float(np.median(power)) / float(special.gammaincinv(count, 0.5))
+    highest_noise = floor * float(special.gammainccinv(count, _FALSE_ALARM / size))
+    least = max(_PROMINENCE * (float(power.max()) - floor * count), highest_noise - floor * count)
+    at, found = signal.find_peaks(power, height=highest_noise, prominence=least)
     strongest = at[np.argsort(-found["prominences"])][:most]
     axis = fft.fftshift(fft.fftfreq(size, dwell_s))
     return [float(axis[index]) for index in strongest]
@@ -75,11 +80,17 @@ def coarse_shape(rows: Sequence[Rows], offset_Hz: Real, *, shift_Hz: float) -> S
     best: tuple[float, float, float] = (-1.0, 0.0, _WIDTHS_Hz[0])
     for width in _WIDTHS_Hz:
         shifts = np.arange(-shift_Hz, shift_Hz + 1e-9, max(width / 2, 2.0)) if shift_Hz > 0 else np.zeros(1)
-        for shift in shifts:
-            basis, _ = linalg.qr(f2_basis(t2_s, _shape(offset_Hz + shift, width)), mode="economic")
-            explained = float(np.sum(np.abs(data @ basis.conj()) ** 2))
-            if explained > best[0]:
-                best = (explained, float(shift), width)
+        basis = f2_basis(t2_s, _shape(offset_Hz, width))
+        # A common shift leaves the Gram matrix as it is, so it can be moved from the basis to the data.
+        turned = data[:, None, :] * basis.conj().T
+        onto = (turned.reshape(-1, points) @ np.exp(-2j * np.pi * t2_s[:, None] * shifts)).reshape(
+            data.shape[0], offset_Hz.size, shifts.size
+        )
+        inverse = np.linalg.pinv(basis.conj().T @ basis, rcond=1e-9)
+        explained = np.real(np.einsum("ris,ij,rjs->s", onto.conj(), inverse, onto))
+        at = int(np.argmax(explained))
+        if explained[at] > best[0]:
+            best = (float(explained[at]), float(shifts[at]), width)
     _, shift, width = best
     shape = _shape(offset_Hz + shift, width)
     amplitudes = np.linalg.lstsq(f2_basis(t2_s, shape), data.T, rcond=None)[0]

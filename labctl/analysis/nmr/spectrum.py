@@ -36,7 +36,10 @@ class Spectrum:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Spectrum2D:
-    """A 2D spectrum, `intensity` of shape (F1, F2); both axes fall, the diagonal runs from corner to corner."""
+    """A 2D spectrum, `intensity` of shape (F1, F2); both axes fall, the diagonal runs from corner to corner.
+
+    Counts per scan, as `Spectrum` too.
+    """
 
     f1_ppm: Real
     f2_ppm: Real
@@ -178,7 +181,10 @@ def _f2(
     t2_s = (np.arange(data.shape[1]) - delay) * dataset.dwell_s
     padded = np.zeros((data.shape[0], window.size), dtype=np.complex64)
     np.multiply(
-        data, np.exp(-np.pi * broadening_Hz * np.abs(t2_s)), out=padded[:, : data.shape[1]], casting="same_kind"
+        data,
+        np.exp(-np.pi * broadening_Hz * np.abs(t2_s)) / dataset.scans,
+        out=padded[:, : data.shape[1]],
+        casting="same_kind",
     )
     spectrum = fft.fft(padded, axis=1, overwrite_x=True)
     if lines is not None:
