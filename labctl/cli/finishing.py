@@ -57,13 +57,12 @@ def finish(run_dir: Path) -> Results:
     from labctl.cli.planning import checked
     from labctl.clock import SystemClock
     from labctl.errors import InputError
-    from labctl.plan.expand import expand
     from labctl.run.history import certificate, history
     from labctl.run.journal import Journal
 
     start = thaw(run_dir)
     done = checked(run_dir / "protocol.yaml", run_dir / "lab.yaml")
-    plan = expand(done.protocol.model, done.lab.model)
+    plan = done.plan
     journal = Journal(run_dir / JOURNAL, clock=SystemClock(), read_only=True)
     try:
         told = history(journal)

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A protocol and a lab that fit each other, and what was noticed on the way."""
+    """A protocol and a lab that fit each other, the plan they make, and what was noticed on the way."""
 
     protocol: LoadedProtocol
     lab: LoadedLab
+    plan: Plan
     findings: tuple[Finding, ...]
 
 
@@ -36,7 +37,7 @@ def checked(protocol_path: Path, lab_path: Path | None, *, start_s: float | None
     InputError
         With every finding, when at least one of them is an error.
     """
-    from labctl.plan.check import check
+    from labctl.plan.check import examine
     from labctl.protocol.load import load_lab, load_protocol
 
     findings: list[Finding] = []
@@ -51,10 +52,10 @@ def checked(protocol_path: Path, lab_path: Path | None, *, start_s: float | None
         findings += problem.findings
     if protocol is None or lab is None:
         raise InputError(findings=tuple(findings))
-    found = check(protocol.model, lab.model, places=protocol.located, lab_places=lab.located, start_s=start_s)
-    if any(finding.severity == "error" for finding in found):
-        raise InputError(findings=found)
-    return Checked(protocol, lab, found)
+    found = examine(protocol.model, lab.model, places=protocol.located, lab_places=lab.located, start_s=start_s)
+    if found.plan is None:
+        raise InputError(findings=found.findings)
+    return Checked(protocol, lab, found.plan, found.findings)
 
 
 def check_command(protocol_path: Path, lab_path: Path | None) -> None:
@@ -72,11 +73,10 @@ def plan_command(
 ) -> None:
     """Print the step table and the totals."""
     from labctl.plan.estimate import estimate
-    from labctl.plan.expand import expand
 
     start_s = start_time_s(start)
     done = checked(protocol_path, lab_path, start_s=start_s)
-    plan = expand(done.protocol.model, done.lab.model)
+    plan = done.plan
     costs = estimate(plan, start_s)
     if as_json:
         json.dump(plan_document(plan, costs), sys.stdout, indent=2)

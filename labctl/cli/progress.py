@@ -34,6 +34,7 @@ class _Lines:
     def __init__(self, *, simulated: bool) -> None:
         self._simulated = simulated
         self._step: dict[str, tuple[str, int]] = {}
+        self._asked: dict[str, str] = {}
 
     def __call__(self, report: ProgressReport) -> None:
         now = dt.datetime.fromtimestamp(report.at_s, dt.UTC)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import sys
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from labctl.units import QuantityError, parse
 
 if TYPE_CHECKING:
     from labctl.clock import Clock
-    from labctl.dataset.model import Dataset, SampleTemperature, Verdict
+    from labctl.dataset.model import Dataset, Verdict
     from labctl.plan.steps import Plan
     from labctl.run.engine import CampaignOutcome
     from labctl.run.options import EngineOptions
@@ -88,7 +88,6 @@ def resume_command(directory: Path, outage: str | None) -> int:
 def go(run_dir: Path, *, outage_s: float) -> int:
     """Run the campaign of a folder from wherever it stands; leave results and report behind."""
     from labctl.clock import SystemClock, VirtualClock
-    from labctl.plan.expand import expand
     from labctl.run.engine import run_campaign
     from labctl.station.stations import open_instruments
 
@@ -96,7 +95,7 @@ def go(run_dir: Path, *, outage_s: float) -> int:
     done = checked(run_dir / "protocol.yaml", run_dir / "lab.yaml")
     if not start.simulated:
         _refuse_unless_real(done)
-    plan = expand(done.protocol.model, done.lab.model)
+    plan = done.plan
     stations = {step.station: done.lab.model.station(step.station) for step in plan.steps}
     clock: Clock = VirtualClock(start.start_s) if start.simulated else SystemClock()
     simulated_lab = run_dir / SIMULATED_LAB
@@ -137,31 +136,22 @@ def _finish(run_dir: Path, outcome: CampaignOutcome) -> int:
 
 
 def _options(done: Checked, plan: Plan, start: Start, run_dir: Path) -> EngineOptions:
+    from labctl.plan.calibration import as_read
     from labctl.run.events import Policy
     from labctl.run.options import EngineOptions, StationOptions
 
     stations = {}
     for name in {step.station for step in plan.steps}:
         station = done.lab.model.station(name)
-        stations[name] = StationOptions(limits=station.limits.numbers(), calibration=_calibration(station.calibration))
+        stations[name] = StationOptions(
+            limits=station.limits.numbers(), calibration=partial(as_read, station.calibration)
+        )
     return EngineOptions(
         policy=Policy(on_fault=dict(done.protocol.model.on_fault)),
         stations=stations,
         state_dir=run_dir / SIMULATED_LAB if start.simulated else None,
         version=__version__,
     )
-
-
-def _calibration(calibration: Any) -> Callable[[float, float], tuple[float, float, str]]:
-    from labctl.plan.calibration import calibrated
-
-    def sample_temperature(sensor_K: float, spinning_Hz: float) -> tuple[float, float, str]:
-        found: SampleTemperature = calibrated(
-            calibration, setpoint_K=sensor_K, sensor_K=sensor_K, spinning_Hz=spinning_Hz
-        )
-        return found.sample_K, found.sample_se_K, found.model
-
-    return sample_temperature
 
 
 class _Judging:

@@ -19,6 +19,8 @@ from labctl.report.page import Figure
 
 SAME_TEMPERATURE_K = 1.0
 CONTOURS = 14
+ABOVE_NOISE = 4.0
+"""The lowest contour stands this many standard deviations above the noise."""
 
 
 def reference_spectra(results: Results, run_dir: Path, folder: Path) -> Figure | None:
@@ -39,7 +41,7 @@ def reference_spectra(results: Results, run_dir: Path, folder: Path) -> Figure |
     for entry in chosen:
         try:
             dataset = read_dataset(run_dir / entry.path)
-            spectrum = spectrum_1d(dataset, lines=_lines(dataset, sites), window_ppm=window)
+            spectrum = spectrum_1d(dataset, lines=_lines(dataset, sites), zero_fill=8, window_ppm=window)
         except LabctlError:
             continue  # it stands among the warnings of the analysis already
         curves.append((entry, spectrum))
@@ -83,7 +85,8 @@ def two_dimensional_spectra(results: Results, run_dir: Path, folder: Path) -> Fi
         path=save(drawing, folder / "spectra_2d.svg"),
         title="2D exchange spectra",
         caption="Shortest (left) and longest (right) mixing time at the coldest and the hottest temperature. Contours "
-        "from 2 % of the tallest peak of each, a factor 1.4 apart; boxes mark where exchange between sites appears.",
+        "from 2 % of the tallest peak (or 4 standard deviations of the noise), a factor 1.4 apart; boxes mark where "
+        "exchange between sites appears.",
     )
 
 
@@ -98,8 +101,12 @@ def _draw_2d(
         return 0
     inside = (spectrum.f1_ppm >= min(window)) & (spectrum.f1_ppm <= max(window))
     shown = spectrum.intensity[inside]
-    levels = float(shown.max()) * 0.02 * 1.4 ** np.arange(CONTOURS)
+    noise = 1.4826 * float(np.median(np.abs(shown)))
+    lowest = max(0.02 * float(shown.max()), ABOVE_NOISE * noise)
+    levels = lowest * 1.4 ** np.arange(CONTOURS)
     levels = levels[levels < shown.max()]
+    if not levels.size:
+        levels = np.array([0.5 * float(shown.max())])
     panel.contour(spectrum.f2_ppm, spectrum.f1_ppm[inside], shown, levels=levels, colors=COLOURS[0], linewidths=0.7)
     panel.contour(spectrum.f2_ppm, spectrum.f1_ppm[inside], -shown, levels=levels, colors=COLOURS[1], linewidths=0.5)
     panel.plot(window, window, color="#5b6675", lw=0.5, ls=":")
