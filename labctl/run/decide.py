@@ -6,7 +6,7 @@ Every event has been committed before it comes here, so replaying the journal th
 and any command may be lost with the process: `Opened` of the next engine issues them anew, but only after the
 instrument was asked what it has.
 
-A station walks through its steps one at a time: choose (`_advance`), commit the intent, begin, watch, conclude. It
+A station walks through its steps one at a time: choose (`run.choose`), commit the intent, begin, watch, conclude. It
 never begins a step blindly: an intent without outcome is *examined* first, and the answer is acted upon by the class
 of the side effect (absolute set, repeatable, expensive, irreversible). No set point is sent before rate, gas and
 fresh readings were seen since the engine came. After a gap (a dead engine, a pause, a safe state) the thermal steps
@@ -19,18 +19,16 @@ a verdict ``stop`` lets the running acquisition end and then waits for a person.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import assert_never
 
-from labctl.dataset.model import Verdict
 from labctl.plan.steps import Step
-from labctl.ports import Acquire, AwaitStable, CheckSpinning, CoolDown, Effect, SetTemperature, Standing, Tune
+from labctl.ports import Acquire, AwaitStable, Effect, SetTemperature, Standing
+from labctl.run.choose import advance
 from labctl.run.events import (
     Alarmed,
     AskEvidence,
     AwaitPerson,
     Begin,
-    CheckLoop,
     ClockJumped,
     Collect,
     Command,
@@ -40,23 +38,18 @@ from labctl.run.events import (
     Finished,
     HandedOff,
     HandOff,
-    Intend,
     Intended,
     LoopSeen,
-    MakeSafe,
     Opened,
     Operated,
     Planned,
     Progressed,
-    Reopen,
     Reopened,
     SafeAsked,
     SafeSeen,
-    Skip,
     Skipped,
     Started,
     Stop,
-    Tell,
     Tripped,
     Watch,
 )
@@ -66,16 +59,14 @@ from labctl.run.lifecycle import (
     StationPhase,
     StationTrigger,
     next_campaign_phase,
-    next_station_phase,
 )
-from labctl.run.recycle import resolve_recycle
-from labctl.run.state import BEHIND, State, StationState, StepState, order_of
+from labctl.run.state import BEHIND, State, order_of
+from labctl.run.turn import Turn, is_warm
 
 _HELD_BY_ORDER = (StationPhase.INTENDED, StationPhase.RUNNING, StationPhase.EXAMINING, StationPhase.COLLECTING)
 _AT_REST = (StationPhase.PAUSED, StationPhase.SAFE, StationPhase.UNCONFIRMED, StationPhase.FINISHED)
 _LEFT_BY_PERSON = (StationPhase.PAUSED, StationPhase.SAFE, StationPhase.UNCONFIRMED)
 _UNHEARD_BEGINS = 3
-_LAST_ATTEMPT = 9  # the EXPNO map keeps one digit for the attempt
 
 
 def decide(state: State, event: Event) -> tuple[State, tuple[Command, ...]]:
@@ -86,7 +77,7 @@ def decide(state: State, event: Event) -> tuple[State, tuple[Command, ...]]:
     InternalError
         The event is not legal in the phase its station is in.
     """
-    turn = _Turn(state)
+    turn = _Walk(state)
     match event:
         case Planned():
             turn.policy = event.policy
@@ -128,240 +119,10 @@ def decide(state: State, event: Event) -> tuple[State, tuple[Command, ...]]:
     return turn.state(), tuple(turn.commands)
 
 
-def is_warm(state: State, station: str) -> bool:
-    """Whether a set point has been sent that no cool-down or safe state has taken back yet."""
-    warm = False
-    at = -1
-    for number, step in enumerate(state.of_station[station]):
-        record = state.steps[step.id]
-        if isinstance(step.task, SetTemperature) and record.attempt > 0:
-            warm, at = True, number
-        elif isinstance(step.task, CoolDown) and record.status in {"done", "halted"} and number > at:
-            warm = False
-    return warm and state.stations[station].phase is not StationPhase.SAFE
+class _Walk(Turn):
+    """What each event means for the order a station is at, for its safety, and for the campaign."""
 
-
-def expected_spinning(state: State, station: str) -> tuple[float, float]:
-    """Return the rate the rotor should have now and its tolerance [Hz]; 0 where nothing spins."""
-    steps = state.of_station[station]
-    index = min(state.stations[station].index, len(steps) - 1)
-    for step in (*steps[index:], *reversed(steps[:index])):
-        match step.task:
-            case CheckSpinning(rate_Hz=rate_Hz, tolerance_Hz=tolerance_Hz):
-                return rate_Hz, tolerance_Hz
-            case Acquire(spinning_Hz=rate_Hz, spinning_tolerance_Hz=tolerance_Hz) if rate_Hz > 0.0:
-                return rate_Hz, tolerance_Hz
-    return 0.0, 0.0
-
-
-class _Turn:
-    """One call of `decide`: a working copy of the state, and the commands so far."""
-
-    def __init__(self, state: State) -> None:
-        self._before = state
-        self.policy = state.policy
-        self.phase = state.phase
-        self.aborted = state.aborted
-        self.stations: dict[str, StationState] = dict(state.stations)
-        self.steps = state.steps
-        self._steps: dict[str, StepState] | None = None
-        self.commands: list[Command] = []
-
-    # ------------------------------------------------------------------------------ the working copy
-
-    def state(self) -> State:
-        return replace(
-            self._before,
-            policy=self.policy,
-            phase=self.phase,
-            aborted=self.aborted,
-            stations=self.stations,
-            steps=self.steps,
-        )
-
-    def set(self, name: str, **changes: object) -> None:
-        self.stations[name] = replace(self.stations[name], **changes)  # type: ignore[arg-type]  # field names are ours
-
-    def set_step(self, step_id: str, **changes: object) -> None:
-        if self._steps is None:
-            self.steps = self._steps = dict(self.steps)
-        self._steps[step_id] = replace(self._steps[step_id], **changes)  # type: ignore[arg-type]  # as above
-
-    def fire(self, name: str, trigger: StationTrigger) -> None:
-        self.set(name, phase=next_station_phase(self.stations[name].phase, trigger))
-
-    def step(self, step_id: str) -> Step:
-        return self._before.by_id[step_id]
-
-    def tell(self, station: str, what: str, step_id: str = "") -> None:
-        self.commands.append(Tell(event=Alarmed(station=station, what=what, step_id=step_id)))
-
-    # ------------------------------------------------------------------------------ choosing what is next
-
-    def advance(self, name: str) -> None:
-        """Choose what a READY station does next.
-
-        It stays READY with a command that will commit an event (`Intend`, `Reopen`, `Skip`). Such a command is
-        stale, and to be dropped, once its station is no longer READY: a verdict may come in between.
-        """
-        station = self.stations[name]
-        if station.hold:
-            self.pause(name)
-            return
-        steps = self._before.of_station[name]
-        while station.index < len(steps) and self.steps[steps[station.index].id].status in BEHIND:
-            self.set(name, index=station.index + 1)
-            station = self.stations[name]
-        if station.redo:
-            self._begin(name, self.step(station.redo[0]))
-            return
-        if station.index == len(steps):
-            self._end(name)
-            return
-        step = steps[station.index]
-        if any(self._verdict_is_due(step, need) for need in self._needs(step)):
-            self.fire(name, StationTrigger.WAIT)
-            return
-        if step.skip_when == "settled" and self._series_settled(step):
-            reason = f"{step.series or 'the series'} has settled"
-            self.commands.append(Skip(event=Skipped(station=name, step_id=step.id, reason=reason)))
-            return
-        self._begin(name, step)
-
-    def _needs(self, step: Step) -> tuple[str, ...]:
-        if step.skip_when != "settled":
-            return step.needs
-        return step.needs + self._earlier_in_series(step)
-
-    def _earlier_in_series(self, step: Step) -> tuple[str, ...]:
-        steps = self._before.of_station[step.station]
-        earlier = steps[: next(number for number, other in enumerate(steps) if other.id == step.id)]
-        return tuple(other.id for other in earlier if other.series == step.series and step.series)
-
-    def _verdict_is_due(self, step: Step, need: str) -> bool:
-        """A needed verdict that may still come: not when its step was skipped, gave up, or left nothing."""
-        record = self.steps[need]
-        if record.pending:
-            return True
-        if record.status in {"done", "halted", "skipped", "failed"}:
-            return False
-        return self.step(need).station != step.station or record.status in {"intended", "running"}
-
-    def _series_settled(self, step: Step) -> bool:
-        verdicts = (self.steps[other].verdict for other in self._earlier_in_series(step))
-        return any(verdict is not None and verdict.gate == "settled" for verdict in verdicts)
-
-    def _begin(self, name: str, step: Step) -> None:
-        """Make sure of the loop and of the temperature, then ask for the intent to be committed."""
-        station = self.stations[name]
-        record = self.steps[step.id]
-        if step.effect is Effect.IRREVERSIBLE and record.status == "partial":
-            self.set(name, hold=f"{step.id} has changed the sample in part and is never repeated: skip it")
-            self.pause(name)
-            return
-        thermal = isinstance(step.task, SetTemperature)
-        settled_wanted = isinstance(step.task, AwaitStable | Tune | Acquire) and not station.redo
-        if (thermal and not station.loop_seen) or (settled_wanted and station.unsettled and not station.loop_seen):
-            self._check_loop(name)
-            return
-        if settled_wanted and station.unsettled:
-            redo = self._thermal_steps_before(name)
-            self.set(name, unsettled=False, redo=redo)
-            if redo:
-                self.advance(name)
-                return
-        if record.status == "intended":
-            reopened = Reopened(station=name, step_id=step.id, attempt=record.attempt)
-            self.commands.append(Reopen(event=reopened))
-            return
-        if record.attempt >= _LAST_ATTEMPT and isinstance(step.task, Acquire):
-            self.fault(name, f"{step.id} was attempted {record.attempt} times; its EXPNOs have no digit left")
-            return
-        task = record.task if record.task is not None else step.task  # what was resolved once stays
-        notes: tuple[str, ...] = ()
-        if record.task is None and step.recycle is not None and isinstance(step.task, Acquire):
-            measured = {key: value for need in step.needs for key, value in self._verdict(need).measured.items()}
-            resolved = resolve_recycle(step.task, step.recycle, measured, approved=step.id in station.approved)
-            if resolved.ask:
-                self.set(name, hold=f"{step.id}: {resolved.ask}")
-                self.pause(name)
-                return
-            task, notes = resolved.task, resolved.notes
-        self.commands.append(
-            Intend(
-                event=Intended(
-                    station=name, step_id=step.id, attempt=record.attempt + 1, key=step.key, task=task, notes=notes
-                )
-            )
-        )
-
-    def _verdict(self, step_id: str) -> Verdict:
-        return self.steps[step_id].verdict or Verdict()
-
-    def _thermal_steps_before(self, name: str) -> tuple[str, ...]:
-        """The ramp to the current temperature and the waits and checks after it, as far as they lie behind."""
-        behind = self._before.of_station[name][: self.stations[name].index]
-        for number in range(len(behind) - 1, -1, -1):
-            if isinstance(behind[number].task, CoolDown):
-                return ()
-            if isinstance(behind[number].task, SetTemperature):
-                if self.steps[behind[number].id].status == "skipped":
-                    return ()
-                after = behind[number + 1 :]
-                waits = [step.id for step in after if isinstance(step.task, AwaitStable | CheckSpinning)]
-                return (behind[number].id, *(wait for wait in waits if self.steps[wait].status != "skipped"))
-        return ()
-
-    def _check_loop(self, name: str) -> None:
-        rate_Hz, tolerance_Hz = expected_spinning(self.state(), name)
-        last = next(
-            (
-                step.task
-                for step in reversed(self._before.of_station[name][: self.stations[name].index])
-                if isinstance(step.task, AwaitStable | SetTemperature | CoolDown)
-            ),
-            None,
-        )
-        band = last if isinstance(last, AwaitStable) else None
-        self.fire(name, StationTrigger.CHECK_LOOP)
-        self.commands.append(
-            CheckLoop(
-                station=name,
-                spinning_Hz=rate_Hz,
-                tolerance_Hz=tolerance_Hz,
-                setpoint_K=band.setpoint_K if band else None,
-                within_K=band.within_K if band else None,
-            )
-        )
-
-    def _end(self, name: str) -> None:
-        """All steps are behind: done, unless heat is still on, which a plan without cool-down would leave."""
-        if is_warm(self.state(), name):
-            self.make_safe(name, "end of the plan with the set point still up")
-        else:
-            self.fire(name, StationTrigger.END)
-
-    # ------------------------------------------------------------------------------ faults, pauses, safety
-
-    def pause(self, name: str) -> None:
-        self.fire(name, StationTrigger.PAUSE)
-        self.commands.append(AwaitPerson(station=name, warm=is_warm(self.state(), name)))
-
-    def fault(self, name: str, what: str) -> None:
-        """A step failed for good: safe or pause, as the lab says."""
-        self.set(name, fault=self.stations[name].fault or what)
-        self.tell(name, what)
-        if self.policy.on_fault.get(name, "safe") == "pause":
-            self.pause(name)
-        else:
-            self.make_safe(name, what)
-
-    def make_safe(self, name: str, reason: str) -> None:
-        if self.stations[name].phase is not StationPhase.SAFING:
-            self.fire(name, StationTrigger.MAKE_SAFE)
-        self.set(name, redo=(), loop_seen=False, unsettled=True)
-        self.commands.append(MakeSafe(station=name, reason=reason))
-
+    # ------------------------------------------------------------------------------ the walk of one order
     def safe_seen(self, event: SafeSeen) -> None:
         name = event.station
         if self.stations[name].phase is not StationPhase.SAFING:
@@ -374,10 +135,8 @@ class _Turn:
         station = self.stations[name]
         if station.open and isinstance(self.step(station.open).task, Acquire):
             self.commands.append(AskEvidence(order=order_of(self.state(), station.open)))  # keep what was acquired
-        elif station.index == len(self._before.of_station[name]) and not station.fault and not station.hold:
+        elif station.index == len(self.before.of_station[name]) and not station.fault and not station.hold:
             self.fire(name, StationTrigger.END)
-
-    # ------------------------------------------------------------------------------ the walk of one order
 
     def opened(self, event: Opened) -> None:
         for name, epoch in event.epochs.items():
@@ -402,7 +161,7 @@ class _Turn:
             self.commands.extend(HandOff(dataset=dataset) for dataset in record.pending)
         for name in event.epochs:
             if name in self.stations and self.stations[name].phase is StationPhase.READY:
-                self.advance(name)
+                advance(self, name)
 
     def intended(self, event: Intended) -> None:
         self.fire(event.station, StationTrigger.INTEND)
@@ -452,7 +211,7 @@ class _Turn:
             what = f"{step.id} ended early ({event.detail}); what it left is kept"
             self._again_or_ask(name, step, what, ask=policy == "ask")
         if self.stations[name].phase is StationPhase.READY:
-            self.advance(name)
+            advance(self, name)
 
     def _again_or_ask(self, name: str, step: Step, what: str, *, ask: bool = False) -> None:
         """Decide, by class of side effect, whether another attempt may follow by itself."""
@@ -470,7 +229,7 @@ class _Turn:
     def skipped(self, event: Skipped) -> None:
         self.set_step(event.step_id, status="skipped")
         if self.stations[event.station].phase is StationPhase.READY:
-            self.advance(event.station)
+            advance(self, event.station)
 
     def failed(self, event: Failed) -> None:
         name, step = event.station, self.step(event.step_id)
@@ -552,7 +311,7 @@ class _Turn:
                 self.set(name, open="")  # the intent stands; it is taken up again after the loop was seen
                 self.set_step(step.id, status="intended")
                 self.fire(name, StationTrigger.ABANDON)
-                self.advance(name)
+                advance(self, name)
             case _:
                 assert_never(event.standing)
 
@@ -565,7 +324,7 @@ class _Turn:
         else:
             self._again_or_ask(name, step, what)
         if self.stations[name].phase is StationPhase.READY:
-            self.advance(name)
+            advance(self, name)
 
     def _foreign(self, name: str, step: Step, detail: str) -> None:
         """Never touch it. Our own heat still comes off; a station we have not heated is left exactly as it is."""
@@ -590,7 +349,7 @@ class _Turn:
         held = event.held and self.stations[name].unsettled
         self.set(name, loop_seen=True, unsettled=self.stations[name].unsettled and not held)
         self.fire(name, StationTrigger.PROCEED)
-        self.advance(name)
+        advance(self, name)
 
     def handed_off(self, event: HandedOff) -> None:
         record = self.steps[event.step_id]
@@ -606,7 +365,7 @@ class _Turn:
         for other, station in self.stations.items():
             if station.phase is StationPhase.WAITING:
                 self.fire(other, StationTrigger.PROCEED)
-                self.advance(other)
+                advance(self, other)
 
     # ------------------------------------------------------------------------------ persons
 
@@ -642,7 +401,7 @@ class _Turn:
         station = self.stations[name]
         self.aborted = False
         approved = station.approved
-        steps = self._before.of_station[name]
+        steps = self.before.of_station[name]
         if station.hold and station.index < len(steps):
             here = steps[station.index]
             same_need = (step.id for step in steps if step.recycle is not None and step.needs == here.needs)
@@ -655,7 +414,7 @@ class _Turn:
             self.examine(name, failure="")
         else:
             self.fire(name, StationTrigger.RESUME)
-            self.advance(name)
+            advance(self, name)
 
     def _skip_by_person(self, name: str, step_id: str, reason: str) -> None:
         station = self.stations[name]
@@ -666,7 +425,7 @@ class _Turn:
             self.set(name, redo=tuple(other for other in station.redo if other != step_id))
             if station.phase is StationPhase.WAITING:
                 self.fire(name, StationTrigger.PROCEED)
-                self.advance(name)
+                advance(self, name)
         elif station.phase in _LEFT_BY_PERSON:
             self.set(name, open="", failure="")
             self.set_step(step_id, status="skipped")

@@ -14,14 +14,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
 from labctl.clock import Clock, VirtualClock
-from labctl.dataset.model import Dataset, Verdict
-from labctl.dataset.store import record_verdict, write_manifest
+from labctl.dataset.model import Dataset
+from labctl.dataset.store import record_verdict
 from labctl.errors import (
     ForeignDataError,
     InputError,
@@ -30,8 +29,8 @@ from labctl.errors import (
     LabctlError,
 )
 from labctl.plan.steps import Plan
-from labctl.ports import Acquire, Instrument, Observation, Reading
-from labctl.run.decide import decide, expected_spinning, is_warm
+from labctl.ports import Instrument, Observation
+from labctl.run.decide import decide
 from labctl.run.events import (
     Alarmed,
     AskEvidence,
@@ -66,17 +65,16 @@ from labctl.run.events import (
     Tripped,
     Watch,
 )
-from labctl.run.interlock import Vigil, judge
+from labctl.run.guard import StationGuard
+from labctl.run.handoff import HandOffs, OnDataset
 from labctl.run.journal import Journal, JournalUnwritable, Row
 from labctl.run.lifecycle import CampaignPhase, StationPhase
-from labctl.run.options import EngineOptions, StationOptions
+from labctl.run.options import EngineOptions
 from labctl.run.ownership import StationOwnership, default_state_dir
-from labctl.run.perform import Performer, finite
+from labctl.run.perform import Performer
 from labctl.run.progress import Pace, ProgressReport
 from labctl.run.state import State, initial_state, planned_event
-from labctl.run.trace import ReadingsTrace
 
-OnDataset = Callable[[Path, Dataset], Verdict]
 OnProgress = Callable[[ProgressReport], None]
 
 _ANSWERS: Mapping[type, tuple[type, ...]] = {
@@ -205,10 +203,8 @@ class Engine:
         self._run_dir = run_dir
         self._journal = journal
         self._options = options
-        self._on_dataset = on_dataset
         self._on_progress = on_progress
         self._virtual = isinstance(clock, VirtualClock)
-        self._inline = self._virtual if options.inline_analysis is None else options.inline_analysis
         self.state: State = initial_state(plan)
         missing = sorted(self.state.stations.keys() - instruments.keys())
         if missing:
@@ -230,16 +226,12 @@ class Engine:
         self._duty_since_s: dict[str, float] = {}
         self._asked_safe: set[str] = set()
         self._due_s: dict[str, float] = {}
-        self._vigils: dict[str, Vigil] = {}
-        self._growing: dict[str, bool] = {}
-        self._traces: dict[str, ReadingsTrace] = {}
-        self._watched: dict[str, bool] = {}
-        self._readings: dict[str, tuple[Reading, ...]] = {}
+        self._guards: dict[str, StationGuard] = {}
         self._fractions: dict[str, float] = {}
         self._said: set[str] = set()
         self._pace = Pace()
-        self._worker: ThreadPoolExecutor | None = None
-        self._analysing: dict[Future[Verdict], Dataset] = {}
+        inline = self._virtual if options.inline_analysis is None else options.inline_analysis
+        self._hand_offs = HandOffs(on_dataset, clock=clock, run_dir=run_dir, inline=inline)
         self._blocked_since_s: float | None = None
         self._blocked: JournalUnwritable | None = None
         self._clock_offset_s: float | None = None
@@ -265,8 +257,7 @@ class Engine:
             unreachable = self._open_instruments(epochs, opened, resumed=resumed)
             return self._walk(epochs, unreachable, resumed=resumed)
         finally:
-            if self._worker is not None:
-                self._worker.shutdown(wait=True, cancel_futures=True)
+            self._hand_offs.close()
             for instrument in opened:
                 instrument.close()
             for ownership in owned:
@@ -343,7 +334,6 @@ class Engine:
     ) -> dict[str, str]:
         """Open what the plan needs; a new campaign does not begin without all, a resumed one goes on with the rest."""
         unreachable: dict[str, str] = {}
-        now_s = self._clock.now_s()
         for name, epoch in epochs.items():
             instrument = self._instruments[name]
             try:
@@ -353,14 +343,11 @@ class Engine:
                 if not resumed:
                     raise
                 unreachable[name] = str(error)
-            self._vigils[name] = Vigil(since_s=now_s)
-            self._traces[name] = trace = ReadingsTrace(self._run_dir, name, record_s=self._options.record_s)
-            self._watched[name] = trace.last_s is not None and now_s - trace.last_s <= 2.0 * self._options.poll_s
+            self._guards[name] = StationGuard(
+                name, self.perform, clock=self._clock, run_dir=self._run_dir, options=self._options
+            )
             self._due_s[name] = self._clock.monotonic_s()
         return unreachable
-
-    def _station_options(self, name: str) -> StationOptions:
-        return self._options.stations.get(name) or StationOptions()
 
     # ---------------------------------------------------------------------------------- one turn
 
@@ -376,7 +363,7 @@ class Engine:
                     self._look_at(name)
             if not self._drain():
                 return True
-            if not self._todo and not self._duties and not self._analysing:
+            if not self._todo and not self._duties and not self._hand_offs.under_way:
                 if self.state.phase is CampaignPhase.RUNNING:
                     phases = {name: station.phase.value for name, station in self.state.stations.items()}
                     raise InternalError(f"nothing is left to do, and yet the campaign is running: {phases}")
@@ -413,18 +400,15 @@ class Engine:
         offset_s = self._clock.now_s() - self._clock.monotonic_s()
         if self._clock_offset_s is not None and abs(offset_s - self._clock_offset_s) > _CLOCK_JUMP_S:
             self._todo.append(ClockJumped(wall_s=offset_s - self._clock_offset_s))
-            # ages of readings are differences of wall times: begin their grace anew
-            now_s = self._clock.now_s()
-            self._vigils = {name: Vigil(since_s=now_s, latched=vigil.latched) for name, vigil in self._vigils.items()}
+            for guard in self._guards.values():
+                guard.clock_jumped()
         self._clock_offset_s = offset_s
 
     def _hear(self) -> None:
         """Take in what persons and analysis have to say."""
         if self._options.operator is not None:
             self._todo.extend(self._options.operator())
-        for future in [future for future in self._analysing if future.done()]:
-            dataset = self._analysing.pop(future)
-            self._todo.append(self._handed_off(dataset, future.result()))
+        self._todo.extend(self._hand_offs.answered())
 
     # ---------------------------------------------------------------------------------- events and commands
 
@@ -472,7 +456,7 @@ class Engine:
                 for note in event.notes:
                     self._say(event.station, f"{event.step_id}: {note}")
             case LoopSeen():
-                self._watched[event.station] = False  # proves a band once, right after the gap
+                self._guards[event.station].watched = False  # proves a band once, right after the gap
             case _:
                 pass
         return commands
@@ -497,7 +481,7 @@ class Engine:
             case Begin():
                 return self.perform.begin(command.order)
             case HandOff():
-                return self._hand_off(command.dataset)
+                return self._hand_offs.submit(command.dataset)
             case Stop():
                 what = self.perform.stop(command.order, command.reason)
                 station = self.state.by_id[command.order.step_id].station
@@ -522,20 +506,10 @@ class Engine:
     def _look_at(self, name: str) -> None:
         """Read, record, judge the interlocks, then see to what the station is at."""
         options = self._options
-        readings = self._readings[name] = self.perform.readings(name)
-        try:
-            self._traces[name].record(readings)
-        except OSError as error:
-            self._say_once(name, f"readings are not recorded: {error}", f"trace {name}")
-        self._guard(name, readings)
+        guard = self._guards[name]
+        self._todo.extend(guard.poll(self.state))
         seen: Observation | None = None
-        interval_s = options.virtual_poll_s if self._virtual else options.poll_s
-        stale_s = self._clock.now_s() - 0.5 * self._station_options(name).silence.alarm_s
-        if self._vigils[name].suspicious or any(reading.at_s < stale_s for reading in readings):
-            interval_s = options.poll_s
-        grace_left_s = self._vigils[name].since_s + self._grace_s(name) - self._clock.now_s()
-        if grace_left_s > 0.0:
-            interval_s = min(interval_s, grace_left_s)
+        interval_s = guard.interval_s(self.state, options.virtual_poll_s if self._virtual else options.poll_s)
         duty = self._duties.get(name)
         events: tuple[Event, ...] = ()
         if duty is not None:
@@ -545,44 +519,6 @@ class Engine:
         now_s = self._clock.monotonic_s()
         self._due_s[name] = now_s if events else now_s + interval_s
         self._report(name, seen)
-
-    def _guard(self, name: str, readings: tuple[Reading, ...]) -> None:
-        station = self.state.stations[name]
-        told = self._station_options(name)
-        measuring = station.open != "" and isinstance(self.state.by_id[station.open].task, Acquire)
-        used = station.loop_seen or measuring or is_warm(self.state, name)  # not while a person spins it up
-        spinning_Hz, tolerance_Hz = expected_spinning(self.state, name) if used else (0.0, 0.0)
-        self._vigils[name], breaches = judge(
-            self._vigils[name],
-            readings,
-            told.limits,
-            now_s=self._clock.now_s(),
-            grace_s=self._grace_s(name),
-            silence=told.silence,
-            spinning_Hz=spinning_Hz,
-            spinning_tolerance_Hz=tolerance_Hz,
-            data_growing=self._growing.get(name, False),
-            calibration=told.calibration,
-        )
-        for breach in breaches:
-            if breach.trips:
-                self._todo.append(
-                    Tripped(
-                        station=name,
-                        limit=breach.limit,
-                        detail=breach.detail,
-                        value=breach.value if breach.value is None or breach.value == breach.value else None,
-                        bound=breach.bound,
-                    )
-                )
-                if self._blocked_since_s is not None:
-                    self.perform.make_safe(name, breach.detail)  # safety does not wait for a full disk
-            else:
-                self._todo.append(Alarmed(station=name, what=breach.detail))
-
-    def _grace_s(self, name: str) -> float:
-        """Agents get their time to start, until they were once seen alive."""
-        return 0.0 if self.state.stations[name].loop_seen else self._options.grace_s
 
     def _see_to(self, name: str, duty: Duty) -> tuple[Observation | None, tuple[Event, ...], float]:
         """Return what was seen, what follows, and in how many seconds to look again [s]."""
@@ -602,13 +538,13 @@ class Engine:
                 )
                 return None, events, options.poll_s
             case CheckLoop():
-                told = self._station_options(name)
+                guard = self._guards[name]
                 seen = self.perform.check_loop(
                     duty,
-                    self._readings[name],
-                    limits=told.limits,
-                    fresh_s=told.silence.alarm_s,
-                    watched=self._watched[name],
+                    guard.readings,
+                    limits=guard.told.limits,
+                    fresh_s=guard.told.silence.alarm_s,
+                    watched=guard.watched,
                 )
                 settled = seen.alive or since_s >= options.loop_grace_s
                 return None, (seen,) if settled else (), options.poll_s
@@ -628,7 +564,7 @@ class Engine:
         order, options = duty.order, self._options
         running = self.state.stations[name].phase is StationPhase.RUNNING
         seen, events = self.perform.watch(order, started=running, collect_give_up_s=options.collect_give_up_s)
-        self._growing[name] = seen is not None and seen.data_growing
+        self._guards[name].growing = seen is not None and seen.data_growing
         if seen is not None and seen.fraction is not None:
             before = self._fractions.get(order.step_id, 0.0)
             self._fractions[order.step_id] = seen.fraction
@@ -659,35 +595,10 @@ class Engine:
                 self._asked_safe.add(name)
         if not what and self.perform.is_safe(name):
             return (SafeSeen(station=name, reached=True, detail=duty.reason),)
-        if since_s >= self._station_options(name).safe_deadline_s:
+        if since_s >= self._guards[name].told.safe_deadline_s:
             detail = what or f"not read back within {since_s:.0f} s of asking ({duty.reason})"
             return (SafeSeen(station=name, reached=False, detail=detail),)
         return ()
-
-    # ---------------------------------------------------------------------------------- analysis
-
-    def _hand_off(self, dataset: Dataset) -> tuple[Event, ...]:
-        try:
-            path = write_manifest(self._run_dir, dataset)
-        except OSError as error:
-            raise JournalUnwritable(
-                f"the manifest of {dataset.step_id} cannot be written: {error}", expected="free space in the run folder"
-            ) from error
-        if self._on_dataset is None:
-            return (self._handed_off(dataset, Verdict()),)
-        if self._inline:
-            return (self._handed_off(dataset, _ask(self._on_dataset, path, dataset)),)
-        if self._worker is None:
-            self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="labctl-analysis")
-        future = self._worker.submit(_ask, self._on_dataset, path, dataset)
-        self._analysing[future] = dataset
-        future.add_done_callback(lambda _: self._clock.wake())
-        return ()
-
-    def _handed_off(self, dataset: Dataset, verdict: Verdict) -> HandedOff:
-        return HandedOff(
-            station=dataset.station, step_id=dataset.step_id, attempt=dataset.attempt, verdict=finite(verdict)
-        )
 
     # ---------------------------------------------------------------------------------- saying
 
@@ -711,7 +622,7 @@ class Engine:
                 eta_s=eta_s,
                 detail=seen.detail if seen else station.fault or station.hold,
                 needs_person=seen.needs_person if seen else station.hold,
-                readings=self._readings.get(name, ()),
+                readings=self._guards[name].readings,
             )
         )
 
@@ -739,8 +650,10 @@ class Engine:
         """The journal cannot be written: begin nothing, watch the limits, try again; after long, go safe."""
         now_s = self._clock.monotonic_s()
         for name in self.state.stations:
-            self._readings[name] = self.perform.readings(name)
-            self._guard(name, self._readings[name])
+            events = self._guards[name].poll(self.state)
+            for trip in (event for event in events if isinstance(event, Tripped)):
+                self.perform.make_safe(name, trip.detail)  # safety does not wait for a full disk
+            self._todo.extend(events)
             self._due_s[name] = now_s + self._options.poll_s
         since_s = self._blocked_since_s
         if self._blocked is not None and since_s is not None and now_s - since_s > self._options.disk_give_up_s:
@@ -769,11 +682,3 @@ class Engine:
             reasons={name: reason for name, reason in reasons.items() if reason},
             turns=self._turns,
         )
-
-
-def _ask(on_dataset: OnDataset, path: Path, dataset: Dataset) -> Verdict:
-    """Let analysis look; its own failure is a warning, never the loss of spectrometer time."""
-    try:
-        return on_dataset(path, dataset)
-    except Exception as error:  # noqa: BLE001 - whatever analysis raises must not stop an acquisition
-        return Verdict(message="analysis failed", warnings=(f"analysis failed: {type(error).__name__}: {error}",))

@@ -42,7 +42,7 @@ class ReadingsTrace:
                 file.write("\n")
 
     def record(self, readings: Iterable[Reading]) -> None:
-        """Append what is new and due."""
+        """Append what is new and due; a full disk costs the trace, not the campaign."""
         due = [
             reading
             for reading in readings
@@ -50,8 +50,11 @@ class ReadingsTrace:
         ]
         if not due:
             return
-        with self._path.open("a", encoding="utf-8", newline="\n") as file:
-            file.writelines(f"{reading.at_s:.3f},{reading.quantity},{reading.value:.6g}\n" for reading in due)
+        try:
+            with self._path.open("a", encoding="utf-8", newline="\n") as file:
+                file.writelines(f"{reading.at_s:.3f},{reading.quantity},{reading.value:.6g}\n" for reading in due)
+        except OSError:
+            return  # seen as a gap; the journal, on the same disk, raises the alarm
         self._last_s.update((reading.quantity, reading.at_s) for reading in due)
         self.last_s = max(self._last_s.values())
 
