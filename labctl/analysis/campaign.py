@@ -188,7 +188,7 @@ class _Analysis:
         for one in at.of_kind("nutation"):
 
             def pulse(one: Measured = one) -> None:
-                found = fit_nutation(one.raw, name=one.name)
+                found = fit_nutation(one.raw, sites=self.sites or None, name=one.name)
                 entry = next(entry for entry in self.results.datasets if entry.dataset == one.name)
                 entry.parameters |= {"p90_us": 1e6 * found.p90_s, "p90_se_us": 1e6 * found.p90_se_s}
                 entry.remarks += found.warnings

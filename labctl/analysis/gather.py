@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from labctl.dataset.model import Completeness, DataFile, Dataset, SampleTemperature
+from labctl.dataset.model import Completeness, Dataset
+from labctl.dataset.store import read_manifest
 from labctl.errors import Finding, InputError, LabctlError
 from labctl.formats.bruker_dataset import BrukerDataset, read_dataset
 
@@ -74,11 +74,11 @@ def gather_run(run_dir: Path) -> tuple[list[Measured], list[str]]:
     """Return the datasets of a run folder: of each step the last attempt that is not failed."""
     latest: dict[str, Dataset] = {}
     unread: list[str] = []
-    for path in sorted((run_dir / "datasets").rglob("*.json")):
+    for path in sorted((run_dir / "datasets").glob("*.json")):
         try:
-            dataset = manifest_dataset(json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError, KeyError) as problem:
-            unread.append(f"{path}: not a manifest of a dataset: {problem}")
+            dataset = read_manifest(path)
+        except InputError as problem:
+            unread.append(str(problem))
             continue
         known = latest.get(dataset.step_id)
         if known is None or _preference(dataset) > _preference(known):
@@ -128,25 +128,6 @@ def role_of(dataset: Dataset) -> str:
         return purpose
     last = dataset.step_id.rsplit("/", 1)[-1]
     return "line" if last.startswith(("line", "settle")) else "reference"
-
-
-def manifest_dataset(data: Mapping[str, Any]) -> Dataset:
-    """Return the dataset a manifest describes.
-
-    Raises
-    ------
-    KeyError, TypeError
-        It is not a manifest.
-    """
-    inner = data.get("dataset")
-    body = dict(inner if isinstance(inner, Mapping) else data)
-    known = {one.name for one in fields(Dataset)}
-    values = {key: value for key, value in body.items() if key in known}
-    values["files"] = tuple(DataFile(**one) for one in values["files"])
-    if values.get("temperature") is not None:
-        values["temperature"] = SampleTemperature(**values["temperature"])
-    values["remarks"] = tuple(values.get("remarks", ()))
-    return Dataset(**values)
 
 
 _KINDS: dict[str, MeasuredKind] = {

@@ -85,7 +85,7 @@ def _recovery(measured: Measured, context: AnalysisContext) -> Verdict:
 
 
 def _nutation(measured: Measured, dataset: Dataset, context: AnalysisContext) -> Verdict:
-    found = fit_nutation(measured.raw, name=measured.name)
+    found = fit_nutation(measured.raw, sites=context.sites or None, name=measured.name)
     numbers = {"p90_us": 1e6 * found.p90_s, "p90_se_us": 1e6 * found.p90_se_s}
     expected_s = float(dataset.settings.get("pulse_s", measured.raw.pulse_s) or 0.0)
     said = f"90 degree pulse {1e6 * found.p90_s:.2f} +- {1e6 * found.p90_se_s:.2f} us"

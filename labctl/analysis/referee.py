@@ -15,9 +15,10 @@ def doubts_of_acquisition(measured: Measured) -> Iterable[ResultWarning]:
     """Halted or unfinished data, and temperatures that cannot be."""
     raw = measured.raw
     if measured.completeness != "complete":
+        part = "fewer scans than asked" if raw.dimension == "1D" else f"{raw.rows_acquired} of {raw.rows_asked} rows"
         yield ResultWarning(
             code="partial",
-            message=f"{raw.rows_acquired} of {raw.rows_asked} rows ({raw.ending}); what is there was used",
+            message=f"{part} ({raw.ending}); what is there was used",
             advice="errors account for the missing rows; measure again if they are too large",
             where=measured.name,
             value=raw.rows_acquired / max(1, raw.rows_asked),
