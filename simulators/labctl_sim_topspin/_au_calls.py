@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from pycparser import c_ast
 
-from labctl_sim_topspin._au_code import Call, FormatCall, HostCall, Operation, Out, SetsAuerr, Sleep
+from labctl_sim_topspin._au_code import Call, FormatCall, Operation, Sleep
+from labctl_sim_topspin._au_console_calls import ConsoleCalls
 from labctl_sim_topspin._au_formats import Wanted, print_format, scan, scan_format
 from labctl_sim_topspin._au_library import LIBRARY, LibraryFunction, bounded
 from labctl_sim_topspin._au_operators import NOTHING_LEFT, Val, converted, local
+from labctl_sim_topspin._au_references import check_writable, number_out, text_out
 from labctl_sim_topspin._au_scope import Node, Refused, Scope, line_of
-from labctl_sim_topspin._au_table import MACROS, Macro
-from labctl_sim_topspin._au_types import ParameterKind
+from labctl_sim_topspin._au_table import MACROS
 from labctl_sim_topspin._au_values import (
     DOUBLE,
     FILE,
@@ -23,22 +24,15 @@ from labctl_sim_topspin._au_values import (
     SIZE,
     TEXT,
     TIME,
-    VOID,
     Cells,
-    CType,
     Ev,
     Fault,
-    Store,
     put_text,
-    single,
     text_at,
 )
 
 if TYPE_CHECKING:
     from labctl_sim_topspin._au_expressions import Expressions
-
-TEXT_BUFFER = CType("array", "char")
-"""Type of an Out that is written as text into a buffer, where TEXT is a pointer that is set."""
 
 _FORMATTED = {"sprintf", "snprintf", "fprintf", "sscanf", "Proc_err", "sleep", "time"}
 
@@ -65,6 +59,7 @@ class Calls:
     def __init__(self, expressions: Expressions) -> None:
         self.expressions = expressions
         self.scope = expressions.scope
+        self.console = ConsoleCalls(expressions)
 
     def call(self, node: Node, *, alone: bool = False) -> Val:
         """A call; ``alone``: its value is not used."""
@@ -74,7 +69,8 @@ class Calls:
         if name in self.scope.unit.functions:
             return self._own(node, name, nodes, alone=alone)
         if name in MACROS:
-            return self._macro(node, MACROS[name], nodes, alone=alone)
+            self._count(node, nodes, len(MACROS[name].arguments))
+            return self.console.call(node, MACROS[name], nodes, alone=alone)
         if name in LIBRARY:
             return self._library(node, name, LIBRARY[name], nodes)
         if name in _FORMATTED:
@@ -135,7 +131,7 @@ class Calls:
         evs = []
         for number, (argument, val, wanted) in enumerate(zip(nodes, vals, function.parameters, strict=True)):
             if number == function.writes:
-                self._writable(argument, val)
+                check_writable(argument, val)
             evs.append(self.expressions.assigned(argument, val, wanted).ev)
         if name == "fgets" and vals[0].size and isinstance(vals[1].const, int) and vals[1].const > vals[0].size:
             raise Refused(
@@ -149,12 +145,6 @@ class Calls:
                 expected=f"{vals[0].size - 1} characters",
             )
         return Val(function.result, _applied(function, evs))
-
-    def _writable(self, node: Node, val: Val) -> None:
-        if val.text is not None:
-            raise Refused(node, "constant text cannot be written to")
-        if val.ctype.kind == "pointer" and val.ctype.readonly:
-            raise Refused(node, f"{val.name or 'this'} points at const text")
 
     def _time(self, node: Node, nodes: list[Node]) -> Val:
         self._count(node, nodes, 1)
@@ -217,7 +207,7 @@ class Calls:
 
     def _buffer(self, node: Node) -> tuple[Val, int]:
         val = self.expressions.assigned(node, self.expressions.value(node), TEXT)
-        self._writable(node, val)
+        check_writable(node, val)
         return val, self.scope.temporary(TEXT)
 
     def _sprintf(self, node: Node, nodes: list[Node]) -> Val:
@@ -273,11 +263,11 @@ class Calls:
         stores = []
         for argument, item in zip(nodes[2:], stored, strict=True):
             if item.kind == "text":
-                stores.append(self._text_out(argument, item.spec, item.width + 1))
+                stores.append(text_out(self.expressions, argument, item.spec, item.width + 1))
             elif item.kind == "byte":
                 raise Refused(argument, "%c into a variable is outside the AU subset", expected="%s or an index")
             else:
-                stores.append(self._number_out(argument, kinds[item.kind], item.spec))
+                stores.append(number_out(self.expressions, argument, kinds[item.kind], item.spec))
 
         def run(f: Cells, g: Cells) -> int:
             values, returned = scan(items, text_at(source(f, g)))
@@ -286,178 +276,6 @@ class Calls:
             return returned
 
         return Val(INT, run)
-
-    # by-reference arguments
-
-    def _number_out(self, node: Node, ctype: CType, what: str) -> Store:
-        """Where ``&variable`` stores a number of just this type."""
-        if not (isinstance(node, c_ast.UnaryOp) and node.op == "&"):
-            val = self.expressions.value(node)
-            if val.ctype.kind == "pointer" and val.ctype.elem == ctype.kind and not val.ctype.readonly:
-                ev, kind = val.ev, val.ctype.elem
-                from labctl_sim_topspin._au_expressions import element_access  # noqa: PLC0415 - they need each other
-
-                return element_access(kind, ev, val.name)[1]
-            raise Refused(node, f"{what} stores into {val.ctype}", expected=f"&variable of type {ctype}")
-        place = self.expressions.place(node.expr)
-        if place.ctype != ctype:
-            raise Refused(
-                node,
-                f"{what} stores {ctype} into {place.name}, which is {place.ctype}",
-                expected=f"a variable of type {ctype}; on a console this corrupts memory silently",
-            )
-        if place.readonly:
-            raise Refused(node, f"{place.name} is const")
-        if ctype.kind == "float":
-            store = place.store
-            return lambda f, g, value: store(f, g, single(value))
-        return place.store
-
-    def _text_out(self, node: Node, what: str, room: int = 0) -> Store:
-        """Where a ``char`` array takes a text; ``room``: bytes it must have, as far as the format tells."""
-        if isinstance(node, c_ast.UnaryOp) and node.op == "&":
-            raise Refused(node, f"{what} stores text but is given an address", expected="a char array, without &")
-        val = self.expressions.value(node)
-        if val.ctype.kind != "pointer" or val.ctype.elem != "char":
-            raise Refused(node, f"{what} stores text into {val.ctype}", expected="a char array, without &")
-        self._writable(node, val)
-        if val.size and room > val.size:
-            raise Refused(node, f"{what} may overflow {val.name}", expected=f"a width of at most {val.size - 1}")
-        ev = val.ev
-        return lambda f, g, value: put_text(ev(f, g), value)
-
-    # macros of the console
-
-    def _macro(self, node: Node, macro: Macro, nodes: list[Node], *, alone: bool) -> Val:
-        if macro.kind in {"command", "reading"} and not alone:
-            raise Refused(
-                node, f"{macro.name} stands within an expression", expected="a statement of its own; then look at AUERR"
-            )
-        self._count(node, nodes, len(macro.arguments))
-        inputs = [argument for argument, kind in zip(nodes, macro.arguments, strict=True) if not kind.startswith("out")]
-        vals = iter(self.expressions.several(inputs))
-        arguments: list[tuple[CType, Ev]] = []
-        outs: list[Out] = []
-        parameter: str | None = None
-        checked = not any(kind == "parameter" for kind in macro.arguments)
-        for argument, kind in zip(nodes, macro.arguments, strict=True):
-            if kind == "out text":
-                outs.append(self._pointer_out(argument, macro))
-            elif kind == "out float":
-                outs.append(self._float_out(argument, macro))
-            elif kind == "out parameter":
-                out, variable_kind = self._parameter_out(argument, macro)
-                checked = self._check_parameter(node, macro, parameter, {variable_kind}, f"a {variable_kind} variable")
-                outs.append(out)
-                arguments.append(_python_text(variable_kind))
-            elif kind == "parameter":
-                val = next(vals)
-                parameter = val.text
-                arguments.append((TEXT, self.expressions.assigned(argument, val, TEXT).ev))
-            elif kind == "parameter value":
-                val = next(vals)
-                fits, ctype = self._value_kinds(argument, val)
-                checked = self._check_parameter(node, macro, parameter, fits, f"{val.ctype} {val.name}".strip())
-                arguments.append((ctype, self.expressions.assigned(argument, val, ctype).ev))
-            else:
-                arguments.append(self._input(argument, next(vals), kind, macro))
-        into = None
-        if "expression" in macro.kind:
-            into = self.scope.temporary(TEXT if macro.kind == "text expression" else INT)
-        sets: SetsAuerr = "always" if macro.kind == "command" else "on failure" if macro.null_is_error else "never"
-
-        def make(after: int) -> Operation:
-            return HostCall(macro.name, tuple(arguments), tuple(outs), into, sets, checked, after)
-
-        self.scope.emitter.operation(line_of(node), make)
-        if into is None:
-            return NOTHING_LEFT
-        return local(TEXT if macro.kind == "text expression" else INT, into, f"the value of {macro.name}()")
-
-    def _input(self, node: Node, val: Val, kind: str, macro: Macro) -> tuple[CType, Ev]:
-        if kind == "int" and val.ctype.kind in {"int", "char"}:
-            return INT, converted(val, INT).ev
-        if kind == "double" and val.ctype.kind in {"float", "double"}:
-            return DOUBLE, val.ev
-        if kind == "text or 0" and val.const == 0:
-            return INT, val.ev
-        if kind.startswith("text") and val.ctype == TEXT:
-            return TEXT, val.ev
-        wanted = {"text": "text", "text or 0": "text", "int": "an int", "double": "a double"}[kind]
-        raise Refused(
-            node,
-            f"{macro.name} is given {val.ctype} {val.name}".rstrip(),
-            expected=f"{wanted}: the macro prints it into a command without converting it",
-        )
-
-    def _value_kinds(self, node: Node, val: Val) -> tuple[set[ParameterKind], CType]:
-        if val.ctype.kind in {"int", "char"}:
-            return {"int"}, INT
-        if val.ctype.kind in {"float", "double"}:
-            return {"double", "float"}, DOUBLE
-        if val.ctype == TEXT:
-            return {"text"}, TEXT
-        raise Refused(node, f"{val.ctype} cannot be stored in a parameter", expected="int, double or text")
-
-    def _check_parameter(
-        self, node: Node, macro: Macro, name: str | None, fits: set[ParameterKind], given: str
-    ) -> bool:
-        ask = self.scope.unit.parameter_kind
-        if ask is None or name is None:
-            return False
-        kind = ask(name)
-        if kind is None:
-            raise Refused(
-                node, f"{macro.name}: TopSpin has no parameter {name!r}", expected='a name such as "TE" or "D 8"'
-            )
-        if kind not in fits:
-            raise Refused(
-                node,
-                f"{macro.name}: parameter {name!r} is {kind}, given {given}",
-                expected=f"{kind}: nothing converts it, on a console this corrupts memory",
-            )
-        return True
-
-    def _pointer_out(self, node: Node, macro: Macro) -> Out:
-        place = self.expressions.place(node) if isinstance(node, c_ast.ID) and not self._is_array(node) else None
-        if place is None or place.ctype != TEXT:
-            raise Refused(node, f"{macro.name} assigns a pointer", expected="a variable `const char *text`, without &")
-        return Out(TEXT, place.store)
-
-    def _float_out(self, node: Node, macro: Macro) -> Out:
-        place = self.expressions.place(node) if isinstance(node, c_ast.ID) and not self._is_array(node) else None
-        if place is None or place.ctype.kind != "float":
-            raise Refused(
-                node,
-                f"{macro.name} takes the address of its argument itself and stores a float",
-                expected="a variable of type float, without &",
-            )
-        return Out(FLOAT, place.store)
-
-    def _is_array(self, node: Node) -> bool:
-        variable = self.scope.find(node.name)
-        return variable is not None and variable.ctype.kind == "array"
-
-    def _parameter_out(self, node: Node, macro: Macro) -> tuple[Out, ParameterKind]:
-        if isinstance(node, c_ast.UnaryOp) and node.op == "&":
-            place = self.expressions.place(node.expr)
-            kind = place.ctype.kind
-            if kind not in {"int", "double", "float"} or place.readonly:
-                raise Refused(
-                    node,
-                    f"{macro.name} stores into {place.ctype} {place.name}",
-                    expected="int, double, float or char array",
-                )
-            if not place.simple:
-                raise Refused(
-                    node, f"{macro.name} stores into an element that is worked out", expected="a plain variable"
-                )
-            return Out(place.ctype, place.store), kind
-        val = self.expressions.value(node)
-        if val.ctype.kind == "pointer" and val.ctype.elem in {"int", "double", "float"} and not val.ctype.readonly:
-            store = self._number_out(node, CType(val.ctype.elem), macro.name)
-            return Out(CType(val.ctype.elem), store), val.ctype.elem
-        return Out(TEXT_BUFFER, self._text_out(node, macro.name)), "text"
 
 
 def _applied(function: LibraryFunction, evs: list[Ev]) -> Ev:
@@ -483,8 +301,3 @@ def _text_argument(pointer: Any, f: Cells, target: int | None) -> str:
     if target is not None and pointer != 0 and f[target] != 0 and pointer[0] is f[target][0]:
         raise Fault("text is printed into its own buffer", expected="another buffer, or strcat")
     return text_at(pointer).decode("latin-1")
-
-
-def _python_text(text: str) -> tuple[CType, Ev]:
-    """An argument for the console that is not in the program's memory."""
-    return VOID, lambda f, g: text

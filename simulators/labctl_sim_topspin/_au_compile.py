@@ -1,19 +1,19 @@
 """Turn AU source into a program for the machine, refusing with file and line whatever is outside the subset."""
 
-# ruff: noqa: ARG001, ARG005 - every compiled expression takes both lists of cells, used or not
+# ruff: noqa: ARG005 - every compiled expression takes both lists of cells, used or not
 
 from __future__ import annotations
 
 import hashlib
 import re
 from collections.abc import Callable
-from typing import Any
 
 from pycparser import c_ast, c_parser
 
 from labctl.errors import Finding, InputError
-from labctl_sim_topspin._au_code import Function, Label, Program, Return, Step
-from labctl_sim_topspin._au_expressions import Expressions, literal_bytes, type_of
+from labctl_sim_topspin._au_code import Function, Program, Return
+from labctl_sim_topspin._au_declare import fill_array, sized, type_of, zero
+from labctl_sim_topspin._au_expressions import Expressions
 from labctl_sim_topspin._au_library import LIBRARY
 from labctl_sim_topspin._au_macros import Expansion, expand
 from labctl_sim_topspin._au_scope import (
@@ -26,9 +26,10 @@ from labctl_sim_topspin._au_scope import (
     addresses_taken,
     line_of,
 )
+from labctl_sim_topspin._au_statements import Body
 from labctl_sim_topspin._au_table import AU_INTS, AU_TEXTS, CONSTANTS, MACROS
 from labctl_sim_topspin._au_types import ParameterKind
-from labctl_sim_topspin._au_values import INT, UNSET_CHAR, VOID, Cells, CType
+from labctl_sim_topspin._au_values import INT, VOID, CType
 
 __all__ = ["Program", "compile_program"]
 
@@ -122,21 +123,6 @@ def _system_variables(unit: Unit) -> None:
     unit.system_names = frozenset(unit.global_names)
 
 
-def _zero(ctype: CType) -> Any:
-    """What C puts into a variable outside all functions."""
-    if ctype.kind == "array":
-        return [_zero_element(ctype) for _ in range(ctype.size)]
-    return 0.0 if ctype.kind in {"float", "double"} else 0
-
-
-def _zero_element(ctype: CType) -> int | float:
-    return 0.0 if ctype.elem in {"float", "double"} else 0
-
-
-def _blank(ctype: CType) -> Cells:
-    return [UNSET_CHAR if ctype.elem == "char" else None] * ctype.size
-
-
 class _Unit:
     """Compiles the functions and variables outside functions, in the order C sees them."""
 
@@ -207,7 +193,7 @@ class _Unit:
         ctype = sized(outside, node)
         if ctype.kind == "void":
             raise Refused(node, f"{node.name} has type void")
-        value = _zero(ctype)
+        value = zero(ctype)
         boxed = ctype.kind != "array" and node.name in self.unit.boxed_names
         if node.init is not None:
             if ctype.kind == "array":
@@ -229,7 +215,7 @@ class _Unit:
         if signature is None:
             return  # its head was refused
         scope = Scope(self.unit, name, signature.result)
-        body = _Body(scope, self)
+        body = Body(scope, self)
         for parameter, ctype in zip(_parameters(node.decl.type), signature.parameters, strict=True):
             if parameter.name is None:
                 raise Refused(node, f"a parameter of {name} has no name")
@@ -253,238 +239,3 @@ def _parameters(kind: Node) -> list[Node]:
 
 def _is_void(node: Node) -> bool:
     return isinstance(node.type, c_ast.TypeDecl) and getattr(node.type.type, "names", None) == ["void"]
-
-
-def sized(expressions: Expressions, node: Node) -> CType:
-    """The type a declaration names, an open array size taken from its initial value."""
-    ctype = type_of(expressions, node.type)
-    if ctype.kind != "array" or ctype.size:
-        return ctype
-    if isinstance(node.init, c_ast.InitList):
-        size = len(node.init.exprs)
-    elif isinstance(node.init, c_ast.Constant) and node.init.type == "string":
-        size = len(literal_bytes(node.init, node.init.value)) + 1
-    else:
-        raise Refused(node, f"array {node.name} has no size", expected=f"{node.name}[...]")
-    return CType("array", ctype.elem, size, readonly=ctype.readonly)
-
-
-def fill_array(expressions: Expressions, node: Node, ctype: CType, cells: Cells) -> None:
-    """Put constant initial values into the cells of an array."""
-    for place, value in enumerate(_initial_values(expressions, node, ctype)):
-        cells[place] = value
-
-
-def _initial_values(expressions: Expressions, node: Node, ctype: CType) -> list[Any]:
-    init = node.init
-    if ctype.elem == "char" and isinstance(init, c_ast.Constant) and init.type == "string":
-        data = literal_bytes(init, init.value)
-        if len(data) + 1 > ctype.size:
-            raise Refused(
-                init,
-                f"text does not fit {node.name}",
-                value=init.value,
-                expected=f"at most {ctype.size - 1} characters",
-            )
-        return list(data)
-    if not isinstance(init, c_ast.InitList):
-        raise Refused(init, f"array {node.name} cannot start as this", expected="{...}, or a text for a char array")
-    if len(init.exprs) > ctype.size:
-        raise Refused(init, f"{len(init.exprs)} initial values for {node.name}", expected=f"at most {ctype.size}")
-    from labctl_sim_topspin._au_values import SCALARS  # noqa: PLC0415 - only here
-
-    values = []
-    for expression in init.exprs:
-        if isinstance(expression, c_ast.InitList | c_ast.NamedInitializer):
-            raise Refused(expression, "initial values of this kind are outside the AU subset")
-        val = expressions.assigned(expression, expressions.value(expression), SCALARS[ctype.elem])
-        if val.const is None and val.text is None:
-            raise Refused(expression, f"initial values of array {node.name} must be constants")
-        value = val.ev([], [])
-        values.append(value & 255 if ctype.elem == "char" else value)
-    return values
-
-
-class _Body:
-    """Compiles the statements of one function."""
-
-    def __init__(self, scope: Scope, unit: _Unit) -> None:
-        self.scope = scope
-        self.unit = unit
-        self.expressions = Expressions(scope)
-
-    def statement(self, node: Node) -> None:
-        """Compile one statement; what is refused is reported, and the rest is still looked at."""
-        try:
-            compile_node = getattr(self, f"_{type(node).__name__}", None)
-            if compile_node is not None:
-                compile_node(node)
-            else:
-                self.expressions.statement(node)
-        except Refused as refused:
-            if getattr(refused.node, "coord", None) is None:
-                refused.node = node
-            self.scope.unit.report(refused)
-
-    def _Compound(self, node: Node) -> None:
-        self.scope.blocks.append({})
-        for item in node.block_items or []:
-            self.statement(item)
-        self.scope.blocks.pop()
-
-    def _EmptyStatement(self, node: Node) -> None:
-        """Nothing."""
-
-    def _DeclList(self, node: Node) -> None:
-        for declaration in node.decls:
-            self.statement(declaration)
-
-    def _Decl(self, node: Node) -> None:
-        if isinstance(node.type, c_ast.FuncDecl):
-            self.unit.prototype(self.expressions, node)
-            return
-        if "static" in node.storage:
-            if node.name in self.scope.unit.system_names:
-                raise Refused(
-                    node, f"{node.name} hides a variable of TopSpin that the macros use", expected="another name"
-                )
-            self.scope.blocks[-1][node.name] = self.unit.static(self.expressions, node)
-            return
-        if node.storage:
-            raise Refused(node, f"{' '.join(node.storage)} is outside the AU subset")
-        ctype = sized(self.expressions, node)
-        if ctype.kind == "void":
-            raise Refused(node, f"{node.name} has type void")
-        if ctype.kind == "array":
-            self._array(node, ctype)
-            return
-        init = self.expressions.value(node.init) if node.init is not None else None
-        variable = self.scope.declare(node, node.name, ctype)
-        if variable.boxed:
-            self.box(node, variable, fresh=True)
-        if init is not None:
-            place = self.expressions.place(c_ast.ID(node.name, node.coord))
-            self.expressions.assign_step(node, place, self.expressions.assigned(node.init, init, ctype))
-        elif not variable.boxed:
-            self._set(node, variable.cell, lambda: None)
-
-    def _array(self, node: Node, ctype: CType) -> None:
-        start = _blank(ctype)
-        if node.init is not None:
-            start = _zero(ctype)
-            fill_array(self.expressions, node, ctype, start)
-        variable = self.scope.declare(node, node.name, ctype)
-        self._set(node, variable.cell, lambda: list(start))
-
-    def box(self, node: Node, variable: Variable, *, fresh: bool = False) -> None:
-        """Give a variable whose address is taken a cell of its own."""
-        cell = variable.cell
-
-        def make(after: int) -> Step:
-            def run(f: Cells, g: Cells) -> int:
-                f[cell] = [None if fresh else f[cell]]
-                return after
-
-            return run
-
-        self.scope.emitter.step(line_of(node), make)
-
-    def _set(self, node: Node, cell: int, value: Callable[[], object]) -> None:
-        def make(after: int) -> Step:
-            def run(f: Cells, g: Cells) -> int:
-                f[cell] = value()
-                return after
-
-            return run
-
-        self.scope.emitter.step(line_of(node), make)
-
-    # control
-
-    def _If(self, node: Node) -> None:
-        yes, no, end = Label(), Label(), Label()
-        self.expressions.condition(node.cond, yes, no if node.iffalse is not None else end)
-        self.scope.emitter.place(yes)
-        self.statement(node.iftrue)
-        if node.iffalse is not None:
-            self.scope.emitter.jump(line_of(node), end)
-            self.scope.emitter.place(no)
-            self.statement(node.iffalse)
-        self.scope.emitter.place(end)
-
-    def _While(self, node: Node) -> None:
-        self._loop(node, condition=node.cond, body=node.stmt, turn=None)
-
-    def _For(self, node: Node) -> None:
-        self.scope.blocks.append({})
-        if node.init is not None:
-            self.statement(node.init)
-        self._loop(node, condition=node.cond, body=node.stmt, turn=node.next)
-        self.scope.blocks.pop()
-
-    def _loop(self, node: Node, *, condition: Node, body: Node, turn: Node) -> None:
-        emitter = self.scope.emitter
-        test, start, again, end = Label(), Label(), Label(), Label()
-        emitter.place(test)
-        if condition is not None:
-            self.expressions.condition(condition, start, end)
-        emitter.place(start)
-        self.scope.loops.append((again, end))
-        self.statement(body)
-        self.scope.loops.pop()
-        emitter.place(again)
-        if turn is not None:
-            self.statement(turn)
-        emitter.jump(line_of(node), test)
-        emitter.place(end)
-
-    def _DoWhile(self, node: Node) -> None:
-        emitter = self.scope.emitter
-        start, again, end = Label(), Label(), Label()
-        emitter.place(start)
-        self.scope.loops.append((again, end))
-        self.statement(node.stmt)
-        self.scope.loops.pop()
-        emitter.place(again)
-        self.expressions.condition(node.cond, start, end)
-        emitter.place(end)
-
-    def _Break(self, node: Node) -> None:
-        self.scope.emitter.jump(line_of(node), self._around(node)[1])
-
-    def _Continue(self, node: Node) -> None:
-        self.scope.emitter.jump(line_of(node), self._around(node)[0])
-
-    def _around(self, node: Node) -> tuple[Label, Label]:
-        if not self.scope.loops:
-            raise Refused(node, f"{type(node).__name__.lower()} stands outside every loop")
-        return self.scope.loops[-1]
-
-    def _Return(self, node: Node) -> None:
-        ev = None
-        if node.expr is not None:
-            if self.scope.result.kind == "void":
-                raise Refused(node, f"{self.scope.name} is void but returns a value")
-            val = self.expressions.value(node.expr)
-            if val.size:
-                raise Refused(
-                    node,
-                    f"{val.name} ends with the function: its address is returned",
-                    expected="a buffer of the caller",
-                )
-            ev = self.expressions.assigned(node, val, self.scope.result).ev
-        elif self.scope.result.kind != "void":
-            raise Refused(node, f"{self.scope.name} returns nothing", expected=str(self.scope.result))
-        self.scope.emitter.operation(line_of(node), lambda after: Return(ev))
-
-    def _Goto(self, node: Node) -> None:
-        raise Refused(node, "goto is outside the AU subset", expected="a loop, break or continue")
-
-    def _Label(self, node: Node) -> None:
-        raise Refused(node, "labels are outside the AU subset")
-
-    def _Switch(self, node: Node) -> None:
-        raise Refused(node, "switch is outside the AU subset", expected="if ... else if ...")
-
-    def _FuncDef(self, node: Node) -> None:
-        raise Refused(node, "a function within a function", expected="functions stand after QUIT")

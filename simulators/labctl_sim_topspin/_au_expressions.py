@@ -10,13 +10,13 @@ a pause never stands in the middle of Python code.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from pycparser import c_ast
 
 from labctl_sim_topspin._au_calls import Calls, may_pause
 from labctl_sim_topspin._au_code import Label, Step
+from labctl_sim_topspin._au_declare import literal_bytes, type_of
 from labctl_sim_topspin._au_operators import (
     COMPARISONS,
     NOTHING_LEFT,
@@ -29,13 +29,12 @@ from labctl_sim_topspin._au_operators import (
     inverted,
     local,
     negated,
-    unset,
 )
-from labctl_sim_topspin._au_scope import Node, Refused, Scope, Variable, line_of
+from labctl_sim_topspin._au_places import Place, element_access, element_place, variable_place
+from labctl_sim_topspin._au_scope import Node, Refused, Scope, line_of
 from labctl_sim_topspin._au_table import CONSTANTS
 from labctl_sim_topspin._au_values import (
     BYTES,
-    CHAR,
     DOUBLE,
     FLOAT,
     INT,
@@ -43,37 +42,15 @@ from labctl_sim_topspin._au_values import (
     SCALARS,
     SIZE,
     TEXT,
-    TIME,
-    UNSET_CHAR,
     VOID,
     Cells,
     CType,
     Elem,
     Ev,
     Fault,
-    Store,
     common_type,
     moved,
-    writable,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Something that can be assigned to. ``cell`` is a plain local's, ``pointer`` gives its address if it has one.
-
-    ``simple``: working out the address changes nothing and costs nothing, so it may be done twice.
-    """
-
-    ctype: CType
-    load: Ev
-    store: Store
-    name: str
-    cell: int = -1
-    pointer: Ev | None = None
-    simple: bool = True
-    readonly: bool = False
-    element: bool = False
 
 
 class Expressions:
@@ -200,7 +177,7 @@ class Expressions:
             return Val(pointer, ev, name=node.name, size=ctype.size)
         if not variable.is_global and not variable.boxed:
             return local(ctype, cell, node.name)
-        return Val(ctype, self._variable(variable).load, name=node.name)
+        return Val(ctype, variable_place(variable).load, name=node.name)
 
     def _ArrayRef(self, node: Node) -> Val:
         place = self.place(node)
@@ -216,86 +193,20 @@ class Expressions:
                 raise Refused(node, f"{node.name} is not declared", expected=_hint(node.name))
             if variable.ctype.kind == "array":
                 raise Refused(node, f"array {node.name} cannot be assigned", expected="strcpy for text")
-            return self._variable(variable)
+            return variable_place(variable)
         if isinstance(node, c_ast.ArrayRef):
             base, index = self.several([node.name, node.subscript])
             if base.ctype.kind != "pointer":
                 raise Refused(node, f"{base.ctype} cannot be indexed")
             if not index.ctype.integral:
                 raise Refused(node.subscript, f"index is {index.ctype}", expected="int")
-            return self._element(node, base, index)
+            return element_place(node, base, index, simple=_plain(node.name) and _plain(node.subscript))
         if isinstance(node, c_ast.UnaryOp) and node.op == "*":
             base = self.value(node.expr)
             if base.ctype.kind != "pointer":
                 raise Refused(node, f"{base.ctype} is no pointer")
-            return self._element(node, base, constant(INT, 0))
+            return element_place(node, base, constant(INT, 0), simple=_plain(node.expr))
         raise Refused(node, "this cannot be assigned to")
-
-    def _variable(self, variable: Variable) -> Place:
-        cell, name, ctype = variable.cell, variable.name, variable.ctype
-        readonly = ctype.readonly and ctype.kind != "pointer"  # `const char *p`: what p points at is const
-
-        def load_local(f: Cells, g: Cells) -> Any:
-            value = f[cell]
-            if value is None:
-                raise unset(name)
-            return value
-
-        def store_local(f: Cells, g: Cells, value: Any) -> None:
-            f[cell] = value
-
-        def load_global(f: Cells, g: Cells) -> Any:
-            value = g[cell]
-            if value is None:
-                raise unset(name)
-            return value
-
-        def store_global(f: Cells, g: Cells, value: Any) -> None:
-            g[cell] = value
-
-        def load_boxed(f: Cells, g: Cells) -> Any:
-            value = (g if variable.is_global else f)[cell][0]
-            if value is None:
-                raise unset(name)
-            return value
-
-        def store_boxed(f: Cells, g: Cells, value: Any) -> None:
-            (g if variable.is_global else f)[cell][0] = value
-
-        def address(f: Cells, g: Cells) -> tuple[Any, int]:
-            return (g if variable.is_global else f)[cell], 0
-
-        if variable.boxed:
-            return Place(ctype, load_boxed, store_boxed, name, pointer=address, readonly=readonly)
-        if variable.is_global:
-            return Place(ctype, load_global, store_global, name, readonly=readonly)
-        return Place(ctype, load_local, store_local, name, cell=cell, readonly=readonly)
-
-    def _element(self, node: Node, base: Val, index: Val) -> Place:
-        """``base[index]``."""
-        name = f"{base.name or 'array'}[{index.name or ('' if index.const is None else index.const)}]"
-        if base.size and isinstance(index.const, int) and not 0 <= index.const < base.size:
-            raise Refused(node, f"{name} is outside the array", expected=f"0 to {base.size - 1}")
-        at, step = base.ev, index.ev
-        elem: Elem = base.ctype.elem
-
-        def pointer(f: Cells, g: Cells) -> tuple[Any, int]:
-            start = at(f, g)
-            by = step(f, g)
-            if start == 0:
-                raise Fault(f"{name}: NULL is indexed")
-            cells, offset = start
-            if not 0 <= offset + by < len(cells):
-                raise Fault(
-                    f"{name}: index outside the array", value=str(by), expected=f"0 to {len(cells) - 1 - offset}"
-                )
-            return cells, offset + by
-
-        simple = bool(base.name) and (index.const is not None or bool(index.name))
-        load, store = element_access(elem, pointer, name)
-        return Place(
-            SCALARS[elem], load, store, name, pointer=pointer, simple=simple, readonly=base.ctype.readonly, element=True
-        )
 
     # assignment
 
@@ -600,34 +511,6 @@ class Expressions:
         self.scope.emitter.step(line_of(node), make)
 
 
-def element_access(elem: Elem, pointer: Ev, name: str) -> tuple[Ev, Store]:
-    """How to read and write the element that ``pointer`` gives."""
-
-    def load(f: Cells, g: Cells) -> Any:
-        cells, at = pointer(f, g)
-        value = cells[at]
-        if value is None:
-            raise unset(name)
-        return value
-
-    def load_char(f: Cells, g: Cells) -> int:
-        cells, at = pointer(f, g)
-        value: int = cells[at]
-        if value == UNSET_CHAR:
-            raise unset(name)
-        return value if value < 128 else value - 256
-
-    def store(f: Cells, g: Cells, value: Any) -> None:
-        cells, at = writable(pointer(f, g))
-        cells[at] = value
-
-    def store_char(f: Cells, g: Cells, value: int) -> None:
-        cells, at = writable(pointer(f, g))
-        cells[at] = value & 255
-
-    return (load_char, store_char) if elem == "char" else (load, store)
-
-
 def _same_address(a: Any, b: Any) -> bool:
     if a == 0 or b == 0 or isinstance(a, int):
         return bool(a == b)
@@ -644,84 +527,6 @@ def _hint(name: str) -> str:
     return "a macro the simulator knows" if name.isupper() else "a declaration before this line"
 
 
-_ESCAPES = {"n": 10, "t": 9, "r": 13, "a": 7, "b": 8, "f": 12, "v": 11, "\\": 92, '"': 34, "'": 39, "?": 63}
-_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{1,2}|[0-7]{1,3}|.)", re.DOTALL)
-
-
-def literal_bytes(node: Node, text: str) -> bytes:
-    """The bytes of a string or character constant, quotes taken off."""
-
-    def plain(match: re.Match[str]) -> str:
-        code = match[1]
-        if code in _ESCAPES:
-            return chr(_ESCAPES[code])
-        if code[0] == "x" and len(code) > 1:
-            return chr(int(code[1:], 16))
-        if code[0] in "01234567":
-            return chr(int(code, 8) & 255)
-        raise Refused(node, f"escape \\{code} is outside the AU subset")
-
-    try:
-        data = _ESCAPE.sub(plain, text[1:-1]).encode("latin-1")
-    except UnicodeEncodeError:
-        raise Refused(
-            node, "text holds characters that consoles do not share", value=text, expected="plain ASCII"
-        ) from None
-    if b"\0" in data and text.startswith('"'):
-        raise Refused(node, "text constant holds a NUL", value=text)
-    return data
-
-
-_TYPES: dict[tuple[str, ...], CType] = {
-    ("int",): INT,
-    ("char",): CHAR,
-    ("double",): DOUBLE,
-    ("float",): FLOAT,
-    ("void",): VOID,
-    ("time_t",): TIME,
-    ("size_t",): SIZE,
-}
-
-
-def type_of(expressions: Expressions, node: Node, quals: tuple[str, ...] = ()) -> CType:
-    """The type a declaration names, arrays with their size (0 where it is left open)."""
-    if isinstance(node, c_ast.PtrDecl):
-        target = node.type
-        if isinstance(target, c_ast.TypeDecl) and isinstance(target.type, c_ast.IdentifierType):
-            if target.type.names == ["FILE"]:
-                return CType("file")
-            inner = type_of(expressions, target)
-            if inner.kind in {"char", "int", "float", "double"}:
-                return CType("pointer", inner.kind, readonly="const" in target.quals)
-        raise Refused(
-            node, "pointer of this kind is outside the AU subset", expected="char *, int *, double * or FILE *"
-        )
-    if isinstance(node, c_ast.ArrayDecl):
-        inner = type_of(expressions, node.type)
-        elem: Elem = "text" if inner == TEXT else inner.kind  # type: ignore[assignment]
-        if elem not in SCALARS:
-            raise Refused(node, f"array of {inner} is outside the AU subset", expected="arrays of one dimension")
-        size = 0
-        if node.dim is not None:
-            size = expressions.constant_int(node.dim, "size of the array")
-            if not 1 <= size <= 1 << 20:
-                raise Refused(node, "size of the array", value=str(size), expected="1 to 1048576")
-        readonly = isinstance(node.type, c_ast.TypeDecl) and "const" in node.type.quals
-        return CType("array", elem, size, readonly=readonly)
-    if isinstance(node, c_ast.TypeDecl) and isinstance(node.type, c_ast.IdentifierType):
-        names = tuple(node.type.names)
-        if names == ("FILE",):
-            raise Refused(node, "FILE stands without *", expected="FILE *")
-        if names not in _TYPES:
-            raise Refused(
-                node,
-                f"type {' '.join(names)} is outside the AU subset",
-                expected="int (32 bit everywhere; long is not) or double",
-            )
-        base = _TYPES[names]
-        return CType(base.kind, readonly="const" in (*node.quals, *quals))
-    raise Refused(
-        node,
-        f"{type(getattr(node, 'type', node)).__name__} is outside the AU subset",
-        expected="int, double, float, char[N], char *, FILE *",
-    )
+def _plain(node: Node) -> bool:
+    """Whether working out an operand twice is as good as once."""
+    return isinstance(node, c_ast.ID | c_ast.Constant)

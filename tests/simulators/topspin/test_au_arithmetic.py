@@ -20,7 +20,6 @@ from labctl_sim_topspin._au_values import (
     truncated,
     wrapped,
 )
-
 from tests.simulators.topspin.au_console import fault, says
 
 INTS = st.one_of(st.integers(-20, 20), st.integers(INT_MIN, INT_MAX), st.sampled_from([INT_MIN, INT_MAX]))
@@ -34,7 +33,7 @@ def in_32_bits(value: int) -> int:
 
 @given(INTS, INTS.filter(bool))
 def test_int_division_truncates_towards_zero_and_the_remainder_makes_up_the_rest(a: int, b: int) -> None:
-    """a == (a / b) * b + a % b, with the quotient rounded towards zero."""
+    """A == (a / b) * b + a % b, with the quotient rounded towards zero."""
     assert int_quotient(a, b) == in_32_bits(math.trunc(abs(a) // abs(b)) * (1 if (a < 0) == (b < 0) else -1))
     assert int_remainder(a, b) == a - math.trunc(abs(a) // abs(b)) * (1 if (a < 0) == (b < 0) else -1) * b
 

@@ -11,7 +11,6 @@ import pytest
 from labctl.errors import InputError
 from labctl_sim_topspin._au_machine import Machine
 from labctl_sim_topspin._au_undo import UndoLog
-
 from tests.simulators.topspin.au_console import Console, program, run, says, start, through_json
 
 WRITER = """FILE *f; char line[40]; int n;
@@ -45,7 +44,7 @@ def test_w_empties_and_a_continues(tmp_path: Path) -> None:
 
 
 def test_a_last_line_without_its_end_sets_feof_as_it_is_read(tmp_path: Path) -> None:
-    """fgets gives the unfinished line and has met the end of the file."""
+    """Fgets gives the unfinished line and has met the end of the file."""
     (tmp_path / "x").write_bytes(b"one\ntwo")
     body = """FILE *f; char t[20]; f = fopen("x", "r");
     fgets(t, 20, f); if (feof(f)) { XCMD("early") } fgets(t, 20, f); XCMD(t) if (feof(f)) { XCMD("end") }"""
@@ -53,7 +52,7 @@ def test_a_last_line_without_its_end_sets_feof_as_it_is_read(tmp_path: Path) -> 
 
 
 def test_rename_never_replaces_and_leaves_open_files_alone(tmp_path: Path) -> None:
-    """rename and remove answer as on a Windows console."""
+    """Rename and remove answer as on a Windows console."""
     (tmp_path / "a").write_bytes(b"a")
     (tmp_path / "b").write_bytes(b"b")
     body = """char o[60]; FILE *f; int onto, open_one, open_two, good, gone, out, again;
@@ -68,7 +67,8 @@ def test_rename_never_replaces_and_leaves_open_files_alone(tmp_path: Path) -> No
 def test_text_waits_until_it_is_flushed(tmp_path: Path) -> None:
     """Others see what was flushed; killing the program loses the rest, a snapshot keeps it."""
     source = program(
-        'FILE *f; f = fopen("x", "w"); fputs("a", f); fflush(f); fputs("b", f);\nsleep(5); fputs("c", f); sleep(5); fclose(f);'
+        'FILE *f; f = fopen("x", "w"); fputs("a", f); fflush(f); fputs("b", f);\n'
+        'sleep(5); fputs("c", f); sleep(5); fclose(f);'
     )
     console = Console(tmp_path)
     machine = start(source, console)
@@ -137,7 +137,7 @@ def finished_folder(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("pauses", range(9))
 @pytest.mark.parametrize("lost_runs", [1, 2])
 def test_a_killed_console_goes_back_to_its_snapshot(tmp_path: Path, pauses: int, lost_runs: int) -> None:
-    """What the dead process did to files after the saved snapshot is taken back, and done again: the end is the same."""
+    """What the dead process did to files after the saved snapshot is taken back and done again."""
     expected = finished_folder(tmp_path / "whole")
     folder = tmp_path / "killed"
     folder.mkdir()

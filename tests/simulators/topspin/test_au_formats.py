@@ -16,7 +16,7 @@ from labctl_sim_topspin._au_values import INT_MAX, INT_MIN, Fault
 needs_libc = pytest.mark.skipif(sys.platform == "win32", reason="the C library is loaded as POSIX systems offer it")
 
 
-def libc() -> Any:  # noqa: ANN401 - a foreign library
+def libc() -> Any:
     """The C library of this computer."""
     return ctypes.CDLL(None)
 
@@ -109,7 +109,7 @@ def test_text_scans_as_in_c(text: str, form: str) -> None:
 @needs_libc
 @given(SCAN_TEXT)
 def test_atoi_and_atof_read_as_in_c(text: str) -> None:
-    """atoi and atof take the number at the start of a text."""
+    """Atoi and atof take the number at the start of a text."""
     library = libc()
     library.atof.restype = ctypes.c_double
     try:

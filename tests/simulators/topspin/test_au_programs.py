@@ -9,7 +9,6 @@ import pytest
 from labctl_sim_topspin._au_compile import compile_program
 from labctl_sim_topspin._au_machine import Machine
 from labctl_sim_topspin._au_types import Answer, Value
-
 from tests.simulators.topspin.au_console import Console, run, start
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -78,7 +77,7 @@ def test_a_temperature_series_runs_line_by_line(tmp_path: Path) -> None:
     console = Console(tmp_path)
     expnos: list[Value] = []
 
-    def acquire(machine: Machine, args: tuple[Value, ...]) -> Answer:  # noqa: ARG001 - the console's shape
+    def acquire(machine: Machine, args: tuple[Value, ...]) -> Answer:
         expnos.append(machine.globals["expno"])
         return Answer(wait_for="zg")
 

@@ -8,7 +8,6 @@ import pytest
 
 from labctl.errors import InputError
 from labctl_sim_topspin._au_types import Answer
-
 from tests.simulators.topspin.au_console import Console, fault, program, refusals, start
 
 REFUSED = {
@@ -65,6 +64,8 @@ REFUSED = {
     "sscanf(t, \"%d\", &d);": "stores int into d, which is double",
     "sscanf(t, \"%lf\", &i);": "stores double into i",
     "sscanf(t, \"%f\", &d);": "stores float into d",
+    "sscanf(t, \"%d\", &a[i++]);": "worked out",
+    "FETCHPAR(\"TD\", &a[i++])": "worked out",
     "sscanf(t, \"%d\", i);": "stores into int",
     "sscanf(t, \"%20s\", t);": "may overflow t",
     "sscanf(t, \"%s\", &i);": "stores text but is given an address",
@@ -224,7 +225,7 @@ def test_what_corrupts_a_console_silently_is_a_fault_with_its_line(statement: st
 def test_a_faulty_program_has_ended() -> None:
     """After a fault the machine stands ended, without an exit code."""
     machine = start(program("int i;\ni = i + 1;"), Console(Path()))
-    with pytest.raises(InputError, match="test.c:2:"):
+    with pytest.raises(InputError, match=r"test\.c:2:"):
         machine.run()
     assert (machine.state, machine.exit_code) == ("ended", None)
 
