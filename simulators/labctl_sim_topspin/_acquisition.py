@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -130,13 +130,9 @@ class Sequence:
         end_s = float(starts_s[row]) + scans * float(scan_s[row])
         return end_s, row + (scans == self.scans), row * self.scans + scans
 
-    def plain(self) -> dict[str, Any]:
-        """Return plain data for the console's state."""
-        return asdict(self)
-
     @classmethod
     def from_plain(cls, data: dict[str, Any]) -> Sequence:
-        """Return what `plain` was made of."""
+        """Return a sequence from its fields, as JSON gives them back."""
         return cls(**{**data, "delays_s": tuple(data["delays_s"]), "pulses_s": tuple(data["pulses_s"])})
 
 

@@ -14,6 +14,7 @@ acquisition is written at its end. What counts as a moment of interest:
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -70,9 +71,10 @@ class Console:
         self._inside = f"{self._root}{os.sep}"
         self._data = f"{settings.data_dir}{os.sep}"
         self._root.mkdir(parents=True, exist_ok=True)
-        lines = self._saved()
+        lines = _last_state(self._root)
         saved: dict[str, Any] | None = json.loads(lines[0]) if lines else None
         self._moved = False
+        self._unattended_since: str | None = None
         self._now_s = start_s if saved is None else float(saved["now_s"])
         self.born_s = self._now_s if saved is None else float(saved["born_s"])
         self._serial = 0 if saved is None else int(saved["serial"])
@@ -104,6 +106,7 @@ class Console:
             self.save()
         else:
             self._take_up(saved, lines[1:])
+            self._unattended_since = self._newest_lease()
 
     # ----------------------------------------------------------------------------------------- places
 
@@ -167,7 +170,6 @@ class Console:
         program = 0 if machine is None else self.programs.number_of(machine)
         running = self.acquirer.start(place, program=program)
         self.mischief.acquisition_begins(running)
-        self.alert()
         return running
 
     def halt(self, how: str) -> bool:
@@ -249,6 +251,7 @@ class Console:
         InputError
             The command was refused, or the AU program it names goes beyond what the console can run.
         """
+        self._unattended_since = None
         with self._transaction():
             self._moved = True
             self._type(command)
@@ -265,16 +268,20 @@ class Console:
 
     # ------------------------------------------------------------------------------------------- time
 
-    def advance(self, to_s: float, *, stretch_s: float | None = None) -> None:
+    def advance(self, to_s: float, *, alone: bool = False) -> None:
         """Let the console live until `to_s` and save it.
 
         Parameters
         ----------
-        stretch_s : float, optional
-            The longest an idle program may be left asleep; default from the settings.
+        alone : bool
+            Nobody looks in between as an engine would, so that idle programs must not be left asleep. A lab that
+            was taken up is alone until somebody types on it or renews the lease in its job folder.
         """
+        if self._unattended_since is not None and self._newest_lease() != self._unattended_since:
+            self._unattended_since = None
+        alone = alone or self._unattended_since is not None
         with self._transaction():
-            self._run_due(to_s, self.settings.stretch_s if stretch_s is None else stretch_s)
+            self._run_due(to_s, self.settings.stretch_unattended_s if alone else math.inf)
             self._now_s = max(self._now_s, to_s)
             self.acquirer.grow()
 
@@ -282,12 +289,16 @@ class Console:
         """Return when something will happen that somebody may want to see; None if nothing will."""
         times = [at_s for at_s, _ in self._events()]
         for running in self.programs.running.values():
-            wake_s, looked_for = self._wake_s(running, self.settings.stretch_s)
+            wake_s, looked_for = self._wake_s(running, math.inf)
             if wake_s is not None and looked_for:
                 times.append(wake_s)
         return max(self._now_s, min(times)) if times else None
 
-    def _run_due(self, to_s: float, stretch_s: float = 0.0) -> None:
+    def _newest_lease(self) -> str:
+        folder = self.settings.job_dir / "lease"
+        return max((path.name for path in folder.iterdir()), default="") if folder.is_dir() else ""
+
+    def _run_due(self, to_s: float, stretch_s: float = math.inf) -> None:
         turns, instant_s = 0, self._now_s
         while True:
             due = min(self._candidates(to_s, stretch_s), key=lambda item: item[:2], default=None)
@@ -335,12 +346,16 @@ class Console:
         if running.machine.state not in {"ready", "sleeping"}:
             return None, False
         nominal_s = self._nominal_s(running)
-        if self._now_s < self._alert_until_s or self.plant.rotor_moving or self._has_mail(running):
+        if self._has_mail(running):
+            return nominal_s, True
+        if self._now_s < self._alert_until_s or self.plant.rotor_moving:
             return nominal_s, True
         moving = self.plant.temperature_moving
-        if running.busy:
-            return (nominal_s if moving else max(nominal_s, running.ran_s + min(_STRIDE_s, stretch_s))), True
-        return max(nominal_s, running.ran_s + (min(_STRIDE_s, stretch_s) if moving else stretch_s)), False
+        if running.busy and moving:
+            return nominal_s, True
+        if running.busy or moving:
+            return max(nominal_s, running.ran_s + _STRIDE_s), True
+        return max(nominal_s, running.ran_s + stretch_s), False
 
     def _has_mail(self, running: Running) -> bool:
         """Whether a file has come that the program looked for; a renewed lease is no news."""
@@ -375,7 +390,6 @@ class Console:
     def _finish(self) -> None:
         running, code, message = self.acquirer.finish()
         self.say(message)
-        self.alert()
         waiting = self.programs.running.get(running.program)
         if waiting is not None and waiting.machine.state == "blocked":
             waiting.machine.resume(Answer(value=code))
@@ -448,23 +462,6 @@ class Console:
         self.files.saved(serial)
         self.programs.saved()
 
-    def _saved(self) -> list[str]:
-        """Return the lines of the last whole state, none where there is no lab yet."""
-        whole: tuple[int, list[str]] = (0, [])
-        found = sorted(self._root.glob("state.*.json"))
-        for path in found:
-            serial = path.name.split(".")[1]
-            lines = path.read_text(encoding="utf-8").split("\n")
-            if lines[-2:] == ["end", ""] and serial.isdigit() and int(serial) > whole[0]:
-                whole = (int(serial), lines[:-2])
-        if found and not whole[1]:
-            raise InputError(
-                f"{found[-1]} is not the state of a simulated console", next_step="Choose another folder for the run"
-            )
-        if whole[1] and json.loads(whole[1][0])["version"] != _VERSION:
-            raise InputError(f"{self._root} was written by another version of the simulator")
-        return whole[1]
-
     def _take_up(self, state: dict[str, Any], programs: list[str]) -> None:
         self.setdef = dict(state["setdef"])
         self.messages = list(state["messages"])
@@ -477,3 +474,27 @@ class Console:
         self.acquirer.take_up(state["acquirer"])
         self.mischief.take_up(state["mischief"])
         self.programs.take_up(state["next_program"], [json.loads(line) for line in programs])
+
+
+def _last_state(root: Path) -> list[str]:
+    """Return the lines of the last whole state, none where there is no lab yet."""
+    whole: tuple[int, list[str]] = (0, [])
+    found = sorted(root.glob("state.*.json"))
+    for path in found:
+        serial = path.name.split(".")[1]
+        lines = path.read_text(encoding="utf-8").split("\n")
+        if lines[-2:] == ["end", ""] and serial.isdigit() and int(serial) > whole[0]:
+            whole = (int(serial), lines[:-2])
+    if found and not whole[1]:
+        raise InputError(
+            f"{found[-1]} is not the state of a simulated console", next_step="Choose another folder for the run"
+        )
+    if whole[1] and json.loads(whole[1][0]).get("version") != _VERSION:
+        raise InputError(f"{root} was written by another version of the simulator")
+    return whole[1]
+
+
+def time_of_lab(root: Path) -> float | None:
+    """Return the time at which a lab was saved last; None where there is none."""
+    lines = _last_state(root)
+    return float(json.loads(lines[0])["now_s"]) if lines else None

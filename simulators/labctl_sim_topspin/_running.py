@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -402,15 +402,24 @@ class Acquirer:
 
     def plain(self) -> dict[str, Any]:
         """Return plain data for the console's state."""
-        running = None
-        if self.running is not None:
-            running = asdict(self.running)
-            running["sequence"] = self.running.sequence.plain()
         return {
-            "running": running,
+            "running": self._plain_running(),
             "transfers": [asdict(transfer) for transfer in self.transfers],
             "number": self.number,
             "disk_full": self.disk_full,
+        }
+
+    def _plain_running(self) -> dict[str, Any] | None:
+        """Return plain data of the acquisition under way; the parameters, which do not change, as they are."""
+        running = self.running
+        if running is None:
+            return None
+        plain: dict[str, Any] = {item.name: getattr(running, item.name) for item in fields(running)}
+        return {
+            **plain,
+            "place": asdict(running.place),
+            "mishap": asdict(running.mishap),
+            "sequence": {item.name: getattr(running.sequence, item.name) for item in fields(running.sequence)},
         }
 
     def take_up(self, data: dict[str, Any]) -> None:

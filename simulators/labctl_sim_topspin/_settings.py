@@ -80,7 +80,6 @@ class Settings:
     ser_during_acquisition: Literal["preallocated", "growing"] = "preallocated"
     transfer_delay_s: float = 2.0
     code_after_halt: int = 0
-    stretch_s: float = 300.0
     stretch_unattended_s: float = 60.0
     user: str = "nmr"
     host: str = "NMR500"

@@ -100,7 +100,7 @@ def open_simulator(
     script = () if faults is None else load_faults(faults)
     console = Console(checked, seed=seed, nmr=_nmr_of(sample), faults=script, start_s=clock.now_s())
     if clock.now_s() > console.now_s():
-        console.advance(clock.now_s(), stretch_s=checked.stretch_unattended_s)
+        console.advance(clock.now_s(), alone=True)
     return SimulatedTopspin(console, clock)
 
 
