@@ -143,7 +143,9 @@ def schema_command(what: str) -> None:
         from labctl.analysis.results import Results
 
         document = Results.model_json_schema()
-    elif what in {"protocol", "lab", "sample"}:
+    elif what == "sample":  # only the simulators know what a sample is
+        document = _schema_of_samples()
+    elif what in {"protocol", "lab"}:
         from labctl.protocol.schema import json_schema
 
         document = json_schema(what)
@@ -151,6 +153,17 @@ def schema_command(what: str) -> None:
         raise InputError(f"no schema for {what!r}", expected="protocol, lab, sample or results")
     json.dump(document, sys.stdout, indent=2)
     print()
+
+
+def _schema_of_samples() -> dict[str, Any]:
+    from importlib.metadata import entry_points
+
+    for entry in entry_points(group="labctl.schemas", name="sample"):
+        document: dict[str, Any] = entry.load()()
+        return document
+    raise InputError(
+        "no simulator that knows sample files is installed", next_step="Install labctl with its simulators"
+    )
 
 
 def start_time_s(text: str | None) -> float:

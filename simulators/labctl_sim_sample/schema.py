@@ -1,0 +1,152 @@
+"""JSON Schema of sample files, so that editors complete and check as one types; `load_sample` has the last word."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_NUMBER = r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?"
+
+
+def _quantity(example: str, meaning: str) -> dict[str, Any]:
+    """Return the schema of text with a unit."""
+    return {"type": "string", "pattern": rf"^\s*{_NUMBER}\s*\S.*$", "description": meaning, "examples": [example]}
+
+
+def _share(meaning: str) -> dict[str, Any]:
+    """Return the schema of a fraction, written as 0.5 or "50 %"."""
+    return {
+        "description": meaning,
+        "anyOf": [
+            {"type": "number", "minimum": 0, "maximum": 1},
+            {"type": "string", "pattern": rf"^\s*{_NUMBER}\s*%$"},
+        ],
+    }
+
+
+def _block(required: dict[str, Any], optional: dict[str, Any] | None = None, meaning: str = "") -> dict[str, Any]:
+    """Return the schema of a mapping of exactly these keys."""
+    schema: dict[str, Any] = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": list(required),
+        "properties": {**required, **(optional or {})},
+    }
+    return {**schema, "description": meaning} if meaning else schema
+
+
+def _named(value: dict[str, Any], meaning: str) -> dict[str, Any]:
+    """Return the schema of a mapping from names the author chooses."""
+    return {"type": "object", "minProperties": 1, "additionalProperties": value, "description": meaning}
+
+
+_EA = _quantity("0.107 eV", "activation energy")
+_POPULATIONS = _named({"type": "number", "exclusiveMinimum": 0, "maximum": 1}, "Li fractions by phase; they sum to 1")
+_SPIN_DIFFUSION = _quantity("0.001 1/s", "6Li spin diffusion, the same at every temperature")
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a sample file."""
+    site = _block(
+        {"shift": _quantity("2.31 ppm", "chemical shift"), "width": _quantity("30 Hz", "full width at half maximum")},
+        {
+            "shift_slope": _quantity("-0.002 ppm/K", "change of the shift with temperature"),
+            "width_Ea": _quantity("0.05 eV", "activation energy of motional narrowing"),
+            "inhomogeneous": _share("share of the width that comes from lasting offsets"),
+            "shape": {"enum": ["lorentz", "gauss", "voigt"]},
+            "phase": {"type": "string", "description": "phase it belongs to; its own name if left out"},
+            "fraction": _share("share of the phase's Li in this site"),
+        },
+    )
+    layer = _block(
+        {
+            "phase": {"type": "string"},
+            "outer": {"type": "number", "exclusiveMinimum": 0, "description": "outer radius; the first layer's is 1"},
+            "density": _quantity("22.1 1/nm^3", "number density of Li"),
+            "kD": _quantity("0.003 1/s", "D over the square of the first layer's radius"),
+        },
+        {
+            "Ea": _EA,
+            "flux": {
+                "description": "exchange through the outer face; perfect contact if left out",
+                "anyOf": [{"const": "perfect"}, _quantity("0.5 1/s", "finite exchange flux")],
+            },
+            "flux_Ea": _EA,
+        },
+    )
+    jump = _block(
+        {"from": {"type": "string"}, "to": {"type": "string"}, "rate": _quantity("0.4 1/s", "rate of one Li")},
+        {"Ea": _EA},
+    )
+    contact = _block(
+        {
+            "between": {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2},
+            "kD": _quantity("0.01 1/s", "D over the square of the lamella's width"),
+        },
+        {"Ea": _EA},
+    )
+    exchange = {
+        "type": "object",
+        "additionalProperties": False,
+        "minProperties": 1,
+        "maxProperties": 1,
+        "properties": {
+            "layered": _block(
+                {"layers": {"type": "array", "items": layer, "minItems": 2, "maxItems": 6}},
+                {"geometry": {"enum": ["sphere", "slab"]}, "spin_diffusion": _SPIN_DIFFUSION},
+                "diffusion through concentric layers, from the centre outwards",
+            ),
+            "discrete": _block(
+                {"populations": _POPULATIONS, "rates": {"type": "array", "items": jump}},
+                {"spin_diffusion": _SPIN_DIFFUSION},
+                "first-order exchange; the way back follows from detailed balance",
+            ),
+            "pairwise": _block(
+                {"populations": _POPULATIONS, "contacts": {"type": "array", "items": contact}},
+                {"filling": _share("share of the period that a lamella fills")},
+                "each pair by itself in the product form of three lamellae",
+            ),
+            "none": _block({"populations": _POPULATIONS}, {"spin_diffusion": _SPIN_DIFFUSION}),
+        },
+    }
+    nmr = _block(
+        {
+            "nucleus": {"type": "string", "pattern": r"^\d{1,3}[A-Z][a-z]?$", "examples": ["6Li"]},
+            "sites": _named(site, "lines of the spectrum"),
+            "relaxation": _named(_block({"T1": _quantity("16.7 s", "T1")}, {"Ea": _EA}), "T1 by phase"),
+            "exchange": exchange,
+            "probe": _block(
+                {"p90": _quantity("4.9 us", "true 90 degree pulse at the power of the templates")},
+                {
+                    "p90_slope": _quantity("0.02 %/K", "change of the pulse with temperature"),
+                    "rf_spread": _share("spread of the rf field over the rotor"),
+                    "comb_leaves": _share("magnetisation a saturation comb leaves behind"),
+                },
+            ),
+            "noise_per_scan": {
+                "type": "number",
+                "minimum": 0,
+                "description": "standard deviation of one channel of one point, in units of the whole sample's signal",
+            },
+        },
+        {
+            "reference_temperature": _quantity("293.15 K", "temperature of all values here"),
+            "within_phase": _named(
+                _block({"rate": _quantity("0.5 1/s", "hopping between sub-sites")}, {"Ea": _EA}), "by phase"
+            ),
+            "sidebands": _share("height of each first spinning sideband"),
+            "drift": _block(
+                {},
+                {
+                    "field": _quantity("0.5 Hz/h", "creep of the field"),
+                    "decay": {"anyOf": [{"const": "never"}, _quantity("6 h", "how fast it calms down")]},
+                    "gain": _quantity("0.2 %/day", "drift of the gain"),
+                },
+            ),
+        },
+    )
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "labctl sample file",
+        "description": "What simulators pretend is in the rotor; neither engine nor analysis reads it.",
+        **_block({"version": {"const": 1}, "name": {"type": "string", "minLength": 1}, "nmr": nmr}),
+    }
