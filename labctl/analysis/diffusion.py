@@ -45,8 +45,9 @@ _PATH, _WEIGHT = _talbot(TALBOT_NODES)
 
 
 def layer_edges(populations: FloatArray, densities: FloatArray, geometry: Geometry) -> FloatArray:
-    """Return the faces of the layers, shape (K + 1,), from 0 outwards, in units of the innermost phase's size."""
-    volume = np.concatenate([[0.0], np.cumsum(populations / densities)]) / (populations[0] / densities[0])
+    """Return the faces of the layers, shape (..., K + 1), from 0 outwards, in units of the innermost phase's size."""
+    volume = np.cumsum(populations / densities, axis=-1)
+    volume = np.concatenate([np.zeros_like(volume[..., :1]), volume / volume[..., :1]], axis=-1)
     return np.asarray(np.cbrt(volume) if geometry == "sphere" else volume)
 
 
@@ -63,6 +64,8 @@ def mixing_matrix(
     """Return A, shape (T, K, K): the part of all Li that was in phase i at 0 and is found in j at t.
 
     Symmetric for any D, c, R and j0; A(0) = diag(p); without relaxation rows sum to p and A goes to p p^T.
+    Many parameter sets are solved at once, for little more than one, when `populations` is (B, K) and the others
+    have (or lack) that leading axis; the answer is then (B, T, K, K).
 
     Parameters
     ----------
@@ -80,31 +83,38 @@ def mixing_matrix(
     geometry : str
         ``sphere`` (concentric) or ``slab``.
     """
-    p = np.asarray(populations, dtype=np.float64)
-    count = p.size
+    given = np.asarray(populations, dtype=np.float64)
+    p = np.atleast_2d(given)
+    sets, count = p.shape
     c = np.ones(count) if densities is None else np.asarray(densities, dtype=np.float64) / densities[0]
-    D = np.broadcast_to(np.asarray(kD_per_s, dtype=np.float64), (count,))
-    R = np.broadcast_to(np.asarray(R1_per_s, dtype=np.float64), (count,))
+    D = np.broadcast_to(np.asarray(kD_per_s, dtype=np.float64), (sets, count))
+    R = np.broadcast_to(np.asarray(R1_per_s, dtype=np.float64), (sets, count))
     t = np.atleast_1d(np.asarray(times_s, dtype=np.float64))
-    answer = np.empty((t.size, count, count))
-    answer[:] = np.diag(p)
+    answer = np.empty((sets, t.size, count, count))
+    answer[:] = np.apply_along_axis(np.diag, 1, p)[:, None]
     later = t > 0
     if later.any():
         # Relaxation common to all phases is a factor; taken out, the inversion keeps its relative accuracy.
-        common = float(R.min())
+        common = R.min(axis=1, keepdims=True)
         s = (_PATH / t[later, None]).ravel()
         edges = layer_edges(p, c, geometry)
-        resistance = _contact_resistance(np.broadcast_to(contact_per_s, (count - 1,)), edges, geometry)
-        amounts = _amounts(s, edges, D, c, R - common, resistance, geometry).reshape(t[later].size, -1, count, count)
-        inverse = np.real(np.einsum("n,tnij->tij", _WEIGHT, amounts)) / t[later, None, None]
-        volume = edges[-1] ** (3 if geometry == "sphere" else 1) * (4 * np.pi / 3 if geometry == "sphere" else 1.0)
-        total = volume * (p.sum() / (p / c).sum())
-        answer[later] = inverse / total * np.exp(-common * t[later, None, None])
-    return answer
+        resistance = _contact_resistance(np.broadcast_to(contact_per_s, (sets, count - 1)), edges, geometry)
+        amounts = _amounts(s, edges, D, c, R - common, resistance, geometry)
+        amounts = amounts.reshape(sets, -1, TALBOT_NODES, count, count)
+        inverse = np.real(np.einsum("n,btnij->btij", _WEIGHT, amounts)) / t[later, None, None]
+        total = (_content(edges, geometry) * c).sum(axis=1)
+        decay = np.exp(-common * t[later]) / total[:, None]
+        answer[:, later] = inverse * decay[:, :, None, None]
+    return answer if given.ndim > 1 else answer[0]
+
+
+def _content(edges: FloatArray, geometry: Geometry) -> FloatArray:
+    """Volume of each layer, shape (B, K)."""
+    return np.asarray(np.diff(edges**3) * (4 * np.pi / 3) if geometry == "sphere" else np.diff(edges))
 
 
 def _contact_resistance(contact_per_s: FloatArray, edges: FloatArray, geometry: Geometry) -> FloatArray:
-    area = 4 * np.pi * edges[1:-1] ** 2 if geometry == "sphere" else np.ones(edges.size - 2)
+    area = 4 * np.pi * edges[:, 1:-1] ** 2 if geometry == "sphere" else np.ones_like(edges[:, 1:-1])
     with np.errstate(divide="ignore"):
         return np.asarray(1 / (contact_per_s * area))
 
@@ -118,38 +128,45 @@ def _amounts(
     resistance: FloatArray,
     geometry: Geometry,
 ) -> ComplexArray:
-    """Transformed amounts, shape (S, K, K): label put into phase i, found in phase j."""
-    count = D.size
-    decay = s[:, None] + R
-    impedance = _sphere_impedance if geometry == "sphere" else _slab_impedance
-    left, cross, right = np.empty((3, s.size, count), dtype=np.complex128)
+    """Transformed amounts, shape (B, S, K, K): label put into phase i, found in phase j."""
+    sets, count = D.shape
+    decay = s[:, None] + R[:, None, :]
+    left, cross, right = np.zeros((3, sets, s.size, count), dtype=np.complex128)
     for i in range(count):
-        q = np.sqrt(decay[:, i] / D[i])
-        left[:, i], cross[:, i], right[:, i] = impedance(q, edges[i], edges[i + 1], c[i] * D[i])
-    flows = _flows(diagonal=resistance + right[:, :-1] + left[:, 1:], off=-cross[:, 1:-1], drive=1 / decay, count=count)
-    content = (edges[1:] ** 3 - edges[:-1] ** 3) * 4 * np.pi / 3 if geometry == "sphere" else np.diff(edges)
-    amounts = np.zeros((s.size, count, count), dtype=np.complex128)
-    amounts[:, np.arange(count), np.arange(count)] = content * c
-    amounts[:, :, 1:] += flows
-    amounts[:, :, :-1] -= flows
-    return amounts / decay[:, None, :]
+        q = np.sqrt(decay[:, :, i] / D[:, i, None])
+        faces, cD = edges[:, i : i + 2, None], c[i] * D[:, i, None]
+        if geometry == "slab":
+            left[:, :, i], cross[:, :, i] = _slab_impedance(q, faces[:, 1] - faces[:, 0], cD)
+            right[:, :, i] = left[:, :, i]
+        elif i == 0:
+            right[:, :, i] = _core_impedance(q, faces[:, 1], cD)
+        else:
+            left[:, :, i], cross[:, :, i], right[:, :, i] = _shell_impedance(q, faces[:, 0], faces[:, 1], cD)
+    flows = _flows(
+        diagonal=resistance[:, None] + right[:, :, :-1] + left[:, :, 1:], off=-cross[:, :, 1:-1], drive=1 / decay
+    )
+    amounts = np.zeros((sets, s.size, count, count), dtype=np.complex128)
+    amounts[:, :, np.arange(count), np.arange(count)] = (_content(edges, geometry) * c)[:, None]
+    amounts[:, :, :, 1:] += flows
+    amounts[:, :, :, :-1] -= flows
+    return amounts / decay[:, :, None, :]
 
 
-def _flows(*, diagonal: ComplexArray, off: ComplexArray, drive: ComplexArray, count: int) -> ComplexArray:
-    """Outward flows through the interfaces, shape (S, K, K - 1), for a label in each phase in turn (Thomas)."""
-    right_side = np.zeros((diagonal.shape[0], count, count - 1), dtype=np.complex128)
+def _flows(*, diagonal: ComplexArray, off: ComplexArray, drive: ComplexArray) -> ComplexArray:
+    """Outward flows through the interfaces, shape (B, S, K, K - 1), for a label in each phase in turn (Thomas)."""
+    count = drive.shape[-1]
+    flows = np.zeros((*drive.shape, count - 1), dtype=np.complex128)
     for k in range(count - 1):
-        right_side[:, k, k] = drive[:, k]
-        right_side[:, k + 1, k] = -drive[:, k + 1]
+        flows[..., k, k] = drive[..., k]
+        flows[..., k + 1, k] = -drive[..., k + 1]
     pivot = diagonal.copy()
     for k in range(1, count - 1):
-        factor = off[:, k - 1] / pivot[:, k - 1]
-        pivot[:, k] -= factor * off[:, k - 1]
-        right_side[:, :, k] -= factor[:, None] * right_side[:, :, k - 1]
-    flows = right_side
-    flows[:, :, -1] /= pivot[:, -1, None]
+        factor = off[..., k - 1] / pivot[..., k - 1]
+        pivot[..., k] -= factor * off[..., k - 1]
+        flows[..., k] -= factor[..., None] * flows[..., k - 1]
+    flows[..., -1] /= pivot[..., -1, None]
     for k in range(count - 3, -1, -1):
-        flows[:, :, k] = (flows[:, :, k] - off[:, k, None] * flows[:, :, k + 1]) / pivot[:, k, None]
+        flows[..., k] = (flows[..., k] - off[..., k, None] * flows[..., k + 1]) / pivot[..., k, None]
     return flows
 
 
@@ -168,28 +185,26 @@ def _x_coth_x_minus_1(x: ComplexArray, coth: ComplexArray) -> ComplexArray:
     return np.where(np.abs(x) < 0.15, series, x * coth - 1)
 
 
-def _slab_impedance(
-    q: ComplexArray, inner: float, outer: float, cD: float
-) -> tuple[ComplexArray, ComplexArray, ComplexArray]:
-    """Impedance (inner face, across, outer face) of a slab of unit area; flows counted inwards."""
-    coth, csch = _hyperbolic(q * (outer - inner))
+def _slab_impedance(q: ComplexArray, thickness: FloatArray, cD: FloatArray) -> tuple[ComplexArray, ComplexArray]:
+    """Impedance at either face and across a slab of unit area; flows counted inwards."""
+    coth, csch = _hyperbolic(q * thickness)
     scale = 1 / (cD * q)
-    return coth * scale, csch * scale, coth * scale
+    return coth * scale, csch * scale
 
 
-def _sphere_impedance(
-    q: ComplexArray, inner: float, outer: float, cD: float
+def _core_impedance(q: ComplexArray, radius: FloatArray, cD: FloatArray) -> ComplexArray:
+    """Impedance of a full sphere at its surface."""
+    x = q * radius
+    return np.asarray(1 / (4 * np.pi * cD * radius * _x_coth_x_minus_1(x, _hyperbolic(x)[0])))
+
+
+def _shell_impedance(
+    q: ComplexArray, inner: FloatArray, outer: FloatArray, cD: FloatArray
 ) -> tuple[ComplexArray, ComplexArray, ComplexArray]:
-    """Impedance of a spherical shell (of the core where `inner` is 0); flows counted inwards."""
+    """Impedance (inner face, across, outer face) of a spherical shell; flows counted inwards."""
     x = q * (outer - inner)
     coth, csch = _hyperbolic(x)
-    bend = _x_coth_x_minus_1(x, coth)
-    if inner == 0.0:
-        zero = np.zeros_like(q)
-        return zero, zero, 1 / (4 * np.pi * cD * outer * bend)
-    scale = 1 / (4 * np.pi * cD * inner * outer * (q * q * inner * outer + bend))
-    return (
-        outer * (outer * q * coth - 1) * scale,
-        q * inner * outer * csch * scale,
-        inner * (inner * q * coth + 1) * scale,
-    )
+    area = q * q * inner * outer + _x_coth_x_minus_1(x, coth)
+    scale = 1 / (4 * np.pi * cD * inner * outer * area)
+    turned = q * coth
+    return outer * (outer * turned - 1) * scale, q * inner * outer * csch * scale, inner * (inner * turned + 1) * scale

@@ -220,7 +220,7 @@ def lower_limit(
     whitener: Whitener,
     parameters: Sequence[Parameter],
     *,
-    steps: int = 8,
+    steps: int = 6,
 ) -> float | None:
     """Return the value of one positive parameter below which the profile of chi2 excludes it (95 %, one-sided).
 
@@ -235,19 +235,21 @@ def lower_limit(
         if at != column
     ]
 
-    def excluded(trial: float, start: list[Parameter]) -> bool:
+    def excluded(trial: float) -> bool:
         def fixed(value: FloatArray) -> tuple[FloatArray, FloatArray | None]:
             prediction, gradient = predict(np.insert(value, column, trial))
             return prediction, None if gradient is None else np.delete(gradient, column, axis=1)
 
-        return fit(fixed, data, whitener, start, inflate=False).chi2 > allowed
+        found = fit(fixed, data, whitener, rest, inflate=False)
+        rest[:] = [replace(one, guess=float(value)) for one, value in zip(rest, found.value, strict=True)]
+        return found.chi2 > allowed
 
     low, high = np.log(best.value[column]) - 6 * np.log(10), np.log(best.value[column])
-    if not excluded(float(np.exp(low)), rest):
+    if not excluded(float(np.exp(low))):
         return None
     for _ in range(steps):
         middle = 0.5 * (low + high)
-        low, high = (middle, high) if excluded(float(np.exp(middle)), rest) else (low, middle)
+        low, high = (middle, high) if excluded(float(np.exp(middle))) else (low, middle)
     return float(np.exp(low))
 
 

@@ -146,13 +146,14 @@ def fastest_bound(found: KineticFit, name: str) -> float | None:
 def _two_phase(
     shape: LayeredShape, times_s: FloatArray, kinetic: FloatArray, p: FloatArray, R1: FloatArray
 ) -> FloatArray:
+    """`Kernel` of two layers, for many parameter sets at once."""
     order = [shape.core, 1 - shape.core]
-    kD = kinetic if shape.contact == "two D" else np.repeat(kinetic[:1], 2)
-    contact = float(kinetic[1]) if shape.contact == "equal D, finite contact" else np.inf
+    kD = kinetic if shape.contact == "two D" else np.repeat(kinetic[:, :1], 2, axis=1)
+    contact = kinetic[:, 1:] if shape.contact == "equal D, finite contact" else np.inf
     A = diffusion.mixing_matrix(
-        times_s, p[order], kD, R1_per_s=R1[order], contact_per_s=contact, geometry=shape.geometry
+        times_s, p[:, order], kD, R1_per_s=R1[:, order], contact_per_s=contact, geometry=shape.geometry
     )
-    return np.asarray(A[:, order][:, :, order])
+    return np.asarray(A[:, :, order][:, :, :, order])
 
 
 def _layered_guesses(data: Buildup, shape: LayeredShape, p: FloatArray) -> list[FloatArray]:
@@ -161,10 +162,9 @@ def _layered_guesses(data: Buildup, shape: LayeredShape, p: FloatArray) -> list[
     tmix = data.tmix_s
     grid = np.geomspace(1e-5, 1e2, 29) / float(np.median(tmix[tmix > 0]) if (tmix > 0).any() else 1.0)
     equal = LayeredShape(core=shape.core, geometry=shape.geometry)
-    misfit = [
-        np.sum(((_two_phase(equal, tmix, np.array([kD]), p, np.zeros(2))[:, 0, 1] - cross) / se) ** 2) for kD in grid
-    ]
-    kD = float(grid[int(np.argmin(misfit))])
+    many = np.ones((grid.size, 1))
+    built = _two_phase(equal, tmix, grid[:, None], many * p, many * np.zeros(2))[:, :, 0, 1]
+    kD = float(grid[int(np.argmin((((built - cross) / se) ** 2).sum(axis=1)))])
     match shape.contact:
         case "equal D":
             return [np.array([kD])]

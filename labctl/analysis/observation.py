@@ -28,7 +28,7 @@ Relaxation = Literal["common", "sources", "differences", "sources and difference
 data too."""
 
 Kernel = Callable[[FloatArray, FloatArray, FloatArray, FloatArray], FloatArray]
-"""(times (T,), kinetic parameters, populations (K,), R1 (K,)) -> G, shape (T, K, K)."""
+"""(times (T,), kinetic parameters (B, n), populations (B, K), R1 (B, K)) -> G, shape (B, T, K, K)."""
 KernelDerivatives = Callable[
     [FloatArray, FloatArray, FloatArray, FloatArray, FloatArray], tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 ]
@@ -44,27 +44,31 @@ def exchange_kernel(
 
 
 def differenced(kernel: Kernel, *, R1_matters: bool) -> KernelDerivatives:
-    """Return a kernel with derivatives by forward differences; for kernels that have no closed form."""
+    """Return a kernel with derivatives by forward differences, all parameter sets solved in one call."""
 
     def derivatives(
         times_s: FloatArray, kinetic: FloatArray, p: FloatArray, dp: FloatArray, R1: FloatArray
     ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        G = kernel(times_s, kinetic, p, R1)
-        by_kinetic = np.empty((kinetic.size, *G.shape))
-        for index, value in enumerate(kinetic):
-            moved = kinetic.copy()
-            moved[index] += (step := 1e-6 * value)
-            by_kinetic[index] = (kernel(times_s, moved, p, R1) - G) / step
-        by_ratio = np.empty((dp.shape[1], *G.shape))
-        for index in range(dp.shape[1]):
-            step = 1e-6 * float(p.min() / np.abs(dp[:, index]).max())
-            by_ratio[index] = (kernel(times_s, kinetic, p + step * dp[:, index], R1) - G) / step
-        by_R1 = np.zeros((p.size, *G.shape))
-        for index in range(p.size if R1_matters else 0):
-            moved = R1.copy()
-            moved[index] += (step := 1e-6 * max(abs(R1[index]), 1e-3))
-            by_R1[index] = (kernel(times_s, kinetic, p, moved) - G) / step
-        return G, by_kinetic, by_ratio, by_R1
+        n, ratios, relaxing = kinetic.size, dp.shape[1], p.size if R1_matters else 0
+        sets = 1 + n + ratios + relaxing
+        many_kinetic, many_p, many_R1 = (np.tile(one, (sets, 1)) for one in (kinetic, p, R1))
+        steps = np.concatenate(
+            [
+                1e-6 * kinetic,
+                1e-6 * p.min() / np.abs(dp).max(axis=0),
+                1e-6 * np.maximum(np.abs(R1[:relaxing]), 1e-3),
+            ]
+        )
+        for index in range(n):
+            many_kinetic[1 + index, index] += steps[index]
+        for index in range(ratios):
+            many_p[1 + n + index] += steps[n + index] * dp[:, index]
+        for index in range(relaxing):
+            many_R1[1 + n + ratios + index, index] += steps[n + ratios + index]
+        G = kernel(times_s, many_kinetic, many_p, many_R1)
+        slopes = (G[1:] - G[0]) / steps[:, None, None, None]
+        by_R1 = slopes[n + ratios :] if relaxing else np.zeros((p.size, *G.shape[1:]))
+        return G[0], slopes[:n], slopes[n : n + ratios], by_R1
 
     return derivatives
 
