@@ -186,6 +186,21 @@ def test_half_a_line_of_the_undo_log_was_never_acted_on(tmp_path: Path) -> None:
     assert not (tmp_path / "made").exists()
 
 
+def test_files_open_for_writing_are_cut_to_their_size_of_the_snapshot(tmp_path: Path) -> None:
+    """Even without an undo log, what was written after the snapshot is not written twice."""
+    source = program(
+        'FILE *f; f = fopen("x", "a"); fputs("one", f); fflush(f);\nsleep(1); fputs("two", f); fflush(f); sleep(1);'
+    )
+    console = Console(tmp_path)
+    machine = start(source, console)
+    machine.run()
+    saved = machine.snapshot()
+    advance(machine, console)
+    assert (tmp_path / "x").read_bytes() == b"onetwo"
+    run(Machine.restore(machine.program, saved, console))
+    assert (tmp_path / "x").read_bytes() == b"onetwo"
+
+
 def test_files_that_shrank_meanwhile_are_noticed(tmp_path: Path) -> None:
     """Saved state and files that do not belong together are refused, not papered over."""
     machine = start(program('FILE *f; f = fopen("x", "w"); fputs("abc", f); fflush(f); sleep(1);'), Console(tmp_path))

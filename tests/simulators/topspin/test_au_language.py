@@ -171,7 +171,7 @@ def test_parameters_are_fetched_and_stored_by_their_type() -> None:
 def test_a_failed_command_sets_auerr_and_leaves_the_variable() -> None:
     """AUERR takes the return code; ERRORABORT, ABORT, STOP and QUIT end the program with it."""
     console = Console(Path())
-    console.answers["FETCHPAR"] = lambda machine, args: Answer(-5)
+    console.answers["FETCHPAR"] = lambda machine, args: Answer(-5, outs=(9.0,))
     source = program('double te = 1.0; char b[20]; FETCHPAR("TE", &te) sprintf(b, "%d %.0f", AUERR, te); {0} XCMD(b)')
     for macro, code in {"ERRORABORT": -5, "ABORT": -1, "STOP": -5, 'STOPMSG("x")': -5, "": 0}.items():
         console.asked.clear()

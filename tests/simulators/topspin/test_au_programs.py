@@ -9,6 +9,7 @@ import pytest
 from labctl_sim_topspin._au_compile import compile_program
 from labctl_sim_topspin._au_machine import Machine
 from labctl_sim_topspin._au_types import Answer, Value
+from labctl_sim_topspin._parameters import kind_of
 from tests.simulators.topspin.au_console import Console, run, start
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -116,7 +117,7 @@ def test_a_function_after_quit_polls_until_stable(approach_K: float, polls: int)
 @pytest.mark.parametrize("path", INSTALLED, ids=lambda path: path.name)
 def test_the_programs_labctl_installs_compile(path: Path) -> None:
     """The AU sources of the driver are within the subset that the simulated console interprets."""
-    program = compile_program(path.read_text(encoding="utf-8"), file=path.name)
+    program = compile_program(path.read_text(encoding="utf-8"), file=path.name, parameter_kind=kind_of)
     assert "AU_program" in program.functions
 
 

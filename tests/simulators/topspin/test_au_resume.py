@@ -157,6 +157,19 @@ def test_a_snapshot_of_another_text_is_refused() -> None:
         Machine.restore(other, machine.snapshot(), machine.host)
 
 
+def test_what_was_unset_stays_unset() -> None:
+    """A buffer, a variable or an element that held nothing before the pause is still refused after it."""
+    declared = 'char t[9], u[9]; int i, a[3]; char *p; strcpy(t, "x"); u[3] = 1; a[1] = 2;'
+    for use in ("t[5] == 1", "u[0] == 1", "strlen(u)", "i == 1", "a[0] == 1", "p == NULL"):
+        machine = start(program(f"{declared} sleep(1);\nif ({use}) {{ ZG }}"), Console(Path()))
+        machine.run()
+        again = through_json(machine)
+        assert isinstance(again.host, Console)
+        again.host.time_s += 1
+        with pytest.raises(InputError, match="before it was set"):
+            again.run()
+
+
 def test_a_snapshot_is_small_and_strict_json() -> None:
     """A kilobyte or two of standard JSON, whatever the buffers' sizes."""
     machine = start(program('char a[4000], b[4000]; strcpy(a, "x"); sleep(1);'), Console(Path()))
