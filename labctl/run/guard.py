@@ -82,7 +82,7 @@ class StationGuard:
         """Return when to look again [s]: after `relaxed_s`, but soon while something is suspicious."""
         now_s = self._clock.now_s()
         stale_s = now_s - 0.5 * self.told.silence.alarm_s
-        if self._vigil.suspicious or any(reading.at_s < stale_s for reading in self.readings):
+        if self._vigil.suspicious or any(at_s < stale_s for at_s in self._vigil.last_s.values()):
             return min(relaxed_s, self._options.poll_s)
         grace_left_s = self._vigil.since_s + self._grace_s(state) - now_s
         return min(relaxed_s, grace_left_s) if grace_left_s > 0.0 else relaxed_s

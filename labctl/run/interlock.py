@@ -9,7 +9,7 @@ only after a long time: a false trip that kills a 40 h 2D is as bad as a missed 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from labctl.ports import Reading
 
@@ -59,6 +59,8 @@ class Vigil:
     good: Mapping[str, int] = field(default_factory=dict)
     latched: frozenset[str] = frozenset()
     ramp_from: Reading | None = None
+    last_s: Mapping[str, float] = field(default_factory=dict)
+    """When each quantity was last read; one that is missing from the readings grows old like a stale one."""
     suspicious: bool = False
     """Something is broken but has not tripped: poll soon."""
 
@@ -120,9 +122,10 @@ def judge(
         if "spinning_tolerance_Hz" not in found:
             bound("spinning_tolerance_Hz", "spinning_Hz", +1, spinning_Hz + tolerance_Hz)
     ramp_from = _judge_ramp(vigil, readings, limits, checked, found)
+    last_s = {**vigil.last_s, **{reading.quantity: reading.at_s for reading in readings}}
     if not in_grace:
-        _judge_silence(vigil, readings, limits, now_s, silence, data_growing, checked, found)
-    return _remember(vigil, checked, found, ramp_from)
+        _judge_silence(last_s, vigil.since_s, limits, now_s, silence, data_growing, checked, found)
+    return _remember(replace(vigil, ramp_from=ramp_from, last_s=last_s), checked, found)
 
 
 def _judge_ramp(
@@ -154,8 +157,8 @@ def _judge_ramp(
 
 
 def _judge_silence(
-    vigil: Vigil,
-    readings: tuple[Reading, ...],
+    last_s: Mapping[str, float],
+    since_s: float,
     limits: Mapping[str, float],
     now_s: float,
     silence: Silence,
@@ -163,13 +166,13 @@ def _judge_silence(
     checked: set[str],
     found: dict[str, Breach],
 ) -> None:
-    """Judge the age of the oldest monitored quantity; a station without limits and readings has nothing to say."""
-    if not readings and not any(limit in limits for limit, _, _ in _BOUNDS):
+    """Judge the age of the quantity read longest ago; a station without limits and readings has nothing to say."""
+    if not last_s and not any(limit in limits for limit, _, _ in _BOUNDS):
         return
     checked |= {"silence", "silence_alarm"}
-    oldest = min(readings, key=lambda reading: reading.at_s, default=None)
-    age_s = now_s - (oldest.at_s if oldest is not None else vigil.since_s)
-    what = f"{oldest.quantity} was last read {age_s:.0f} s ago" if oldest is not None else "no readings at all"
+    oldest = min(last_s, key=lambda quantity: last_s[quantity], default="")
+    age_s = now_s - last_s.get(oldest, since_s)
+    what = f"{oldest} was last read {age_s:.0f} s ago" if oldest else f"no readings at all for {age_s:.0f} s"
     if age_s > silence.alarm_s:
         growing = ", while raw data grow" if data_growing else ""
         found["silence_alarm"] = Breach(limit="silence_alarm", detail=what + growing, value=age_s, trips=False)
@@ -178,19 +181,16 @@ def _judge_silence(
         found["silence"] = Breach(limit="silence", detail=what, value=age_s, bound=trip_s)
 
 
-def _remember(
-    vigil: Vigil, checked: set[str], found: dict[str, Breach], ramp_from: Reading | None
-) -> tuple[Vigil, tuple[Breach, ...]]:
+def _remember(vigil: Vigil, checked: set[str], found: dict[str, Breach]) -> tuple[Vigil, tuple[Breach, ...]]:
     broken = {limit: vigil.broken.get(limit, 0) + 1 for limit in found}
     good = {limit: vigil.good.get(limit, 0) + 1 for limit in checked - found.keys()}
     cleared = {limit for limit in vigil.latched if good.get(limit, 0) >= _POLLS}
     tripped = {limit for limit, polls in broken.items() if polls >= _POLLS and limit not in vigil.latched}
-    after = Vigil(
-        since_s=vigil.since_s,
+    after = replace(
+        vigil,
         broken=broken | {limit: polls for limit, polls in vigil.broken.items() if limit not in checked},
         good=good,
         latched=(vigil.latched - cleared) | tripped,
-        ramp_from=ramp_from,
         suspicious=any(limit not in vigil.latched | tripped for limit in found),
     )
     return after, tuple(found[limit] for limit in sorted(tripped))

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from labctl.clock import SystemClock, VirtualClock
 from labctl.dataset.model import Dataset, Verdict
 from labctl.dataset.store import read_manifest, read_verdict
 from labctl.errors import ForeignDataError, InputError, InstrumentSilent, SafetyRefusal
 from labctl.run.engine import run_campaign
 from labctl.run.events import Intended, Operated, Policy, SafeSeen, Skipped, Tripped
 from labctl.run.history import certificate, history
+from labctl.run.journal import Journal
 from labctl.run.lifecycle import CampaignPhase, StationPhase
-from labctl.run.options import StationOptions
+from labctl.run.options import EngineOptions, StationOptions
 from labctl.run.trace import read_trace
+from labctl.testing import ScriptedInstrument
 from tests.run.bench import LIMITS, Bench, calibration
 from tests.run.campaigns import small_plan
 
@@ -213,6 +217,28 @@ def test_no_heat_before_the_loop_is_seen(bench: Bench) -> None:
     assert bench.nmr.values["heater_percent"] == 0.0
 
 
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({"spinning_Hz": 9_000.0}, "spinning_Hz is 9000"),
+        ({"spinning_Hz": None}, "spinning_Hz was not read"),
+        ({"gas_L_per_h": None}, "gas_L_per_h was not read"),
+        ({"gas_L_per_h": 100.0}, "gas_L_per_h"),
+    ],
+)
+def test_what_heat_asks_for(bench: Bench, values: dict[str, float | None], why: str) -> None:
+    """Rate and gas must both be read and right before the first set point; the reason says which was not."""
+    for quantity, value in values.items():
+        if value is None:
+            del bench.nmr.values[quantity]
+        else:
+            bench.nmr.values[quantity] = value
+    outcome = bench.run()
+    assert outcome.exit_code == 1
+    assert why in outcome.reasons["nmr"]
+    assert bench.nmr.values["heater_percent"] == 0.0
+
+
 def test_plan_without_cool_down_ends_safe(bench: Bench) -> None:
     """A plan that forgets to cool down still ends with the set point taken back."""
     bench.plan = replace(bench.plan, steps=bench.plan.steps[:-1])
@@ -377,3 +403,47 @@ def test_interlock_reaction_is_journaled(bench: Bench) -> None:
     [trip] = [event for event in bench.events() if isinstance(event, Tripped)]
     assert (trip.limit, trip.value, trip.bound) == ("sensor_max_K", 333.0, 320.0)
     assert any(isinstance(event, SafeSeen) and event.reached for event in bench.events())
+
+
+def test_real_clock_with_a_worker(tmp_path: Path) -> None:
+    """On the clock of this computer analysis runs in a worker, wakes the engine, and each verdict is journaled once."""
+    clock = SystemClock()
+    threads: set[str] = set()
+
+    def analyse(path: Path, dataset: Dataset) -> Verdict:
+        threads.add(threading.current_thread().name)
+        return Verdict(measured={"T1_s/A": 17.0})
+
+    nmr = ScriptedInstrument(station="nmr", clock=clock, durations=lambda task: 0.0)
+    plan = small_plan(temperatures_K=(313.0,))
+    options = EngineOptions(poll_s=0.01, state_dir=tmp_path / "state")
+    outcome = run_campaign(
+        plan, {"nmr": nmr}, clock=clock, run_dir=tmp_path / "run", options=options, on_dataset=analyse
+    )
+    assert outcome.exit_code == 0
+    assert all(name.startswith("labctl-analysis") for name in threads)
+    journal = Journal(tmp_path / "run" / "journal.sqlite", clock=clock, read_only=True)
+    verdicts = [row.step_id for row in journal.rows(("handed_off",))]
+    told = certificate(journal)
+    journal.close()
+    assert len(verdicts) == len(set(verdicts)) == told.acquired == told.planned
+
+
+def test_keyboard_pauses_then_aborts(tmp_path: Path) -> None:
+    """Ctrl-C while waiting pauses; a second one aborts and makes safe; both are in the journal."""
+
+    class InterruptedClock(VirtualClock):
+        presses = 0
+
+        def wait_until(self, deadline_s: float) -> None:
+            if lab.engine is not None and lab.engine.state.stations["nmr"].open.endswith("tmix00"):
+                self.presses += 1
+                if self.presses <= 2:
+                    raise KeyboardInterrupt
+            super().wait_until(deadline_s)
+
+    lab = Bench(folder=tmp_path, plan=small_plan(temperatures_K=(313.0,)), clock=InterruptedClock(1_700_000_000.0))
+    outcome = lab.run()
+    assert (outcome.phase, outcome.exit_code) == (CampaignPhase.ABORTED, 4)
+    assert [event.verb for event in lab.events() if isinstance(event, Operated)] == ["pause", "abort"]
+    assert lab.nmr.safe_asked_s is not None

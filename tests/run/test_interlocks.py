@@ -92,6 +92,21 @@ def test_silence_while_data_grow() -> None:
     assert [b.limit for each in polls([GOOD] * 3, age_s=910.0, growing=True) for b in each if b.trips] == ["silence"]
 
 
+def test_readings_that_fail_for_a_moment() -> None:
+    """Hours into a run, a few polls without any answer neither alarm nor trip; two minutes of them do."""
+    assert not any(polls([GOOD] * 3 + [{}] * 10 + [GOOD], every_s=5.0))
+    found = polls([GOOD] * 3 + [{}] * 40, every_s=5.0)
+    assert [b.limit for each in found for b in each] == ["silence_alarm", "silence"]
+
+
+def test_one_quantity_that_is_no_longer_read() -> None:
+    """A quantity that disappears from the readings is silence, by name."""
+    without_gas = {name: value for name, value in GOOD.items() if name != "gas_L_per_h"}
+    found = [b for each in polls([GOOD] * 3 + [without_gas] * 40, every_s=5.0) for b in each]
+    assert [b.limit for b in found] == ["silence_alarm", "silence"]
+    assert all("gas_L_per_h was last read" in b.detail for b in found)
+
+
 def test_grace() -> None:
     """Right after the engine came, missing gas waits for its grace period, heat above the limit does not."""
     vigil = Vigil(since_s=NOW_S)
