@@ -8,7 +8,7 @@ parameter: its derivative does not vanish at G = 0.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,10 @@ class Shape:
     t2_origin_s: float = 0.0
     t1_phase_rad: float = 0.0
     t1_origin_s: float = 0.0
+
+    def shifted(self, shift_Hz: float) -> Shape:
+        """Return the same lines, all moved by `shift_Hz`."""
+        return self if shift_Hz == 0 else replace(self, offset_Hz=self.offset_Hz + shift_Hz)
 
 
 def decay(t_s: Real, shape: Shape) -> Real:

@@ -113,7 +113,7 @@ def estimate_amplitudes(
     if rows.t1_s is None:
         raise InputError(f"{rows.dataset}: an amplitude matrix needs a 2D, not a {dataset.dimension}")
     sites = len(lines.lines)
-    products = Products.of(rows, lines.shape, slopes_only=True)
+    products = Products.of(rows, lines.shape_of(dataset), slopes_only=True, index=lines.index_of(dataset) or 0)
     normal = products.eliminate([products.direction(parameter) for parameter in lines.free])
     g1, g2 = products.g1[:sites, :sites], products.g2[:sites, :sites].real
     if np.linalg.cond(g1) > 1e10:

@@ -1,10 +1,11 @@
 """Lines shared by many datasets, by variable projection: Gauss-Newton steps on everything that is not linear.
 
 The model of dataset d is ``S_d = E1_d A_d E2_d^T`` with A_d real and its own; offsets, widths and phases are
-shared. Every derivative of the model has the form ``D1 C D2^T`` with D1 and D2 the bases and their derivatives
-side by side, so all inner products follow from ``D1' D1``, ``D2^T conj(D2)`` and ``D1' S conj(D2)``: the data are
-touched once per step and dataset. Amplitudes are eliminated dataset by dataset (Golub and Pereyra's projection,
-here as a Schur complement, which is the full Gauss-Newton step).
+shared; a dataset may be shifted in frequency as a whole, because a field without lock drifts. Every derivative of
+the model has the form ``D1 C D2^T`` with D1 and D2 the bases and their derivatives side by side, so all inner
+products follow from ``D1' D1``, ``D2^T conj(D2)`` and ``D1' S conj(D2)``: the data are touched once per step and
+dataset. Amplitudes are eliminated dataset by dataset (Golub and Pereyra's projection, here as a Schur complement,
+which is the full Gauss-Newton step).
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from labctl.analysis.nmr.rows import Rows
 
 GLOBALS = ("phase_rad", "t2_origin_s", "t1_phase_rad", "t1_origin_s")
 SITES = ("offset_Hz", "lorentz_Hz", "gauss2_Hz2")
+SHIFT = "shift_Hz"
+_NEVER_NEGATIVE = ("lorentz_Hz", "gauss2_Hz2")
 
 _STEPS = 40
 _CONVERGED = 1e-4
@@ -34,6 +37,8 @@ class JointFit:
     Attributes
     ----------
     shape : Shape
+    shifts_Hz : ndarray, shape (D,)
+        Common shift of each dataset, added to all its offsets.
     amplitudes : tuple of ndarray
         A of each dataset: (K, K) for a 2D, (R, K) for free rows.
     amplitude_se : tuple of ndarray
@@ -48,6 +53,7 @@ class JointFit:
     """
 
     shape: Shape
+    shifts_Hz: Real
     amplitudes: tuple[Real, ...]
     amplitude_se: tuple[Real, ...]
     names: tuple[str, ...]
@@ -82,7 +88,7 @@ class NormalEquations:
     """How the best amplitudes move with each direction, shape (directions, amplitudes)."""
 
 
-def fit_jointly(rows: Sequence[Rows], start: Shape, free: Sequence[str]) -> JointFit:
+def fit_jointly(rows: Sequence[Rows], start: Shape, free: Sequence[str], *, shifts_Hz: Real | None = None) -> JointFit:
     """Return the lines that fit all `rows` best.
 
     Parameters
@@ -90,41 +96,48 @@ def fit_jointly(rows: Sequence[Rows], start: Shape, free: Sequence[str]) -> Join
     start : Shape
         Where to start; what is not free stays there. Widths never fall below zero.
     free : sequence of str
-        Names of the free parameters: ``offset_Hz/0``, ``lorentz_Hz/0``, ``gauss2_Hz2/0`` by site, and of `GLOBALS`.
+        Names of the free parameters: ``offset_Hz/0``, ``lorentz_Hz/0``, ``gauss2_Hz2/0`` by site, ``shift_Hz/1`` by
+        dataset, and of `GLOBALS`.
+    shifts_Hz : ndarray, shape (D,), optional
+        Where the shifts of the datasets start; 0 by default.
     """
     names = tuple(free)
     shape, damping = start, 1e-6
-    total = _accumulate(rows, shape, names)
+    shifts = np.zeros(len(rows)) if shifts_Hz is None else shifts_Hz
+    total = _accumulate(rows, shape, shifts, names)
     for _ in range(_STEPS):
         active = _off_bounds(names, shape, total.gradient)
         while True:
             step = _solve(total, active, damping)
-            trial = _moved(shape, names, step)
-            new = _accumulate(rows, trial, names)
+            trial, trial_shifts = _moved(shape, shifts, names, step)
+            new = _accumulate(rows, trial, trial_shifts, names)
             promised = float(step @ total.gradient)
             if new.chi2 <= total.chi2 + 1e-9 * abs(total.chi2) or damping > 1e6:
                 break
             damping = max(10 * damping, 1e-3)
         gained = total.chi2 - new.chi2
         if gained >= 0:
-            shape, total = trial, new
+            shape, shifts, total = trial, trial_shifts, new
         damping /= 10
         if promised < _CONVERGED or damping > 1e5 or abs(gained) < 1e-10 * total.chi2:
             break
-    return _finish(rows, shape, names, total)
+    return _finish(rows, shape, shifts, names, total)
 
 
-def _moved(shape: Shape, names: Sequence[str], step: Real) -> Shape:
+def _moved(shape: Shape, shifts: Real, names: Sequence[str], step: Real) -> tuple[Shape, Real]:
+    shifts = shifts.copy()
     values = {key: getattr(shape, key) for key in (*SITES, *GLOBALS)}
     for name, change in zip(names, step, strict=True):
         key, _, index = name.partition("/")
-        if index:
+        if key == SHIFT:
+            shifts[int(index)] += change
+        elif index:
             array = values[key].copy()
             array[int(index)] += change
             values[key] = np.maximum(array, 0.0) if key != "offset_Hz" else array
         else:
             values[key] = values[key] + float(change)
-    return replace(shape, **values)
+    return replace(shape, **values), shifts
 
 
 def _off_bounds(names: Sequence[str], shape: Shape, gradient: Real) -> NDArray[np.bool_]:
@@ -132,7 +145,7 @@ def _off_bounds(names: Sequence[str], shape: Shape, gradient: Real) -> NDArray[n
     free = np.ones(len(names), dtype=bool)
     for position, name in enumerate(names):
         key, _, index = name.partition("/")
-        if index and key != "offset_Hz" and getattr(shape, key)[int(index)] <= 0 and gradient[position] < 0:
+        if index and key in _NEVER_NEGATIVE and getattr(shape, key)[int(index)] <= 0 and gradient[position] < 0:
             free[position] = False
     return free
 
@@ -147,19 +160,17 @@ def _solve(total: NormalEquations, active: NDArray[np.bool_], damping: float) ->
     return moved
 
 
-def _accumulate(rows: Sequence[Rows], shape: Shape, names: Sequence[str]) -> NormalEquations:
-    parts = [_normal(one, shape, names) for one in rows]
+def _accumulate(rows: Sequence[Rows], shape: Shape, shifts: Real, names: Sequence[str]) -> NormalEquations:
+    parts = []
+    for index, one in enumerate(rows):
+        products = Products.of(one, shape.shifted(float(shifts[index])), index=index)
+        parts.append(products.eliminate([products.direction(name) for name in names]))
     return NormalEquations(
         hessian=np.sum([part.hessian for part in parts], axis=0),
         gradient=np.sum([part.gradient for part in parts], axis=0),
         chi2=float(sum(part.chi2 for part in parts)),
         amplitude_slope=np.empty((len(names), 0)),
     )
-
-
-def _normal(rows: Rows, shape: Shape, names: Sequence[str]) -> NormalEquations:
-    full = Products.of(rows, shape)
-    return full.eliminate([full.direction(name) for name in names])
 
 
 @dataclass(slots=True, eq=False)
@@ -174,9 +185,10 @@ class Products:
     power: float
     weight: float
     amplitudes: Real
+    index: int
 
     @classmethod
-    def of(cls, rows: Rows, shape: Shape, *, slopes_only: bool = False) -> Products:
+    def of(cls, rows: Rows, shape: Shape, *, slopes_only: bool = False, index: int = 0) -> Products:
         """Touch the data once; with `slopes_only` without what only a further step of the fit would need."""
         sites = shape.offset_Hz.size
         d2 = f2_with_derivatives(rows.t2_s, shape)
@@ -201,6 +213,7 @@ class Products:
             power=rows.power,
             weight=1.0 / rows.noise**2,
             amplitudes=amplitudes,
+            index=index,
         )
 
     def direction(self, name: str) -> Complex:
@@ -211,7 +224,11 @@ class Products:
         key, _, index = name.partition("/")
         model_rows = slice(None) if self.free_rows else slice(0, sites)
         f = 2 * np.pi * self.shape.offset_Hz
-        if index:
+        if key == SHIFT:
+            if int(index) == self.index:
+                for j in range(sites):
+                    c += self.direction(f"offset_Hz/{j}")
+        elif index:
             j, block = int(index), 1 + SITES.index(key)
             c[model_rows, block * sites + j] = a[:, j]
             if not self.free_rows:
@@ -264,8 +281,8 @@ class Products:
         )
 
 
-def _finish(rows: Sequence[Rows], shape: Shape, names: Sequence[str], total: NormalEquations) -> JointFit:
-    products = [Products.of(one, shape) for one in rows]
+def _finish(rows: Sequence[Rows], shape: Shape, shifts: Real, names: Sequence[str], total: NormalEquations) -> JointFit:
+    products = [Products.of(one, shape.shifted(float(shifts[index])), index=index) for index, one in enumerate(rows)]
     sites = shape.offset_Hz.size
     variance = np.full(sites, np.nan)
     variance_se = np.full(sites, np.nan)
@@ -281,6 +298,7 @@ def _finish(rows: Sequence[Rows], shape: Shape, names: Sequence[str], total: Nor
         variance_se = np.sqrt(np.maximum(np.diag(inverse)[-sites:], 0))
     return JointFit(
         shape=shape,
+        shifts_Hz=shifts,
         amplitudes=tuple(part.amplitudes for part in products),
         amplitude_se=tuple(part.amplitude_se() for part in products),
         names=tuple(names),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from labctl.analysis.nmr.basis import Real, Shape, f2_basis, voigt_fwhm_Hz
-from labctl.analysis.nmr.joint_fit import SITES, JointFit, fit_jointly
+from labctl.analysis.nmr.joint_fit import SHIFT, SITES, JointFit, fit_jointly
 from labctl.analysis.nmr.peaks import coarse_shape, find_peaks
 from labctl.analysis.nmr.rows import Rows, prepare
 from labctl.errors import InputError
@@ -67,6 +67,11 @@ class LineSet:
         In the order given; found lines by falling intensity (population).
     shape : Shape
         The same as arrays, with phases and time origins, for the bases.
+    datasets : tuple of str
+        Folders of the datasets they were fitted to, posix.
+    shifts_Hz : tuple of float
+        How far each of them lies from the first in frequency (a field without lock drifts); 0 where that is not
+        significant.
     t2_end_s : float
         Where the narrowest line has decayed; later points hold noise.
     free : tuple of str
@@ -80,6 +85,8 @@ class LineSet:
 
     lines: tuple[Line, ...]
     shape: Shape
+    datasets: tuple[str, ...]
+    shifts_Hz: tuple[float, ...]
     t2_end_s: float
     free: tuple[str, ...]
     cov: Real
@@ -91,12 +98,22 @@ class LineSet:
         """Names of the sites."""
         return tuple(line.name for line in self.lines)
 
+    def index_of(self, dataset: BrukerDataset) -> int | None:
+        """Place of a dataset among those that were fitted; None for any other."""
+        path = dataset.path.as_posix()
+        return self.datasets.index(path) if path in self.datasets else None
+
+    def shape_of(self, dataset: BrukerDataset) -> Shape:
+        """Return the lines as they lie in one dataset; in one that was not fitted, as in the first."""
+        index = self.index_of(dataset)
+        return self.shape if index is None else self.shape.shifted(self.shifts_Hz[index])
+
     def reordered(self, order: Sequence[int], names: Sequence[str]) -> LineSet:
         """Return the same lines in another order under new names; matrices read before must be reordered alike."""
         rank = {int(old): new for new, old in enumerate(order)}
         free = tuple(
-            f"{key}/{rank[int(index)]}" if index else key
-            for key, _, index in (name.partition("/") for name in self.free)
+            f"{key}/{rank[int(index)]}" if key in SITES else name
+            for name, (key, _, index) in ((name, name.partition("/")) for name in self.free)
         )
         at = np.array(order, dtype=np.intp)
         return replace(
@@ -117,8 +134,8 @@ def refine_lines(datasets: Sequence[BrukerDataset], *, sites: Mapping[str, float
     """Return the lines shared by `datasets` (all of one temperature and one pulse program).
 
     Offsets, widths and the common phase are fitted to all datasets at once (variable projection; amplitudes are
-    each dataset's own). A Gaussian part, a first-order phase of F2, and phase and origin of F1 are tried, and kept
-    where they exceed four standard errors.
+    each dataset's own). A Gaussian part, a first-order phase of F2, phase and origin of F1, and a common shift of
+    each dataset against the first (field drift) are tried, and kept where they exceed four standard errors.
 
     Parameters
     ----------
@@ -158,6 +175,8 @@ def refine_lines(datasets: Sequence[BrukerDataset], *, sites: Mapping[str, float
     return LineSet(
         lines=lines,
         shape=fit.shape,
+        datasets=tuple(dataset.path.as_posix() for dataset in datasets),
+        shifts_Hz=tuple(float(shift) for shift in fit.shifts_Hz),
         t2_end_s=t2_end_s,
         free=fit.names,
         cov=fit.cov,
@@ -167,7 +186,10 @@ def refine_lines(datasets: Sequence[BrukerDataset], *, sites: Mapping[str, float
 
 
 def _fit(rows: Sequence[Rows], start: Shape, names: Sequence[str], warnings: list[str]) -> tuple[JointFit, float]:
-    """Three fits: Lorentzian lines in one phase; everything that might be needed; what of it is significant."""
+    """Return the fit and the end of t2.
+
+    Three passes: Lorentzian lines in one phase; everything that might be needed; what of it is significant.
+    """
     seen = list(range(len(names)))
     first = fit_jointly(_cropped(rows, start)[0], start, _base(seen))
     absent = _absent(first, is_2d=rows[0].t1_s is not None)
@@ -181,11 +203,16 @@ def _fit(rows: Sequence[Rows], start: Shape, names: Sequence[str], warnings: lis
     extra = [f"gauss2_Hz2/{j}" for j in seen]
     is_2d = cropped[0].t1_s is not None
     extra += ["t1_phase_rad"] * is_2d + (["t2_origin_s"] + ["t1_origin_s"] * is_2d) * (len(seen) > 1)
-    full = fit_jointly(cropped, first.shape, base + extra)
+    shifts = [f"{SHIFT}/{d}" for d in range(1, len(rows))]
+    full = fit_jointly(cropped, first.shape, base + extra + shifts)
     scale = math.sqrt(max(1.0, full.chi2_red))
+    drifted = any(abs(full.shifts_Hz[d]) > _SIGNIFICANT * scale * full.se(f"{SHIFT}/{d}") for d in range(1, len(rows)))
+    if not drifted:
+        shifts = []
     kept = [name for name in extra if abs(_value(full.shape, name)) > _SIGNIFICANT * scale * full.se(name) > 0]
     dropped = [name for name in extra if name not in kept]
-    return fit_jointly(cropped, _without(full.shape, dropped), base + kept), t2_end_s
+    held = full.shifts_Hz if drifted else np.zeros(len(rows))
+    return fit_jointly(cropped, _without(full.shape, dropped), base + kept + shifts, shifts_Hz=held), t2_end_s
 
 
 def _base(seen: Sequence[int]) -> list[str]:
@@ -203,7 +230,7 @@ def _absent(fit: JointFit, *, is_2d: bool) -> list[int]:
 
 def _cropped(rows: Sequence[Rows], shape: Shape) -> tuple[list[Rows], float]:
     widths = [voigt_fwhm_Hz(*pair) for pair in zip(shape.lorentz_Hz, np.sqrt(shape.gauss2_Hz2), strict=True)]
-    t2_end_s = float(rows[0].t2_s[0]) + DECAYED / max(min(widths), 1e-3)
+    t2_end_s = float(rows[0].t2_s[0] + DECAYED / max(min(widths), 1e-3))
     return [one.until(t2_end_s) for one in rows], t2_end_s
 
 
@@ -241,7 +268,8 @@ def _by_intensity(fit: JointFit, *, is_2d: bool) -> JointFit:
     order = np.argsort(-np.sum([a.sum(axis=1 if is_2d else 0) for a in fit.amplitudes], axis=0))
     rank = {int(old): new for new, old in enumerate(order)}
     names = tuple(
-        f"{key}/{rank[int(index)]}" if index else key for key, _, index in (name.partition("/") for name in fit.names)
+        f"{key}/{rank[int(index)]}" if key in SITES else name
+        for name, (key, _, index) in ((name, name.partition("/")) for name in fit.names)
     )
     return replace(
         fit,

@@ -160,13 +160,15 @@ def fit_three_parameters(delays_s: Real, values: Real, se: Real) -> tuple[Real, 
     """
     positive = delays_s[delays_s > 0]
     grid = np.geomspace(positive.min() / 5, delays_s.max() * 10, _GRID)
-    best, start = np.inf, np.zeros(3)
-    for T1 in grid:
-        design = np.stack([np.ones_like(delays_s), -np.exp(-delays_s / T1)], axis=1) / se[:, None]
-        linear = np.linalg.lstsq(design, values / se, rcond=None)[0]
-        chi2 = float(np.sum((values / se - design @ linear) ** 2))
-        if chi2 < best:
-            best, start = chi2, np.array([linear[0], linear[1], np.log(T1)])
+    weight = 1.0 / se**2
+    decay = np.exp(-delays_s / grid[:, None])
+    s0, s1, s2 = weight.sum(), decay @ weight, decay**2 @ weight
+    v0, v1 = values @ weight, decay @ (values * weight)
+    determinant = np.maximum(s0 * s2 - s1**2, 1e-12 * s0 * s2)
+    plateau, lost = (s2 * v0 - s1 * v1) / determinant, (s1 * v0 - s0 * v1) / determinant
+    chi2 = (values - plateau[:, None] + lost[:, None] * decay) ** 2 @ weight
+    at = int(np.argmin(chi2))
+    start = np.array([plateau[at], lost[at], np.log(grid[at])])
 
     def residual(x: Real) -> Real:
         return np.asarray((x[0] - x[1] * np.exp(-delays_s / np.exp(x[2])) - values) / se, dtype=np.float64)
@@ -193,4 +195,4 @@ def _excess_scatter(delays_s: Real, values: Real, se: Real) -> float:
     def excess(scatter: float) -> float:
         return fit_three_parameters(delays_s, values, np.hypot(se, scatter * np.abs(values)))[2] - 1.0
 
-    return float(optimize.brentq(excess, 0.0, 1.0, xtol=1e-4)) if excess(1.0) < 0 else 1.0
+    return float(optimize.brentq(excess, 0.0, 1.0, xtol=1e-3)) if excess(1.0) < 0 else 1.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
+from scipy import fft, special
 from scipy.signal import windows as signal_windows
 
 from labctl.errors import InputError
@@ -18,6 +18,8 @@ CONTAMINATED_AFTER_FILTER = 2
 """Points after the group delay that still carry the filter's own response (exsy practice: n >= ceil(GRPDLY) + 2)."""
 
 _NOISE_SAMPLES = 20_000
+_CLIPPED = 1e-2
+"""Part of the noise bins that is left out together with those that hold signal (and accounted for)."""
 _LEAST_ROWS = 4
 _LEAST_POINTS = 16
 
@@ -87,15 +89,22 @@ def first_clean_point(group_delay_points: float) -> int:
 def noise_of(data: NDArray[np.complex128], first: int = 0) -> float:
     """Return the standard deviation of one real channel from the last quarter of t2.
 
-    The median of its power spectrum is taken, not of the points: what is left of narrow lines there fills a few
-    bins only, and noise is white. At most 20 000 samples, from rows evenly spread, are looked at (1 %).
+    It is read from the power spectrum there, summed over rows: what is left of narrow lines fills a few bins, which
+    stand out and are left out; noise is white. At most 20 000 samples, from rows evenly spread, are looked at (1 %).
     """
     points = max(_LEAST_POINTS, (data.shape[1] - first) // 4)
-    rows = max(1, min(data.shape[0], _NOISE_SAMPLES // points))
-    chosen = np.unique(np.linspace(0, data.shape[0] - 1, rows).astype(np.intp))
+    count = max(1, min(data.shape[0], _NOISE_SAMPLES // points))
+    chosen = np.unique(np.linspace(0, data.shape[0] - 1, count).astype(np.intp))
     window = signal_windows.hann(points, sym=False)
-    power = np.abs(fft.fft(data[chosen, -points:] * window, axis=1)) ** 2
-    return float(np.sqrt(np.median(power) / (2.0 * np.log(2.0) * np.sum(window**2))))
+    power = np.sum(np.abs(fft.fft(data[chosen, -points:] * window, axis=1)) ** 2, axis=0)
+    rows = chosen.size
+    scale = float(np.median(power)) / float(special.gammaincinv(rows, 0.5))
+    cut = float(special.gammainccinv(rows, _CLIPPED))
+    kept = power[power < cut * scale]
+    if kept.size:
+        expected = rows * float(special.gammainc(rows + 1, cut) / special.gammainc(rows, cut))
+        scale = float(kept.mean()) / expected
+    return float(np.sqrt(scale / (2.0 * np.sum(window**2))))
 
 
 def prepare(dataset: BrukerDataset, *, t2_end_s: float = np.inf, name: str = "") -> Rows:

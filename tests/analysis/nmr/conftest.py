@@ -35,9 +35,8 @@ class Sample:
     def f2(self) -> NDArray[np.complex128]:
         """exp(i w t2) s(t2) after the group delay, nothing before; shape (points, sites)."""
         t = np.asarray((np.arange(self.points) - self.delay)[:, None] / self.width, dtype=np.float64)
-        signal = np.exp(2j * np.pi * np.array(self.offset) * t + 1j * self.phase) * self.decay(
-            np.asarray(np.clip(t, 0.0, None), dtype=np.float64)
-        )
+        after: Real = np.where(t > 0, t, 0.0)
+        signal = np.exp(2j * np.pi * np.array(self.offset) * t + 1j * self.phase) * self.decay(after)
         return np.where(t >= 0, signal, 0)
 
     def decay(self, t: Real) -> Real:
@@ -63,7 +62,7 @@ class Sample:
     ) -> BrukerDataset:
         """Cos and sin rows sum_ij A_ij {cos, sin}(w_i t1) s_i(t1) exp(i w_j t2) s_j(t2), as F1 encodes them."""
         pair = np.arange(rows) // 2
-        t1 = (start + pair * increment)[:, None]
+        t1: Real = np.asarray((start + pair * increment)[:, None], dtype=np.float64)
         angle = 2 * np.pi * np.array(self.offset) * t1
         cos, sin = np.cos(angle) * self.decay(t1), np.sin(angle) * self.decay(t1)
         odd = (np.arange(rows) % 2 == 1)[:, None]

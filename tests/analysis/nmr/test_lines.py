@@ -11,6 +11,7 @@ import pytest
 from scipy.optimize import least_squares
 
 from labctl.analysis.nmr.basis import Shape, f1_basis, f2_basis
+from labctl.analysis.nmr.estimator import estimate_amplitudes
 from labctl.analysis.nmr.joint_fit import fit_jointly
 from labctl.analysis.nmr.lines import find_lines, refine_lines
 from labctl.analysis.nmr.rows import noise_of, prepare
@@ -151,6 +152,27 @@ def test_datasets_that_share_no_phase_are_refused(sample: Any, truth: Any) -> No
         refine_lines([two_d, one_d], sites=sample.ppm)
     with pytest.raises(InputError, match="no line stands out"):
         refine_lines([sample.exsy(0 * truth)])
+
+
+def test_field_drift_between_datasets_is_followed(sample: Any, truth: Any) -> None:
+    """Without a lock later 2Ds lie elsewhere: the shift of each is measured, and its matrix is unbiased."""
+    drift = (0.0, 4.0, -3.0)
+    datasets = [
+        replace(
+            replace(sample, offset=tuple(f + shift for f in sample.offset)).exsy(truth, seed=seed),
+            path=Path(f"2d-{seed}"),
+        )
+        for seed, shift in enumerate(drift)
+    ]
+    lines = refine_lines(datasets, sites=sample.ppm)
+    still = refine_lines([datasets[0], replace(datasets[0], path=Path("again"))], sites=sample.ppm)
+
+    assert list(lines.shifts_Hz) == pytest.approx(drift, abs=0.2)
+    assert still.shifts_Hz == (0.0, 0.0)
+    for dataset in datasets:
+        matrix = estimate_amplitudes(dataset, lines)
+        assert matrix.chi2_red == pytest.approx(1, abs=0.1)
+        assert np.max(np.abs(matrix.A - truth) / matrix.A_se) < 5
 
 
 @pytest.mark.real_data
