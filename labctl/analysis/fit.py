@@ -24,6 +24,8 @@ Prediction = Callable[[FloatArray], tuple[FloatArray, FloatArray | None]]
 
 INFLATE_BELOW_P = 0.01
 """Chance of a chi2 this large below which standard errors are scaled by sqrt(chi2_red)."""
+MOST_STEPS = 80
+"""A fit that has not ended by then crawls along a valley that the data do not close."""
 NO_VARIANCE = 1e-10
 """Directions with less than this part of the largest correlation eigenvalue carry no data."""
 
@@ -220,7 +222,7 @@ def lower_limit(
     whitener: Whitener,
     parameters: Sequence[Parameter],
     *,
-    steps: int = 6,
+    steps: int = 7,
 ) -> float | None:
     """Return the value of one positive parameter below which the profile of chi2 excludes it (95 %, one-sided).
 
@@ -241,16 +243,17 @@ def lower_limit(
             return prediction, None if gradient is None else np.delete(gradient, column, axis=1)
 
         found = fit(fixed, data, whitener, rest, inflate=False)
+        if found.chi2 > allowed:
+            return True
         rest[:] = [replace(one, guess=float(value)) for one, value in zip(rest, found.value, strict=True)]
-        return found.chi2 > allowed
+        return False
 
-    low, high = np.log(best.value[column]) - 6 * np.log(10), np.log(best.value[column])
-    if not excluded(float(np.exp(low))):
-        return None
+    high = np.log(best.value[column])
+    low = floor = high - 6 * np.log(10)
     for _ in range(steps):
         middle = 0.5 * (low + high)
         low, high = (middle, high) if excluded(float(np.exp(middle))) else (low, middle)
-    return float(np.exp(low))
+    return float(np.exp(low)) if low > floor else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +308,15 @@ class _Walk:
 
         start = np.clip(start, lower + 1e-9, upper - 1e-9)
         answer = least_squares(
-            residual, start, jac=jacobian, bounds=(lower, upper), x_scale="jac", xtol=1e-9, ftol=1e-9, gtol=1e-9
+            residual,
+            start,
+            jac=jacobian,
+            bounds=(lower, upper),
+            x_scale="jac",
+            xtol=1e-8,
+            ftol=1e-8,
+            gtol=1e-8,
+            max_nfev=MOST_STEPS,
         )
         return np.asarray(answer.x, dtype=np.float64)
 
