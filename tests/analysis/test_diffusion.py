@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 from scipy.special import erfcx
 
-from labctl.analysis.diffusion import Geometry, layer_edges, mixing_matrix
+from labctl.analysis.diffusion import Geometry, _x_coth_x_minus_1, layer_edges, mixing_matrix
 
 FloatArray = NDArray[np.float64]
 GEOMETRIES: tuple[Geometry, ...] = get_args(Geometry)
@@ -176,3 +176,11 @@ def test_fast_diffusion_behind_a_resisting_interface_is_discrete_exchange(t: flo
     A = mixing_matrix(np.array([t]), p, np.array([1e7, 1e7]), contact_per_s=0.1, geometry="slab")[0]
     k = 0.1 / 1.0 / p[1]  # j0 S / (c V) of the inner slab is k_12; k_12 + k_21 = k_12 / p_2
     assert A[0, 1] == pytest.approx(p[0] * p[1] * -np.expm1(-k * t), abs=1e-7)
+
+
+@given(st.floats(0.05, 0.1499), st.floats(-1.5, 1.5))
+def test_series_for_small_arguments(radius: float, angle: float) -> None:
+    """Where x coth(x) - 1 is summed as a series, it is what the closed form gives where that is still good."""
+    x = np.array([radius * np.exp(1j * angle)])
+    coth = 1 / np.tanh(x)
+    assert _x_coth_x_minus_1(x, coth)[0] == pytest.approx((x * coth - 1)[0], rel=1e-11)
