@@ -226,6 +226,8 @@ class Observation:
         Raw data grew since the last look: the acquisition lives even if its agents are silent.
     needs_person : str
         What a person is asked to do, empty if nothing.
+    look_again_s : float or None
+        In so many seconds a look will tell more (a quiet period will be over), whatever else is due.
     """
 
     progress: Progress
@@ -233,6 +235,7 @@ class Observation:
     fraction: float | None = None
     data_growing: bool = False
     needs_person: str = ""
+    look_again_s: float | None = None
 
 
 class Standing(Enum):
@@ -291,6 +294,11 @@ class Instrument(Protocol):
     @property
     def station(self) -> str:
         """Name of the station in the lab file."""
+        ...
+
+    @property
+    def attention_s(self) -> float:
+        """How long the instrument may be left without a look before its agents act by themselves [s]; inf: for ever."""
         ...
 
     def open(self, epoch: int) -> None:

@@ -16,9 +16,8 @@ Epochs fence engines off from each other: agents refuse what a lower epoch than 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 from labctl.clock import Clock
@@ -38,18 +37,15 @@ from labctl.ports import (
     SetTemperature,
     Standing,
 )
+from labctl_topspin._agents import SAFE_SETPOINT_K, TRANSFER_S, Agents, Seen
 from labctl_topspin._codec import (
-    Heartbeat,
     Record,
-    Value,
     delay_list,
     expno,
-    integer,
     list_name,
     number,
     pulse_list,
     rows,
-    safe_path,
     safe_text,
     step_pairs,
 )
@@ -59,21 +55,7 @@ from labctl_topspin._job import JobFolder, Step
 from labctl_topspin._link import Link
 from labctl_topspin._settings import Settings
 
-PROGRAMS = ("labctl_guard", "labctl_executor")
-GUARD_VERSION = "labctl_guard 1"
-
-SAFE_SETPOINT_K = 298.15
-SAFE_RAMP_K_PER_MIN = 2.0
-_QUIET_EXECUTOR_S = 300.0  # a step that polls reports every 60 s; five missed reports mean that nobody polls
-_TRANSFER_S = 300.0  # how late an audit trail or the last rows may come after the executor's record
-
-
-@dataclass(slots=True)
-class _Seen:
-    """What changed last, and when this driver noticed (monotonic)."""
-
-    what: object
-    since_s: float
+_QUIET_EXECUTOR_S = 100.0  # how much longer than the alarm an executor may take to take a step up
 
 
 class TopSpinDriver:
@@ -96,22 +78,20 @@ class TopSpinDriver:
         self._clock = clock
         self._link = link
         self._job = JobFolder(link.job_dir, station, durable=not link.simulated)
+        self._agents = Agents(station=station, settings=settings, limits=limits, clock=clock, link=link, job=self._job)
         self._epoch = 0
-        self._lease_s = -1e300
-        self._beat: _Seen | None = None
-        self._raw: dict[str, _Seen] = {}
+        self._lease_s = -math.inf
+        self._raw: dict[str, Seen] = {}
         self._asked: dict[str, float] = {}
         self._done_since: dict[str, float] = {}
-        self._console_data = safe_path(
-            settings.console_data_dir or link.data_dir.as_posix(), "the data folder", any_letter=link.simulated
-        )
-        self._console_job = safe_path(
-            settings.console_job_dir or link.job_dir.as_posix(), "the job folder", any_letter=link.simulated
-        )
 
     @property
     def station(self) -> str:
         return self._station
+
+    @property
+    def attention_s(self) -> float:
+        return float(self._settings.lease_s)
 
     # ------------------------------------------------------------------------------------------ opening
 
@@ -125,130 +105,13 @@ class TopSpinDriver:
                 next_step="Stop the other engine, then resume here",
             )
         self._epoch = epoch
-        self._install_programs()
-        self._job.write_config(self._configuration())
+        self._agents.install()
+        self._job.write_config(self._agents.configuration(epoch))
         self._renew_lease()
         self._job.write_control("run", epoch=epoch, reason="opened")
         self._link.refresh()
-        self._find_agents()
-
-    def _install_programs(self) -> None:
-        """Put the AU sources where TopSpin compiles them from, when absent or different."""
-        for name in PROGRAMS:
-            source = resources.files("labctl_topspin").joinpath("au", f"{name}.c").read_text(encoding="utf-8")
-            target = self._link.au_dir / name
-            try:
-                if target.is_file() and target.read_text(encoding="utf-8") == source:
-                    continue
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_text(source, encoding="utf-8", newline="\n")
-            except OSError as problem:
-                raise InstrumentError(
-                    f"the AU program {target} cannot be installed ({problem.strerror or problem})",
-                    instrument=self._station,
-                    next_step="Give labctl the right to write to the user AU folder, or copy the file there",
-                ) from None
-
-    def _configuration(self) -> dict[str, Value]:
-        settings, limits = self._settings, self._limits
-        return {
-            "epoch": self._epoch,
-            "poll_s": settings.guard_poll_s,
-            "ramp_poll_s": settings.ramp_poll_s,
-            "lease_s": settings.lease_s,
-            "log_s": 10,
-            "blind_s": round(settings.safe_after_s),
-            "sensor_min_K": float(limits["sensor_min_K"]),
-            "sensor_max_K": float(limits["sensor_max_K"]),
-            "heater_max_percent": float(limits["heater_max_percent"]),
-            "gas_min_L_per_h": float(limits["gas_min_L_per_h"]),
-            "ramp_max_K_per_min": limits["ramp_max_K_per_s"] * 60.0 * (1.0 + 1e-9),
-            "spinning_min_Hz": float(settings.spinning_min_Hz),
-            "spinning_tolerance_Hz": float(limits["spinning_tolerance_Hz"]),
-            "safe_setpoint_K": SAFE_SETPOINT_K,
-            "safe_ramp_K_per_min": min(SAFE_RAMP_K_PER_MIN, limits["ramp_max_K_per_s"] * 60.0),
-            "data_dir": self._console_data,
-            "guard_dataset": f"{settings.dataset}-guard",
-            "executor_dataset": f"{settings.dataset}-executor",
-            "template_dataset": settings.template_dataset,
-            "template_expno": settings.templates.get("one_pulse", 1),
-            "heater_parameter": settings.heater_parameter,
-            "gas_readback": settings.gas_readback,
-            "spinning_readback": settings.spinning_readback,
-            "halt_command": settings.halt_command,
-            "step_next": self._job.first_open_step(),
-            "control_next": self._job.next_control(),
-            "lease_next": self._job.next_lease(),
-        }
-
-    def _find_agents(self) -> None:
-        """Start the agents that are not there; on a real console say what somebody has to type."""
-        beat = self._job.heartbeat()
-        commands = []
-        if beat is None or self._clock.now_s() - beat.time_s > self._fresh_s():
-            commands.append(f"xau labctl_guard {self._console_job}")
-        elif beat.program != GUARD_VERSION:
-            raise InstrumentError(
-                f"the guard on the console is {beat.program!r} of another labctl",
-                instrument=self._station,
-                expected=GUARD_VERSION,
-                next_step="Let it end its campaign, or end both AU programs with the TopSpin command kill",
-            )
-        elif beat.time_s - self._clock.now_s() > self._fresh_s():
-            raise InstrumentError(
-                f"the console's clock is {beat.time_s - self._clock.now_s():.0f} s ahead of this computer's",
-                instrument=self._station,
-                next_step="Set both by a time server",
-            )
-        elif beat.state == "safe" and beat.needs_person:
-            commands.append(f"xau labctl_guard {self._console_job} rearm")
-        if not self._executor_is_there(beat):
-            commands.append(f"xau labctl_executor {self._console_job}")
-        refused: list[InstrumentError] = []
-        for command in commands:
-            try:
-                self._link.launch(command)
-            except InstrumentError as error:
-                refused.append(error)
-        if refused:
-            raise InstrumentError(
-                "; ".join(error.what for error in refused),
-                instrument=self._station,
-                next_step=" - ".join(error.next_step for error in refused),
-            )
+        self._agents.find()
         self._link.refresh()
-
-    def _fresh_s(self) -> float:
-        return max(self._settings.alarm_s, 4.0 * self._settings.guard_poll_s)
-
-    def _executor_is_there(self, beat: Heartbeat | None) -> bool:
-        """Idle executors say so; one that is inside a step is believed while its step looks alive."""
-        if beat is None:
-            return False
-        open_step = self._job.open_step()
-        if open_step is not None:
-            return not self._is_lost(open_step, beat)
-        idle_s = self._job.executor_beat_s()
-        return idle_s is not None and self._clock.now_s() - idle_s <= max(120.0, self._fresh_s())
-
-    def _is_lost(self, step: Step, beat: Heartbeat | None) -> bool:
-        """Whether the executor that began a step will never end it. All times are the console's."""
-        records = self._job.records(step.seq)
-        if not records or records[-1].last:
-            return False
-        last = records[-1]
-        if last.executor < self._job.executor_instance():
-            return True
-        now_s = beat.time_s if beat is not None else self._clock.now_s()
-        action = step.pairs.get("action", "")
-        if action == "acquire" and last.phase == "acquiring":
-            view = look_at(self._folder(integer(step.pairs, "expno"), step.pairs.get("dataset", "")))
-            ended_s = view.audit.ended_s if view.audit is not None and view.ended and view.whole else None
-            return ended_s is not None and now_s - ended_s > _TRANSFER_S
-        patience_s = _QUIET_EXECUTOR_S
-        if action in {"check_spinning", "tune"}:
-            patience_s += number(step.pairs, "give_up_s") or 0.0
-        return now_s - last.time_s > patience_s
 
     def close(self) -> None:
         self._link.close()
@@ -351,27 +214,23 @@ class TopSpinDriver:
         records = self._job.records(step.seq) if step is not None else []
         view = self._view(order) if isinstance(order.task, Acquire) else None
         growing = self._grew(order, view)
-        if records and records[-1].ending == "failed":
-            return Observation(progress=Progress.FAILED, detail=records[-1].error, data_growing=growing)
-        if records and records[-1].ending == "done":
-            if view is None:
-                return Observation(progress=Progress.DONE, detail=records[-1].phase, fraction=1.0)
-            return self._look_at_finished(order, view, growing=growing)
-        silent_s = self._silent_s()
+        if records and records[-1].last:
+            return self._look_at_ended(order, records, view, growing=growing)
+        silent_s = self._agents.silent_s()
         if silent_s > self._settings.alarm_s:
             return Observation(
                 progress=Progress.SILENT,
                 detail=f"no heartbeat of the guard for {silent_s:.0f} s",
                 data_growing=growing,
-                needs_person=f"look at the console; if the guard is gone: xau labctl_guard {self._console_job}",
+                needs_person=f"look at the console; if the guard is gone: xau labctl_guard {self._agents.folder}",
             )
         if step is None or not records:
             return self._look_at_waiting(order)
-        if self._is_lost(step, self._job.heartbeat()):
+        if self._agents.is_lost(step):
             return Observation(
                 progress=Progress.FAILED,
                 detail=f"the executor was lost during step {step.seq}; "
-                f"somebody types: xau labctl_executor {self._console_job}",
+                f"somebody types: xau labctl_executor {self._agents.folder}",
                 data_growing=growing,
             )
         return self._look_at_running(order, records, growing=growing)
@@ -379,14 +238,14 @@ class TopSpinDriver:
     def _look_at_waiting(self, order: Order) -> Observation:
         now_s = self._clock.monotonic_s()
         waited_s = now_s - self._asked.setdefault(order.token, now_s)
-        busy = self._job.open_step()
-        if busy is not None and not self._is_lost(busy, self._job.heartbeat()):
+        busy = self._agents.busy_step()
+        if busy is not None:
             self._asked[order.token] = now_s
             return Observation(progress=Progress.WAITING, detail=f"the executor is at step {busy.seq}")
-        if waited_s <= self._settings.alarm_s + _QUIET_EXECUTOR_S / 3.0:
+        if waited_s <= self._settings.alarm_s + _QUIET_EXECUTOR_S:
             return Observation(progress=Progress.WAITING, detail="handed over")
         what = f"the executor has not taken it up for {waited_s:.0f} s"
-        todo = f"somebody types: xau labctl_executor {self._console_job}"
+        todo = f"somebody types: xau labctl_executor {self._agents.folder}"
         if waited_s > self._settings.safe_after_s:
             return Observation(progress=Progress.FAILED, detail=f"{what}; {todo}")
         return Observation(progress=Progress.SILENT, detail=what, needs_person=todo)
@@ -396,7 +255,7 @@ class TopSpinDriver:
         fraction = number(last.pairs, "fraction")
         detail, person = last.phase, last.pairs.get("needs_person", "")
         if isinstance(order.task, Acquire) and last.phase == "acquiring":
-            spent_s = self._clock.now_s() - last.time_s
+            spent_s = self._agents.console_now_s() - last.time_s
             expected_s = max(1.0, order.task.duration_s)
             fraction = min(0.999, max(0.0, spent_s / expected_s))
             detail = f"acquiring EXPNO {expno(order)}"
@@ -412,8 +271,50 @@ class TopSpinDriver:
             progress=Progress.RUNNING, detail=detail, fraction=fraction, data_growing=growing, needs_person=person
         )
 
-    def _look_at_finished(self, order: Order, view: DatasetView, *, growing: bool) -> Observation:
-        """The executor says that zg is over; the data have the last word."""
+    def _look_at_ended(
+        self, order: Order, records: list[Record], view: DatasetView | None, *, growing: bool
+    ) -> Observation:
+        """The executor says that the step is over; of an acquisition the data have the last word."""
+        last = records[-1]
+        if view is None:
+            if last.ending == "failed":
+                return Observation(progress=Progress.FAILED, detail=last.error)
+            return Observation(progress=Progress.DONE, detail=last.phase, fraction=1.0)
+        if last.ending == "failed":
+            if self._goes_on_without_executor(order, records, view):
+                return Observation(
+                    progress=Progress.RUNNING,
+                    detail=f"{last.error}; EXPNO {expno(order)} is waited for",
+                    data_growing=growing,
+                    needs_person=f"is EXPNO {expno(order)} still being acquired? If it is not, skip this step",
+                )
+            if not (view.ended and view.whole and order.token in view.title):
+                return Observation(progress=Progress.FAILED, detail=last.error, data_growing=growing)
+        return self._look_at_data(order, view, growing=growing)
+
+    def _goes_on_without_executor(self, order: Order, records: list[Record], view: DatasetView) -> bool:
+        """TopSpin was restarted in the middle of an acquisition: the spectrometer may go on by itself.
+
+        It is waited for as long as the acquisition might still take, because a repeat costs more than the wait;
+        unless somebody has asked for its end.
+        """
+        assert isinstance(order.task, Acquire)
+        begun = next((record for record in records if record.phase == "acquiring"), None)
+        if begun is None or records[-1].phase != "orphaned" or view.ended:
+            return False
+        if self._job.halt_was_asked(begun.seq):
+            return False
+        spent_s = self._agents.console_now_s() - begun.time_s
+        return spent_s <= 1.2 * order.task.duration_s + 600.0
+
+    def _is_coming_over(self, view: DatasetView) -> bool:
+        """The audit trail has its end and the raw data are still being brought from the acquisition computer."""
+        ended_s = view.audit.ended_s if view.audit is not None else None
+        if ended_s is None or view.whole:
+            return False
+        return self._agents.console_now_s() - ended_s <= TRANSFER_S + self._settings.quiet_period_s
+
+    def _look_at_data(self, order: Order, view: DatasetView, *, growing: bool) -> Observation:
         assert isinstance(order.task, Acquire)
         now_s = self._clock.monotonic_s()
         since_s = self._done_since.setdefault(order.token, now_s)
@@ -426,15 +327,17 @@ class TopSpinDriver:
             size = view.signature[0] if view.signature else 0
             wanted = " or ".join(map(str, view.expected_bytes())) or "unknown"
             missing.append(f"the raw data have {size} bytes, expected {wanted}")
+        if missing and now_s - since_s > TRANSFER_S + self._settings.quiet_period_s:
+            return Observation(progress=Progress.FAILED, detail="; ".join(missing), data_growing=growing)
+        if not missing and not self._is_quiet(order, view):
+            missing.append("waiting for the quiet period")
         if missing:
-            if now_s - since_s > _TRANSFER_S + self._settings.quiet_period_s:
-                return Observation(progress=Progress.FAILED, detail="; ".join(missing), data_growing=growing)
             return Observation(
-                progress=Progress.RUNNING, detail="; ".join(missing), fraction=0.999, data_growing=growing
-            )
-        if not self._is_quiet(order, view):
-            return Observation(
-                progress=Progress.RUNNING, detail="waiting for the quiet period", fraction=0.999, data_growing=growing
+                progress=Progress.RUNNING,
+                detail="; ".join(missing),
+                fraction=0.999,
+                data_growing=growing,
+                look_again_s=max(1.0, self._settings.quiet_period_s),
             )
         short = view.short_of(rows=rows(order.task), scans=order.task.scans)
         if short:
@@ -445,23 +348,23 @@ class TopSpinDriver:
         self._link.refresh()
         step = self._step_of(order.token)
         records = self._job.records(step.seq) if step is not None else []
-        open_ = bool(records) and not records[-1].last
-        busy = step is not None and open_ and not self._is_lost(step, self._job.heartbeat())
         refused = bool(records) and records[-1].phase == "refused"
+        busy = step is not None and bool(records) and not records[-1].last and not self._agents.is_lost(step)
         if isinstance(order.task, Acquire):
+            view = self._view(order)
+            alive = busy or self._goes_on_without_executor(order, records, view) if records else False
             return acquisition_evidence(
-                self._view(order),
+                view,
                 token=order.token,
                 rows=rows(order.task),
                 scans=order.task.scans,
                 begun=bool(records) and not refused,
-                busy=busy,
+                busy=alive or self._is_coming_over(view),
                 handed_over=step is not None and not refused,
             )
         if step is None or refused:
             return Evidence(
-                standing=Standing.NOT_STARTED,
-                detail=records[-1].error if refused else "no step with this token",
+                standing=Standing.NOT_STARTED, detail=records[-1].error if refused else "no step with this token"
             )
         if not records:
             return Evidence(standing=Standing.PREPARED, detail=f"step {step.seq} has not been taken up")
@@ -489,7 +392,7 @@ class TopSpinDriver:
         seen = self._raw.get(order.token)
         if seen is not None and seen.what == signature:
             return False
-        self._raw[order.token] = _Seen(signature, now_s)
+        self._raw[order.token] = Seen(signature, now_s)
         return seen is not None and signature is not None
 
     def _is_quiet(self, order: Order, view: DatasetView) -> bool:
@@ -523,29 +426,17 @@ class TopSpinDriver:
 
     # ---------------------------------------------------------------------------------- watching, stopping
 
-    def _newest_beat(self) -> Heartbeat | None:
-        beat = self._job.heartbeat()
-        number_ = beat.seq if beat is not None else -1
-        if self._beat is None or self._beat.what != number_:
-            self._beat = _Seen(number_, self._clock.monotonic_s())
-        return beat
-
-    def _silent_s(self) -> float:
-        """How long no new heartbeat has come, by this computer's monotonic clock."""
-        self._newest_beat()
-        return self._clock.monotonic_s() - self._beat.since_s if self._beat is not None else 0.0
-
     def _renew_lease(self) -> None:
-        """At most five times per lease: the guard wants to hear from us, not to be flooded."""
+        """At most once per poll of the guard, which sees no more than one in between."""
         now_s = self._clock.monotonic_s()
-        if self._epoch and now_s - self._lease_s >= self._settings.lease_s / 5.0:
+        if self._epoch and now_s - self._lease_s >= self._settings.guard_poll_s:
             self._job.write_lease(epoch=self._epoch, at_s=self._clock.now_s())
             self._lease_s = now_s
 
     def readings(self) -> tuple[Reading, ...]:
         self._link.refresh()
         self._renew_lease()
-        beat = self._newest_beat()
+        beat = self._agents.beat()
         if beat is None:
             return ()
         values = (
@@ -564,7 +455,7 @@ class TopSpinDriver:
         if step is None:
             return
         records = self._job.records(step.seq)
-        if records and records[-1].last:
+        if records and records[-1].last and records[-1].phase != "orphaned":
             return
         self._job.write_control("halt", epoch=self._epoch, reason=_plain(reason), seq=step.seq)
         self._link.refresh()
@@ -574,15 +465,15 @@ class TopSpinDriver:
         if self._job.last_control() != "safe":
             self._job.write_control("safe", epoch=self._epoch, reason=_plain(reason))
             self._link.refresh()
-        if self._silent_s() > self._fresh_s() or self._job.heartbeat() is None:
+        if self._agents.silent_s() > self._agents.fresh_s or self._agents.beat() is None:
             # Nobody is there to act: the one thing left is to have the guard started.
-            self._link.launch(f"xau labctl_guard {self._console_job}")
+            self._agents.start_guard()
             self._link.refresh()
 
     def is_safe(self) -> bool:
         self._link.refresh()
-        beat = self._newest_beat()
-        if beat is None or self._silent_s() > self._fresh_s() or beat.state != "safe" or beat.acquiring:
+        beat = self._agents.beat()
+        if beat is None or self._agents.silent_s() > self._agents.fresh_s or beat.state != "safe" or beat.acquiring:
             return False
         if beat.te_K is None or beat.te_K > SAFE_SETPOINT_K + 5.0:
             return False

@@ -509,7 +509,8 @@ class Engine:
         guard = self._guards[name]
         self._todo.extend(guard.poll(self.state))
         seen: Observation | None = None
-        interval_s = guard.interval_s(self.state, options.virtual_poll_s if self._virtual else options.poll_s)
+        relaxed_s = min(options.virtual_poll_s, 0.5 * self._instruments[name].attention_s)
+        interval_s = guard.interval_s(self.state, relaxed_s if self._virtual else options.poll_s)
         duty = self._duties.get(name)
         events: tuple[Event, ...] = ()
         if duty is not None:
@@ -584,7 +585,8 @@ class Engine:
         if seen is not None and seen.needs_person:
             self._say_once(name, seen.needs_person, f"{order.token} {seen.needs_person}")
         soon = not running or collecting or seen is None
-        return seen, events, options.poll_s if soon else float("inf")
+        again_s = seen.look_again_s if seen is not None and seen.look_again_s is not None else float("inf")
+        return seen, events, min(again_s, options.poll_s) if soon else again_s
 
     def _see_to_safety(self, name: str, duty: MakeSafe, since_s: float) -> tuple[Event, ...]:
         """Ask once (again while asking fails), then read back until it is reached or the deadline has passed."""

@@ -94,6 +94,7 @@ class ScriptedInstrument:
     durations: Callable[[Task], float] = default_duration_s
     remembers_tokens: bool = True
     cooling_s: float = 60.0
+    attention_s: float = float("inf")
     sensor_follows: bool = True
     values: dict[str, float] = field(
         default_factory=lambda: {
