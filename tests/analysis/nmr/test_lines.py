@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.optimize import least_squares
 
-from labctl.analysis.nmr.basis import Shape, f1_basis, f2_basis
+from labctl.analysis.nmr.basis import Shape, f1_basis, f1_with_derivatives, f2_basis, f2_with_derivatives
 from labctl.analysis.nmr.estimator import estimate_amplitudes
 from labctl.analysis.nmr.joint_fit import fit_jointly
 from labctl.analysis.nmr.lines import find_lines, refine_lines
@@ -92,6 +92,37 @@ def test_the_fit_ends_where_a_general_optimiser_ends(sample: Any, truth: Any) ->
     assert fit.chi2 == pytest.approx(2 * slow.cost, rel=1e-6)
     np.testing.assert_allclose((np.array(ours) - slow.x) / se, 0, atol=0.02)
     np.testing.assert_allclose([fit.se(name) for name in free], se, rtol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("block", "name", "step"), [(1, "offset_Hz", 1e-3), (2, "lorentz_Hz", 1e-3), (3, "gauss2_Hz2", 1e-2)]
+)
+def test_derivatives_are_those_of_the_bases(block: int, name: str, step: float) -> None:
+    """The stacked derivatives equal central differences of the bases, site by site, in F1 and F2."""
+    t = np.linspace(0.0, 0.05, 40)
+    odd = np.arange(40) % 2 == 1
+    shape = Shape(
+        offset_Hz=np.array([170.0, -335.0]),
+        lorentz_Hz=np.array([20.0, 10.0]),
+        gauss2_Hz2=np.array([225.0, 0.5]),
+        phase_rad=0.3,
+        t2_origin_s=2e-5,
+        t1_phase_rad=0.1,
+        t1_origin_s=-1e-5,
+    )
+    up, down = (replace(shape, **{name: getattr(shape, name) + sign * step}) for sign in (1, -1))
+    columns = slice(2 * block, 2 * block + 2)
+
+    np.testing.assert_allclose(
+        f2_with_derivatives(t, shape)[:, columns],
+        (f2_basis(t, up) - f2_basis(t, down)) / (2 * step),
+        atol=1e-6,
+    )
+    np.testing.assert_allclose(
+        f1_with_derivatives(t, odd, shape)[:, columns],
+        (f1_basis(t, odd, up) - f1_basis(t, odd, down)) / (2 * step),
+        atol=1e-6,
+    )
 
 
 def test_an_absent_site_is_held_and_said_to_be_absent(sample: Any, truth: Any) -> None:
