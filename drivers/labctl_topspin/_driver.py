@@ -55,6 +55,7 @@ from labctl_topspin._job import JobFolder, Step
 from labctl_topspin._link import Link
 from labctl_topspin._settings import Settings
 
+_TRANSFER_LOOK_S = 5.0
 _QUIET_EXECUTOR_S = 100.0  # how much longer than the alarm an executor may take to take a step up
 
 
@@ -329,15 +330,17 @@ class TopSpinDriver:
             missing.append(f"the raw data have {size} bytes, expected {wanted}")
         if missing and now_s - since_s > TRANSFER_S + self._settings.quiet_period_s:
             return Observation(progress=Progress.FAILED, detail="; ".join(missing), data_growing=growing)
-        if not missing and not self._is_quiet(order, view):
+        again_s = _TRANSFER_LOOK_S
+        if not missing and (quiet_in_s := self._quiet_in_s(order, view)) > 0.0:
             missing.append("waiting for the quiet period")
+            again_s = quiet_in_s
         if missing:
             return Observation(
                 progress=Progress.RUNNING,
                 detail="; ".join(missing),
                 fraction=0.999,
                 data_growing=growing,
-                look_again_s=max(1.0, self._settings.quiet_period_s),
+                look_again_s=again_s,
             )
         short = view.short_of(rows=rows(order.task), scans=order.task.scans)
         if short:
@@ -395,9 +398,11 @@ class TopSpinDriver:
         self._raw[order.token] = Seen(signature, now_s)
         return seen is not None and signature is not None
 
-    def _is_quiet(self, order: Order, view: DatasetView) -> bool:
+    def _quiet_in_s(self, order: Order, view: DatasetView) -> float:
+        """In how many seconds the raw data will have been the same for the quiet period; 0: they have been."""
         self._grew(order, view)
-        return self._clock.monotonic_s() - self._raw[order.token].since_s >= self._settings.quiet_period_s
+        unchanged_s = self._clock.monotonic_s() - self._raw[order.token].since_s
+        return max(0.0, self._settings.quiet_period_s - unchanged_s)
 
     def collect(self, order: Order, into: Path) -> Collected:
         self._link.refresh()
@@ -406,7 +411,7 @@ class TopSpinDriver:
         view = self._view(order)
         if view.exists and order.token not in view.title:
             raise ForeignDataError(f"{view.folder} does not carry {order.token} in its title", instrument=self._station)
-        if view.raw is not None and not self._is_quiet(order, view):
+        if view.raw is not None and self._quiet_in_s(order, view) > 0.0:
             raise InstrumentError(
                 f"the raw data of EXPNO {expno(order)} may still change",
                 instrument=self._station,

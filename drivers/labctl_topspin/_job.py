@@ -23,6 +23,7 @@ from labctl_topspin._codec import (
     encode,
     heartbeat,
     integer,
+    number,
     record,
 )
 
@@ -56,6 +57,7 @@ class JobFolder:
     durable: bool
     _steps: dict[int, Step] = field(default_factory=dict)
     _records: dict[int, list[Record]] = field(default_factory=dict)
+    _halts: dict[int, int] = field(default_factory=dict)
     _last_lease: int = 0
 
     def make(self) -> None:
@@ -94,27 +96,27 @@ class JobFolder:
 
     def write_config(self, pairs: Mapping[str, Value]) -> None:
         """Write the next ``guard.cfg``."""
-        number = max((int(found[1] or 1) for found in self._names(self.folder, _CONFIG)), default=0)
+        at = max((int(found[1] or 1) for found in self._names(self.folder, _CONFIG)), default=0)
         while True:
-            number += 1
-            name = "guard.cfg" if number == 1 else f"guard.{number:04d}.cfg"
+            at += 1
+            name = "guard.cfg" if at == 1 else f"guard.{at:04d}.cfg"
             if self._claim(self.folder / name, pairs):
                 return
 
     def write_control(self, verb: Verb, *, epoch: int, reason: str, seq: int = 0) -> None:
         """Write the next control file."""
-        number = self.next_control()
+        at = self.next_control()
         pairs: dict[str, Value] = {"verb": verb, "reason": reason, "epoch": epoch, "seq": seq}
-        while not self._claim(self.folder / "control" / f"{number:06d}.ctl", pairs):
-            number += 1
+        while not self._claim(self.folder / "control" / f"{at:06d}.ctl", pairs):
+            at += 1
 
     def write_lease(self, *, epoch: int, at_s: float) -> None:
         """Renew the lease, and clear away renewals that no guard will ask for."""
-        number = self.next_lease()
-        while not self._claim(self.folder / "lease" / f"{number:08d}.lease", {"epoch": epoch, "time": round(at_s, 3)}):
-            number += 1
-        self._last_lease = number
-        old = self.folder / "lease" / f"{number - KEPT_LEASES:08d}.lease"
+        at = self.next_lease()
+        while not self._claim(self.folder / "lease" / f"{at:08d}.lease", {"epoch": epoch, "time": round(at_s, 3)}):
+            at += 1
+        self._last_lease = at
+        old = self.folder / "lease" / f"{at - KEPT_LEASES:08d}.lease"
         old.unlink(missing_ok=True)
 
     # reading
@@ -155,11 +157,21 @@ class JobFolder:
 
     def last_control(self) -> str:
         """Verb of the last finished control file, empty if there is none."""
-        for number in sorted(self._numbers("control", _CONTROL), reverse=True):
-            pairs = decode(self._text(self.folder / "control" / f"{number:06d}.ctl") or "")
+        for at in sorted(self._numbers("control", _CONTROL), reverse=True):
+            pairs = decode(self._text(self.folder / "control" / f"{at:06d}.ctl") or "")
             if pairs is not None:
                 return pairs.get("verb", "")
         return ""
+
+    def halt_was_asked(self, seq: int) -> bool:
+        """Whether any engine has asked for the early end of a step."""
+        for at in self._numbers("control", _CONTROL):
+            if at not in self._halts:
+                pairs = decode(self._text(self.folder / "control" / f"{at:06d}.ctl") or "")
+                if pairs is None:
+                    continue
+                self._halts[at] = integer(pairs, "seq") if pairs.get("verb") == "halt" else 0
+        return seq in self._halts.values()
 
     def highest_epoch(self) -> int:
         """Highest epoch any engine has configured here."""
@@ -178,10 +190,6 @@ class JobFolder:
                     self._steps[seq] = Step(seq, pairs.get("token", ""), integer(pairs, "epoch"), pairs)
         return [self._steps[seq] for seq in sorted(self._steps)]
 
-    def step_of(self, token: str) -> Step | None:
-        """Return the last step that carries a token."""
-        return next((step for step in reversed(self.steps()) if step.token == token), None)
-
     def records(self, seq: int) -> list[Record]:
         """Return the status records of a step, in order."""
         known = self._records.setdefault(seq, [])
@@ -192,9 +200,9 @@ class JobFolder:
             known.append(found)
         return known
 
-    def _record(self, seq: int, number: int) -> Record | None:
+    def _record(self, seq: int, at: int) -> Record | None:
         for ending in ENDINGS:
-            text = self._text(self.folder / "status" / f"{seq:06d}.{number:04d}.{ending}")
+            text = self._text(self.folder / "status" / f"{seq:06d}.{at:04d}.{ending}")
             if text is not None and (found := record(ending, text)) is not None:
                 return found
         return None
@@ -218,18 +226,37 @@ class JobFolder:
                 return None if records[-1].last else step
         return None
 
+    def heat_is_ours(self) -> bool:
+        """Whether a set point was sent that no finished cool-down has taken back."""
+        for step in reversed(self.steps()):
+            action, records = step.pairs.get("action"), self.records(step.seq)
+            if action == "set_temperature" and any(record.ending == "begun" for record in records):
+                return True
+            if action == "cool_down" and records and records[-1].ending == "done":
+                return False
+        return False
+
+    def expected_spinning_Hz(self) -> float:
+        """Return the rate that was checked or acquired at last; 0 if none was."""
+        for step in reversed(self.steps()):
+            action, records = step.pairs.get("action"), self.records(step.seq)
+            checked = action == "check_spinning" and bool(records) and records[-1].ending == "done"
+            if checked or (action == "acquire" and any(record.ending == "begun" for record in records)):
+                return number(step.pairs, "spinning_Hz") or 0.0
+        return 0.0
+
     def heartbeat(self) -> Heartbeat | None:
         """Return the newest finished heartbeat of the guard."""
-        for number in sorted(self._numbers("guard", _BEAT), reverse=True)[:3]:
-            text = self._text(self.folder / "guard" / f"{number:08d}.hb")
+        for at in sorted(self._numbers("guard", _BEAT), reverse=True)[:3]:
+            text = self._text(self.folder / "guard" / f"{at:08d}.hb")
             if text is not None and (found := heartbeat(text)) is not None:
                 return found
         return None
 
     def executor_beat_s(self) -> float | None:
         """Wall time at which an idle executor last said that it is there; None if it never did."""
-        for number in sorted(self._numbers("executor", _BEAT), reverse=True)[:3]:
-            text = self._text(self.folder / "executor" / f"{number:08d}.hb")
+        for at in sorted(self._numbers("executor", _BEAT), reverse=True)[:3]:
+            text = self._text(self.folder / "executor" / f"{at:08d}.hb")
             if text is not None and (found := heartbeat(text)) is not None:
                 return found.time_s
         return None

@@ -76,6 +76,7 @@ double now_s, last_s, elapsed_s, lease_age_s, last_log_s, last_halt_s;
 
 /* what the executor does, from its status files */
 int record_no, acquiring, acquiring_expno, asked_halt;
+int orphan_no;             /* the last step that an executor was lost over while acquiring */
 int heat_is_ours;          /* we raised the temperature and have not cooled down yet */
 double expected_Hz;        /* rate that was checked or asked for; 0: not known yet */
 
@@ -87,6 +88,7 @@ int tripped;               /* a limit was broken: only a person re-arms */
 int heater_off;            /* this program has switched the heater off */
 int over_sensor, under_sensor, over_heater, low_gas, off_rate;    /* polls in a row */
 double ramp_K, safe_age_s;
+int arrived;               /* the safe set point itself has been sent */
 int leave;
 
 /* --------------------------------------------------------------------------------------------------- files */
@@ -202,6 +204,8 @@ int read_configuration(char *path, int at_start)
             sscanf(line, "lease_next=%d", &lease_no);
             sscanf(line, "control_next=%d", &control_no);
             sscanf(line, "step_next=%d", &step_no);
+            sscanf(line, "heat_is_ours=%d", &heat_is_ours);
+            sscanf(line, "expected_spinning_Hz=%lf", &expected_Hz);
         }
     }
     fclose(f);
@@ -320,6 +324,9 @@ int read_record(char *path)
         sscanf(line, "spinning_Hz=%lf", &rate);
     }
     fclose(f);
+    if (strcmp(phase, "orphaned") == 0 && acquiring) {
+        orphan_no = step_no;
+    }
     if (strcmp(phase, "acquiring") == 0) {
         acquiring = 1;
         acquiring_expno = expno_of_step;
@@ -419,6 +426,7 @@ int go_safe(char *why, int needs_person)
     strcpy(state, "safe");
     safe_no++;
     safe_age_s = 0.0;
+    arrived = 0;
     ramp_K = te_K > 0.0 ? te_K : safe_setpoint_K;
     sprintf(path, "%s/guard/safe.%04d", job, safe_no);
     f = fopen(path, "w");
@@ -541,10 +549,10 @@ int keep_safe()
     if (acquiring) {
         halt_acquisition();
     }
+    if (te_K > 0.0 && te_K < safe_setpoint_K + 5.0 && (heater_off || ramp_K == safe_setpoint_K)) {
+        heat_is_ours = 0;    /* arrived */
+    }
     if (heater_off) {
-        if (te_K > 0.0 && te_K < safe_setpoint_K + 5.0) {
-            heat_is_ours = 0;
-        }
         return 0;
     }
     if (ramp_K <= 0.0) {
@@ -561,10 +569,10 @@ int keep_safe()
     } else {
         ramp_K = ramp_K + step_K < safe_setpoint_K ? ramp_K + step_K : safe_setpoint_K;
     }
-    send_setpoint(ramp_K);
-    if (ramp_K == safe_setpoint_K && te_K > 0.0 && te_K < safe_setpoint_K + 2.0) {
-        switch_heater_off();    /* arrived: no heat is left on unattended */
+    if (ramp_K != safe_setpoint_K || !arrived) {
+        send_setpoint(ramp_K);
     }
+    arrived = ramp_K == safe_setpoint_K;    /* from here on the loop holds 25 C, or whoever comes next sets it */
     return 0;
 }
 
@@ -628,6 +636,11 @@ int follow_control()
      * at control/ itself. */
     if (asked_halt == step_no && acquiring) {
         halt_acquisition();
+    }
+    /* TopSpin was restarted during that step: its acquisition may go on without an executor. */
+    if (asked_halt > 0 && asked_halt == orphan_no) {
+        halt_acquisition();
+        orphan_no = 0;
     }
     return 0;
 }
@@ -832,6 +845,7 @@ int guard_main(char *folder)
     acquiring = 0;
     acquiring_expno = 0;
     asked_halt = 0;
+    orphan_no = 0;
     heat_is_ours = 0;
     expected_Hz = 0.0;
     beat = 0;
@@ -843,6 +857,7 @@ int guard_main(char *folder)
     low_gas = 0;
     off_rate = 0;
     ramp_K = 0.0;
+    arrived = 0;
     safe_age_s = 0.0;
     te_K = -1.0;
     heater_percent = -1.0;

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from labctl.errors import InputError, SafetyRefusal
 from labctl.located_yaml import load
+from labctl.units import parse
 from labctl_topspin._settings import NEEDED_LIMITS, complete_limits, read_settings
 from tests.drivers.topspin.orders import GOOD
 
@@ -27,9 +28,9 @@ def test_the_shipped_lab_file_is_accepted(protocols: Path) -> None:
     for name, station in stations.items():
         if station["driver"] == "topspin":
             settings = read_settings(station["settings"], station=name)
-            assert settings.lease_s == 600
-            assert settings.quiet_period_s == 10.0
-            assert settings.alarm_s == 60.0
+            assert settings.templates == station["settings"]["templates"]
+            assert settings.lease_s == parse(station["settings"]["lease"], "s")
+            assert settings.quiet_period_s == parse(station["settings"]["quiet_period"], "s")
 
 
 @pytest.mark.parametrize(
