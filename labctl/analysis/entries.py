@@ -118,7 +118,9 @@ def layered_entry(group: TemperatureFits) -> LayeredFit:
             Phase(phase=sites[site], kD_per_s=bound, kD_se=None, bound="lower" if bound is not None else None)
         )
         said = "is not resolved" if bound is None else f"is only bounded: above {bound:.3g} 1/s with 95 %"
-        warnings.append(group.doubt("not_resolved", f"layered model: {name} of {sites[site]} {said}", value=bound))
+        whose = f"{name} of {sites[site]}" if shape.contact == "two D" else f"{name} of both phases"
+        if not any(whose in text for text in warnings):
+            warnings.append(group.doubt("not_resolved", f"layered model: {whose} {said}", value=bound))
     assumptions = [
         *(_relaxation(found, group)[1]),
         "equal Li densities; label uniform in each phase when mixing starts",
@@ -239,6 +241,8 @@ def comparison_entry(group: TemperatureFits) -> ModelComparison | None:
     favoured = min(aicc, key=lambda name: aicc[name])
     gap = max(aicc.values()) - min(aicc.values())
     remark = "the product form is fitted to the mean cross peaks alone, so it is not in this comparison"
+    if group.shape is not None and "finite" in group.shape.contact:
+        remark = f"layers with a resisting contact have discrete exchange as their limit of fast diffusion; {remark}"
     if scale > 1:
         remark = f"chi2 divided by {scale:.2f}, the best model's chi2_red; {remark}"
     return ModelComparison(
