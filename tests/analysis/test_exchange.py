@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.linalg import expm
@@ -60,6 +60,7 @@ def test_common_relaxation_is_a_factor(system: tuple[FloatArray, FloatArray, Flo
 
 
 @given(systems())
+@settings(max_examples=30)
 def test_derivatives_are_exact(system: tuple[FloatArray, FloatArray, FloatArray]) -> None:
     """Divided differences agree with central differences of the matrix itself."""
     p, fluxes, R1 = system
