@@ -323,7 +323,7 @@ def _indirect(
         from_width_s = (0.5 if encoding == "TPPI" else 1.0) / float(width)
         if increment_s > 0 and abs(increment_s / from_width_s - 1) > 1e-3:
             remarks.append(
-                f"IN_F {increment_s * 1e6:.6g} us disagrees with SW_h of F1, {from_width_s * 1e6:.6g} us, which is taken"
+                f"IN_F {increment_s * 1e6:.6g} us disagrees with SW_h of F1, {from_width_s * 1e6:.6g} us (taken)"
             )
         increment_s = from_width_s
     elif increment_s <= 0:
