@@ -343,3 +343,90 @@ class Instrument(Protocol):
     def close(self) -> None:
         """Let go; what runs on the instrument goes on running."""
         ...
+
+
+# ---------------------------------------------------------------------------------------- temperature
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopState:
+    """What a temperature controller says of its loop, read back at once.
+
+    Attributes
+    ----------
+    heating_allowed : bool
+        The loop is closed and may draw power. False: the heater is off, whatever the set point says.
+    setpoint_K : float
+        Where the set point stands now; while it ramps, where it has come to.
+    ramping : bool
+        The set point is on its way.
+    """
+
+    heating_allowed: bool
+    setpoint_K: float
+    ramping: bool
+
+
+class TemperatureController(Protocol):
+    """One heated loop behind one controller: an oven of its own, or the oven of another instrument's station.
+
+    Every write is confirmed by read-back before the call returns; nothing waits for physics. Every method may raise
+    `InstrumentError` (`InstrumentSilent` where no usable answer came in time).
+    """
+
+    @property
+    def station(self) -> str:
+        """Name of the station it belongs to, for messages."""
+        ...
+
+    def open(self) -> None:
+        """Find the controller, see that it is the one expected, and set its own guards (limits, no heat after a dip).
+
+        Never switches a heater on, never moves a set point.
+        """
+        ...
+
+    def read(self) -> tuple[Reading, ...]:
+        """The monitored values, read now; a value whose sensor is not healthy is left out.
+
+        ``sensor_K``, ``setpoint_K``, ``heater_percent``, ``sample_K`` where the cell has a sensor of its own, and
+        ``fault/<name>`` = 1 for each fault of `health`.
+        """
+        ...
+
+    def loop(self) -> LoopState:
+        """What the loop does now."""
+        ...
+
+    def ramp_to(self, setpoint_K: float, ramp_K_per_s: float) -> None:
+        """Let the set point go to `setpoint_K` at `ramp_K_per_s`.
+
+        It starts from where it is, or from the sensor's temperature if the loop was parked. Never re-arms a heater
+        that went off unasked: raises, and says what a person does.
+        """
+        ...
+
+    def at_setpoint(self, setpoint_K: float) -> bool:
+        """Whether the loop is closed, its set point reads back as `setpoint_K`, and no ramp is under way."""
+        ...
+
+    def hold(self) -> None:
+        """Stop a ramp where the set point is now; the loop goes on regulating there."""
+        ...
+
+    def heater_off(self) -> None:
+        """Heater off at once, then the set point to 25 °C (*parked*); idempotent."""
+        ...
+
+    def health(self) -> tuple[str, ...]:
+        """What is wrong, as ``<name>: <what was seen>``, by the last `read`; empty when all is well.
+
+        Names both drivers use: ``sensor``, ``heater``, ``heater_off_unasked``, ``heater_welded`` (off, and yet it
+        heats), ``heater_not_heating`` (full power, and it does not), ``sensor_frozen``, ``over_temperature``,
+        ``power_failed``, ``setpoint_changed``, ``controller``. With any of them heat must not go on unattended.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the line; the loop goes on as it is."""
+        ...

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from labctl.clock import Clock
-from labctl.ports import Instrument
+from labctl.ports import Instrument, TemperatureController
 
 
 class OpenDriver(Protocol):
@@ -37,6 +37,26 @@ class OpenDriver(Protocol):
             Hardware limits of the lab file, SI units in the names.
         link : object or None
             The simulator's end of the wire; ``None`` makes the driver's real link.
+        """
+        ...
+
+
+class OpenController(Protocol):
+    """``labctl_lakeshore:open_controller`` (group ``labctl.controllers``): the oven of another instrument's station."""
+
+    def __call__(
+        self,
+        *,
+        settings: Mapping[str, Any],
+        clock: Clock,
+        link: Any | None = None,
+        station: str = "oven",
+        limits: Mapping[str, float] | None = None,
+    ) -> TemperatureController:
+        """Return a temperature controller, not yet opened.
+
+        Parameters are as of `OpenDriver`; `settings` is the controller's own block, and of the `limits` those of
+        temperature and ramp count. On a real line the limits must be there.
         """
         ...
 
