@@ -86,11 +86,15 @@ def resume(
     outage: Annotated[
         str | None, typer.Option(help='dry runs: how long the engine was gone in simulated time, such as "2 h"')
     ] = None,
+    attended: Annotated[
+        str | None,
+        typer.Option(metavar="WHY", help="you stand at the instrument: let paused and safe stations go on; journaled"),
+    ] = None,
 ) -> None:
     """Go on after any death: ask the instruments what they have, adopt what runs, repeat nothing."""
     from labctl.cli.running import resume_command
 
-    raise typer.Exit(resume_command(directory, outage))
+    raise typer.Exit(resume_command(directory, outage, attended))
 
 
 @app.command()

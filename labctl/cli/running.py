@@ -69,8 +69,12 @@ def run_command(
     return go(run_dir, outage_s=0.0)
 
 
-def resume_command(directory: Path, outage: str | None) -> int:
-    """Take a campaign up again and return the exit code."""
+def resume_command(directory: Path, outage: str | None, attended: str | None) -> int:
+    """Take a campaign up again and return the exit code.
+
+    `attended` is a person's word that paused and safe stations may go on; in a dry run nobody can be hurt, and
+    whoever resumes is that person.
+    """
     outage_s = 0.0
     if outage is not None:
         try:
@@ -82,10 +86,13 @@ def resume_command(directory: Path, outage: str | None) -> int:
     start = thaw(directory)
     if outage is not None and not start.simulated:
         raise InputError("--outage belongs to dry runs; a real lab knows how long it waited")
-    return go(directory, outage_s=outage_s)
+    if attended is not None and not attended.strip():
+        raise InputError("--attended says nothing", expected="why it is safe to go on, for the journal")
+    word = attended or ("resumed by hand in a dry run" if start.simulated else "")
+    return go(directory, outage_s=outage_s, attended=word)
 
 
-def go(run_dir: Path, *, outage_s: float) -> int:
+def go(run_dir: Path, *, outage_s: float, attended: str = "") -> int:
     """Run the campaign of a folder from wherever it stands; leave results and report behind."""
     from labctl.clock import SystemClock, VirtualClock
     from labctl.run.engine import run_campaign
@@ -118,7 +125,7 @@ def go(run_dir: Path, *, outage_s: float) -> int:
                 opened.instruments,
                 clock=clock,
                 run_dir=run_dir,
-                options=_options(done, plan, start, run_dir),
+                options=_options(done, plan, start, run_dir, attended),
                 on_dataset=_Judging(run_dir, plan),
                 on_progress=on_progress,
             )
@@ -135,7 +142,7 @@ def _finish(run_dir: Path, outcome: CampaignOutcome) -> int:
     return outcome.exit_code
 
 
-def _options(done: Checked, plan: Plan, start: Start, run_dir: Path) -> EngineOptions:
+def _options(done: Checked, plan: Plan, start: Start, run_dir: Path, attended: str) -> EngineOptions:
     from labctl.plan.calibration import as_read
     from labctl.run.events import Policy
     from labctl.run.options import EngineOptions, StationOptions
@@ -150,6 +157,7 @@ def _options(done: Checked, plan: Plan, start: Start, run_dir: Path) -> EngineOp
         policy=Policy(on_fault=dict(done.protocol.model.on_fault)),
         stations=stations,
         state_dir=run_dir / SIMULATED_LAB if start.simulated else None,
+        attended=attended,
         version=__version__,
     )
 
