@@ -168,6 +168,54 @@ class Acquire:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SweepImpedance:
+    """One impedance spectrum under a sine voltage, one frequency after the other.
+
+    Attributes
+    ----------
+    name : str
+        Short name of the spectrum for files and titles (letters, digits, ``_ . -``).
+    frequencies_Hz : tuple of float
+        In the order of measurement.
+    amplitude_V_rms : float
+        Of the sine; drivers convert where an instrument wants its peak.
+    bias_V : float or None
+        DC potential; ``None``: the open-circuit potential read just before. A real cell is never put on 0 V.
+    integration_s, cycles : float, int
+        Each point is integrated for at least so long and over at least so many periods.
+    settle_s : float
+        From a new frequency (or range) to the start of its integration.
+    moved_K : float
+        The spectrum is flagged when the temperature changed by more than this while it was measured.
+    sample : str
+        What is between the electrodes; with the four lengths below it is written beside the data, and says nothing of
+        how they are measured.
+    """
+
+    name: str
+    frequencies_Hz: tuple[float, ...]
+    amplitude_V_rms: float
+    bias_V: float | None
+    integration_s: float
+    cycles: int
+    settle_s: float
+    moved_K: float
+    setpoint_K: float
+    sample_K: float
+    duration_s: float
+    sample: str = ""
+    thickness_mm: float | None = None
+    diameter_mm: float | None = None
+    thickness_se_mm: float | None = None
+    diameter_se_mm: float | None = None
+
+    @property
+    def kind(self) -> DatasetKind:
+        """The kind of dataset this leaves."""
+        return "impedance"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CoolDown:
     """End of heat: set point to `setpoint_K` at `ramp_K_per_s`, then heater off; gas and spinning stay on."""
 
@@ -176,7 +224,10 @@ class CoolDown:
     give_up_s: float
 
 
-Task = SetTemperature | AwaitStable | CheckSpinning | Tune | Acquire | CoolDown
+Measurement = Acquire | SweepImpedance
+"""Tasks that leave a dataset."""
+
+Task = SetTemperature | AwaitStable | CheckSpinning | Tune | Measurement | CoolDown
 
 
 # ------------------------------------------------------------------------------------ orders and answers

@@ -24,6 +24,7 @@ from labctl.ports import (
     Order,
     SaturationRecovery,
     SetTemperature,
+    SweepImpedance,
     Tune,
 )
 from labctl_topspin._settings import Settings
@@ -201,6 +202,8 @@ def step_pairs(order: Order, *, seq: int, settings: Settings) -> dict[str, Value
             pairs |= {"action": "tune", "mode": task.mode, "give_up_s": float(task.give_up_s)}
         case Acquire() as task:
             pairs |= {"action": "acquire", **_acquisition(order, task, settings)}
+        case SweepImpedance():
+            raise InputError(f"{order.step_id} is not for a spectrometer", expected="a station of driver autolab")
         case _ as never:
             assert_never(never)
     return {**pairs, "title": safe_title(order.title, order.token)}

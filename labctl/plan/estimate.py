@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from labctl.plan.cost import duration_s
 from labctl.plan.steps import Plan, Step
-from labctl.ports import Acquire, SetTemperature
+from labctl.ports import Acquire, Measurement, SetTemperature
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ def estimate(plan: Plan, start_s: float | None = None) -> Estimate:
         duty=max((duty(step) for step in plan.steps), default=0.0),
         disk_bytes=sum(step.disk_bytes for step in plan.steps),
         temperature_changes=temperature_changes(plan),
-        acquisitions=sum(isinstance(step.task, Acquire) for step in plan.steps),
+        acquisitions=sum(isinstance(step.task, Measurement) for step in plan.steps),
     )
 
 

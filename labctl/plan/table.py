@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from labctl.plan.cost import rows as rows_of
 from labctl.plan.estimate import Estimate, duty
 from labctl.plan.steps import Step
-from labctl.ports import Acquire, AwaitStable, CheckSpinning, CoolDown, Exsy, SetTemperature, Tune
+from labctl.ports import Acquire, AwaitStable, CheckSpinning, CoolDown, Exsy, SetTemperature, SweepImpedance, Tune
 from labctl.units import duration_text
 
 COLUMNS = (
@@ -95,6 +95,10 @@ def _what(step: Step) -> str:
             return f"tune ({mode})"
         case CoolDown(ramp_K_per_s=ramp):
             return f"cool down at {60 * ramp:.3g} K/min, heater off"
+        case SweepImpedance(frequencies_Hz=frequencies, amplitude_V_rms=amplitude, bias_V=bias):
+            at = "open circuit" if bias is None else f"{bias:g} V"
+            span = f"{max(frequencies):.3g}-{min(frequencies):.3g} Hz"
+            return f"impedance {span}, {len(frequencies)} points, {1000 * amplitude:g} mV rms at {at}"
         case Acquire():
             kind = {"one_pulse": "1D", "nutation": "nutation", "saturation_recovery": "T1", "exsy": "2D-EXSY"}
             return f"{kind[step.task.kind]} ({step.role})" if step.task.kind == "one_pulse" else kind[step.task.kind]

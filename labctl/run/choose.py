@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labctl.dataset.model import Verdict
 from labctl.plan.steps import Step
-from labctl.ports import Acquire, AwaitStable, CheckSpinning, CoolDown, Effect, SetTemperature, Tune
+from labctl.ports import Acquire, AwaitStable, CheckSpinning, CoolDown, Effect, Measurement, SetTemperature, Tune
 from labctl.run.events import CheckLoop, Intend, Intended, Reopen, Reopened, Skip, Skipped
 from labctl.run.lifecycle import StationTrigger
 from labctl.run.recycle import resolve_recycle
@@ -81,7 +81,7 @@ def _begin(turn: Turn, name: str, step: Step) -> None:
         turn.pause(name)
         return
     thermal = isinstance(step.task, SetTemperature)
-    settled_wanted = isinstance(step.task, AwaitStable | Tune | Acquire) and not station.redo
+    settled_wanted = isinstance(step.task, AwaitStable | Tune | Measurement) and not station.redo
     if (thermal and not station.loop_seen) or (settled_wanted and station.unsettled and not station.loop_seen):
         _check_loop(turn, name)
         return

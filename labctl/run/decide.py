@@ -22,7 +22,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from labctl.plan.steps import Step
-from labctl.ports import Acquire, AwaitStable, Effect, SetTemperature, Standing
+from labctl.ports import AwaitStable, Effect, Measurement, SetTemperature, Standing
 from labctl.run.choose import advance
 from labctl.run.events import (
     Alarmed,
@@ -133,7 +133,7 @@ class _Walk(Turn):
             return
         self.fire(name, StationTrigger.SAFE_SEEN)
         station = self.stations[name]
-        if station.open and isinstance(self.step(station.open).task, Acquire):
+        if station.open and isinstance(self.step(station.open).task, Measurement):
             self.commands.append(AskEvidence(order=order_of(self.state(), station.open)))  # keep what was acquired
         elif station.index == len(self.before.of_station[name]) and not station.fault and not station.hold:
             self.fire(name, StationTrigger.END)
@@ -241,13 +241,13 @@ class _Walk(Turn):
                 name, f"{step.id}: its data could not be brought in: {event.what}; they stand on the instrument"
             )
         elif station.phase not in _HELD_BY_ORDER:  # safe or paused meanwhile: a person, or the safe state, decides
-            if not isinstance(step.task, Acquire):
+            if not isinstance(step.task, Measurement):
                 self.set(name, open="")
                 self.set_step(step.id, status="failed")
         elif event.stage == "begin_unheard":
             self.set_step(step.id, unheard=self.steps[step.id].unheard + 1)
             self.examine(name, failure="")
-        elif isinstance(step.task, Acquire):
+        elif isinstance(step.task, Measurement):
             self.examine(name, failure=event.what)
         else:
             self.set(name, open="")
@@ -270,7 +270,7 @@ class _Walk(Turn):
     def evidence_seen(self, event: EvidenceSeen) -> None:
         name, step = event.station, self.step(event.step_id)
         station = self.stations[name]
-        acquires = isinstance(step.task, Acquire)
+        acquires = isinstance(step.task, Measurement)
         order = order_of(self.state(), step.id)
         if station.phase is StationPhase.SAFE:  # only to keep what was acquired
             if event.standing in (Standing.FINISHED, Standing.INTERRUPTED):

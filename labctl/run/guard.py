@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from labctl.clock import Clock
-from labctl.ports import Acquire, Reading
+from labctl.ports import Measurement, Reading
 from labctl.run.events import Alarmed, Event, Tripped
 from labctl.run.interlock import Vigil, judge
 from labctl.run.options import EngineOptions, StationOptions
@@ -50,7 +50,7 @@ class StationGuard:
         self.readings = self._perform.readings(self._station)
         self._trace.record(self.readings)
         station = state.stations[self._station]
-        measuring = station.open != "" and isinstance(state.by_id[station.open].task, Acquire)
+        measuring = station.open != "" and isinstance(state.by_id[station.open].task, Measurement)
         used = station.loop_seen or measuring or is_warm(state, self._station)  # not while a person spins it up
         spinning_Hz, tolerance_Hz = expected_spinning(state, self._station) if used else (0.0, 0.0)
         self._vigil, breaches = judge(

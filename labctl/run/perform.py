@@ -16,7 +16,7 @@ from labctl.dataset.model import Dataset, SampleTemperature, Verdict
 from labctl.dataset.store import describe_file
 from labctl.errors import ForeignDataError, InstrumentError, InstrumentSilent, LabctlError
 from labctl.plan.steps import Step
-from labctl.ports import Acquire, Collected, Instrument, Observation, Order, Progress, Reading, Standing
+from labctl.ports import Acquire, Collected, Instrument, Measurement, Observation, Order, Progress, Reading, Standing
 from labctl.run.events import CheckLoop, Event, EvidenceSeen, Failed, Finished, LoopSeen, Result, Started
 from labctl.run.interlock import Calibration
 
@@ -111,7 +111,7 @@ class Performer:
         """Bring in and checksum what an order left; tried again (nothing comes back) until `give_up_s`."""
         station = self._station(order)
         dataset: Dataset | None = None
-        if isinstance(order.task, Acquire):
+        if isinstance(order.task, Measurement):
             try:
                 collected = self._instrument(order).collect(order, self._run_dir / station)
                 dataset = self._dataset(order, order.task, collected)
@@ -231,7 +231,7 @@ class Performer:
             detail=detail,
         )
 
-    def _dataset(self, order: Order, task: Acquire, collected: Collected) -> Dataset | None:
+    def _dataset(self, order: Order, task: Measurement, collected: Collected) -> Dataset | None:
         if not collected.files:
             return None
         step = self._steps[order.step_id]
@@ -257,8 +257,9 @@ class Performer:
         calibration = self._calibrations.get(step.station)
         temperature = None
         if isinstance(sensor_K, int | float) and calibration is not None:
-            spinning_Hz = settings.get("spinning_Hz", task.spinning_Hz)
-            spinning_Hz = spinning_Hz if isinstance(spinning_Hz, int | float) else task.spinning_Hz
+            wanted_Hz = task.spinning_Hz if isinstance(task, Acquire) else 0.0
+            spinning_Hz = settings.get("spinning_Hz", wanted_Hz)
+            spinning_Hz = spinning_Hz if isinstance(spinning_Hz, int | float) else wanted_Hz
             sample_K, sample_se_K, model = calibration(float(sensor_K), float(spinning_Hz))
             temperature = SampleTemperature(
                 setpoint_K=task.setpoint_K,

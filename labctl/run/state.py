@@ -9,7 +9,7 @@ from typing import Literal
 from labctl.dataset.model import Dataset, Verdict
 from labctl.errors import InputError
 from labctl.plan.steps import Plan, Step
-from labctl.ports import Acquire, Order, Task
+from labctl.ports import Measurement, Order, Task
 from labctl.run.events import Planned, PlannedStep, Policy
 from labctl.run.lifecycle import CampaignPhase, StationPhase
 
@@ -129,7 +129,7 @@ def planned_event(plan: Plan, policy: Policy) -> Planned:
                 station=step.station,
                 role=step.role,
                 effect=step.effect,
-                acquires=isinstance(step.task, Acquire),
+                acquires=isinstance(step.task, Measurement),
                 estimate_s=step.estimate_s,
             )
             for step in plan.steps

@@ -22,12 +22,14 @@ from labctl.ports import (
     Collected,
     CoolDown,
     Evidence,
+    Measurement,
     Observation,
     Order,
     Progress,
     Reading,
     SetTemperature,
     Standing,
+    SweepImpedance,
     Task,
 )
 
@@ -37,7 +39,7 @@ End = Literal["done", "halted", "failed", "interrupted"]
 def default_duration_s(task: Task) -> float:
     """Return how long a task takes [s]: what it says of itself, and a minute for a ramp."""
     match task:
-        case Acquire(duration_s=duration_s):
+        case Acquire(duration_s=duration_s) | SweepImpedance(duration_s=duration_s):
             return duration_s
         case AwaitStable(hold_s=hold_s):
             return hold_s
@@ -157,7 +159,7 @@ class ScriptedInstrument:
         if now_s < entry.ends_s:
             whole_s = entry.ends_s - entry.begun_s
             fraction = (now_s - entry.begun_s) / whole_s if whole_s > 0.0 else 1.0
-            growing = isinstance(order.task, Acquire)
+            growing = isinstance(order.task, Measurement)
             if self.look_silent:
                 return Observation(progress=Progress.SILENT, data_growing=growing, detail="agents are silent")
             return Observation(progress=Progress.RUNNING, fraction=fraction, data_growing=growing)
@@ -184,8 +186,9 @@ class ScriptedInstrument:
             self.collect_fails -= 1
             raise InstrumentError("the share does not answer", instrument=self.station)
         entry = self.entries[order.token]
-        assert isinstance(order.task, Acquire)
-        name = f"{order.task.expno_slot + order.attempt}/data.txt"
+        assert isinstance(order.task, Measurement)
+        slot = order.task.expno_slot + order.attempt if isinstance(order.task, Acquire) else order.token
+        name = f"{slot}/data.txt"
         whole = self.raw_data(order)
         data = whole if entry.end == "done" else whole[: len(whole) // 2]
         path = into / name
@@ -200,7 +203,10 @@ class ScriptedInstrument:
             completeness="complete" if entry.end == "done" else "partial",
             started_s=entry.begun_wall_s,
             ended_s=entry.begun_wall_s + entry.ends_s - entry.begun_s,
-            settings={"sensor_K": order.task.setpoint_K, "spinning_Hz": order.task.spinning_Hz},
+            settings={
+                "sensor_K": order.task.setpoint_K,
+                "spinning_Hz": order.task.spinning_Hz if isinstance(order.task, Acquire) else 0.0,
+            },
         )
 
     def readings(self) -> tuple[Reading, ...]:
@@ -260,7 +266,7 @@ class ScriptedInstrument:
         counted: dict[str, int] = {}
         for token, times in self.starts.items():
             order = self.entries[token].order
-            if isinstance(order.task, Acquire):
+            if isinstance(order.task, Measurement):
                 counted[order.step_id] = counted.get(order.step_id, 0) + times
         return counted
 
