@@ -254,7 +254,7 @@ class TopSpinDriver:
     def _look_at_running(self, order: Order, records: list[Record], *, growing: bool) -> Observation:
         last = records[-1]
         fraction = number(last.pairs, "fraction")
-        detail, person = last.phase, last.pairs.get("needs_person", "")
+        detail, person = last.phase, last.pairs.get("needs_person", "").replace("<job folder>", self._agents.folder)
         if isinstance(order.task, Acquire) and last.phase == "acquiring":
             spent_s = self._agents.console_now_s() - last.time_s
             expected_s = max(1.0, order.task.duration_s)

@@ -558,8 +558,8 @@ int keep_safe()
     if (ramp_K <= 0.0) {
         ramp_K = te_K > 0.0 ? te_K : safe_setpoint_K;    /* started while already safe */
     }
-    /* A minute after it went safe and still above the limit: the heater does not follow the set point. */
-    if (safe_age_s > 60.0 && te_K > sensor_max_K) {
+    /* The sensor stays behind although the set point leads it slowly: the heater does not obey. */
+    if (safe_age_s > 60.0 && te_K > ramp_K + 10.0) {
         switch_heater_off();
         return 0;
     }

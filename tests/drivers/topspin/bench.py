@@ -20,8 +20,15 @@ class Bench:
     """Everything a test of the driver over the simulator needs; `restart` is a killed and resumed labctl."""
 
     def __init__(
-        self, folder: Path, sample: Path, *, faults: str = "", simulator: dict[str, Any] | None = None
+        self,
+        folder: Path,
+        sample: Path,
+        *,
+        faults: str = "",
+        simulator: dict[str, Any] | None = None,
+        limits: dict[str, float] | None = None,
     ) -> None:
+        self.limits = {**LIMITS, **(limits or {})}
         self.folder = folder
         self.sample = sample
         self.settings = {**GOOD, "simulator": simulator or {}}
@@ -53,7 +60,7 @@ class Bench:
         )
         self.clock.add_source(self.simulator.next_event_s)
         self.driver: Instrument = open_driver(
-            station="nmr", settings=self.settings, limits=LIMITS, clock=self.clock, link=self.simulator.link()
+            station="nmr", settings=self.settings, limits=self.limits, clock=self.clock, link=self.simulator.link()
         )
 
     @property

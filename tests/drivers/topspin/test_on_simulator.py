@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -140,22 +139,27 @@ def test_every_layout_is_known_to_be_complete(make_bench: MakeBench, tmp_path: P
     assert found.ended_s > found.started_s > 0.0
 
 
-def test_ramps_keep_their_rate_and_heat_needs_the_rotor(make_bench: MakeBench) -> None:
-    """The sensor never moves faster than the ramp asked for; without a spinning rotor there is no heat at all."""
-    bench = make_bench(faults="  - {fault: spin_loss, at: 40 min}\n")
-    assert bench.carry_out(order(ramp(318.15), token="00000001-1")).progress is Progress.DONE
-    lines = [line for line in log_of(bench) if line["state"] == "watching"]
-    times = np.array([float(line["time"]) for line in lines])
-    sensor = np.array([float(line["te_K"]) for line in lines])
-    apart = times >= times[0] + 60.0
-    slopes = (sensor[apart] - np.interp(times[apart] - 60.0, times, sensor)) * 1.0
-    assert slopes.max() < 2.2
-    assert slopes.max() > 1.5
-    bench.carry_out(order(ramp(298.15), token="00000002-1"))
-    bench.until(lambda: bench.reading("spinning_Hz").value < 500.0)
-    seen = bench.carry_out(order(ramp(318.15), token="00000003-1"))
+def test_ramps_keep_their_rate(make_bench: MakeBench) -> None:
+    """The sensor never moves faster than the ramp asked for, and not much slower either."""
+    bench = make_bench()
+    assert bench.carry_out(order(ramp(310.15), token="00000001-1")).progress is Progress.DONE
+    times = np.array([float(line["time"]) for line in log_of(bench)])
+    sensor = np.array([float(line["te_K"]) for line in log_of(bench)])
+    later = times >= times[0] + MINUTE_S
+    K_per_min = sensor[later] - np.interp(times[later] - MINUTE_S, times, sensor)
+    assert 1.5 < K_per_min.max() < 2.2
+
+
+@pytest.mark.parametrize(("fault", "why"), [("spin_loss", "rotor does not spin"), ("gas_loss", "gas flow")])
+def test_no_heat_is_begun_without_rotor_and_gas(make_bench: MakeBench, fault: str, why: str) -> None:
+    """A cold rotor that stands, or gas that does not flow: the ramp is refused before any set point is sent."""
+    bench = make_bench(faults=f"  - {{fault: {fault}, at: 1 min}}\n")
+    bench.wait(5 * MINUTE_S)
+    before_K = bench.simulator.console.plant.vt.setpoint_K
+    seen = bench.carry_out(order(ramp(318.15)))
     assert seen.progress is Progress.FAILED
-    assert "rotor" in seen.detail or "guard" in seen.detail
+    assert why in seen.detail
+    assert bench.simulator.console.plant.vt.setpoint_K == before_K
 
 
 # ------------------------------------------------------------------------------------- once, and never over data
@@ -286,7 +290,7 @@ def test_a_tune_that_nobody_does_fails_in_time(make_bench: MakeBench) -> None:
     bench.wait(60.0)
     seen = bench.driver.look(tune)
     assert seen.progress is Progress.RUNNING
-    assert "tuned" in seen.needs_person
+    assert f"xau labctl_executor {(bench.folder / 'lab' / 'job').as_posix()} tuned" in seen.needs_person
     seen = bench.end_of(tune)
     assert seen.progress is Progress.FAILED
     assert "in time" in seen.detail
@@ -509,17 +513,20 @@ def test_no_heat_without_gas_or_without_seeing(make_bench: MakeBench, fault: str
     assert ("gas" in safe) if fault == "gas_loss" else ("no temperature reading" in safe)
 
 
-def test_over_temperature_comes_down_by_ramp(make_bench: MakeBench) -> None:
-    """Somebody heats beyond the limit at the console: the guard halts, then leads the set point down to 25 °C."""
-    bench = make_bench()
+@pytest.mark.parametrize("limit", ["over temperature", "heater power"])
+def test_too_much_heat_comes_down_by_ramp(make_bench: MakeBench, limit: str) -> None:
+    """Somebody heats beyond a limit at the console: the guard halts, then leads the set point down to 25 °C."""
+    bench = make_bench(limits={"heater_max_percent": 100.0} if limit == "over temperature" else {})
     assert bench.carry_out(order(ramp(303.15), token="00000001-1")).progress is Progress.DONE
     bench.simulator.link().launch(f"teset {LIMITS['sensor_max_K'] + 30.0:.1f}")
     bench.until(lambda: any(line["state"] == "safe" for line in log_of(bench)), give_up_s=7200.0)
-    peak_K = max(float(line["te_K"]) for line in log_of(bench))
-    assert peak_K < LIMITS["sensor_max_K"] + 8.0
+    if limit == "over temperature":
+        above = [line for line in log_of(bench) if float(line["te_K"]) > LIMITS["sensor_max_K"]]
+        assert [line["state"] for line in above[:2]] == ["watching", "safe"], "the second reading above trips"
     bench.until(bench.driver.is_safe, give_up_s=4 * 3600.0)
+    assert not any(line["line"].endswith("heater off") for line in log_of(bench)), "no shock for a hot rotor"
     safe = (bench.folder / "lab" / "job" / "guard" / "safe.0001").read_text(encoding="utf-8")
-    assert re.search(r"reason=(over temperature|heater power)", safe)
+    assert f"reason={limit}" in safe
     assert "needs_person=1" in safe
 
 
