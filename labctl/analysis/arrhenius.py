@@ -1,7 +1,7 @@
 """Activation energies: weighted least squares of ln(value) against 1/(kB T), the convention named.
 
-``ln k`` (or ``ln D``) and ``ln(k T)`` give energies that differ by kB T, 28 meV at 333 K, so every result says
-which was used. The reference temperature is the weighted mean of 1/T, where value and energy are
+``ln k`` (or ``ln D``, ``ln sigma``) and ``ln(k T)`` give energies that differ by kB T, 28 meV at 333 K, so every
+result says which was used. The reference temperature is the weighted mean of 1/T, where value and energy are
 uncorrelated.
 """
 
@@ -21,7 +21,7 @@ FloatArray = NDArray[np.float64]
 
 KB_EV_PER_K = 8.617333262e-5
 
-Convention = Literal["ln k", "ln D", "ln D T"]
+Convention = Literal["ln k", "ln D", "ln D T", "ln sigma", "ln sigma T"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class ArrheniusFit:
         By the t quantile of the degrees of freedom; by the normal quantile with two temperatures, where
         nothing can be learnt of the scatter.
     ln_value_at_ref, ln_value_at_ref_se : float
-        At `T_ref_K`, uncorrelated with Ea; the value itself, also under ``ln D T``.
+        At `T_ref_K`, uncorrelated with Ea; the value itself, also where the convention takes ln(value T).
     covariance : ndarray, shape (2, 2)
         Of (ln_value_at_ref, Ea), in that order.
     chi2_red : float or None
@@ -80,13 +80,14 @@ def fit_arrhenius(
     T, y0, se = (np.asarray(one, dtype=np.float64) for one in (T_K, value, value_se))
     if len({round(float(one), 2) for one in T}) < 2:
         return None
-    y = np.log(y0 * T) if convention == "ln D T" else np.log(y0)
+    times_T = convention.endswith(" T")
+    y = np.log(y0 * T) if times_T else np.log(y0)
     x = 1 / (KB_EV_PER_K * T)
     T_error = np.zeros_like(T) if T_se_K is None else np.asarray(T_se_K, dtype=np.float64)
     relative = se / y0
     slope = -float(np.polyfit(x, y, 1, w=1 / relative)[0])
     for _ in range(4):  # the weights depend on the slope they help to find, weakly
-        gradient = slope / (KB_EV_PER_K * T**2) + (1 / T if convention == "ln D T" else 0.0)
+        gradient = slope / (KB_EV_PER_K * T**2) + (1 / T if times_T else 0.0)
         weight = 1 / (relative**2 + (gradient * T_error) ** 2)
         centre = float(weight @ x / weight.sum())
         lever = float(weight @ (x - centre) ** 2)
@@ -126,7 +127,7 @@ def _finish(
         Ea_eV=slope,
         Ea_se_eV=Ea_se,
         Ea_ci95_eV=(slope - half, slope + half),
-        ln_value_at_ref=level - (np.log(T_ref) if convention == "ln D T" else 0.0),
+        ln_value_at_ref=level - (np.log(T_ref) if convention.endswith(" T") else 0.0),
         ln_value_at_ref_se=float(np.sqrt(covariance[0, 0])),
         T_ref_K=T_ref,
         covariance=covariance,

@@ -10,7 +10,8 @@ optional:
 - ``amplitude_V_rms`` or ``amplitude_V_peak`` or ``amplitude_V`` (kind unknown); ``dc_bias_V``;
 - ``current_range_A``, ``overload``, ``remarks``: one entry per point of the sweep;
 - ``current_noise_A`` (rms, each quadrature), ``gain_noise`` (fraction);
-- ``pellet``: ``thickness_mm``, ``diameter_mm``, and their standard errors ``thickness_se_mm``, ``diameter_se_mm``;
+- ``thickness_mm``, ``diameter_mm`` of the pellet and their standard errors ``thickness_se_mm``, ``diameter_se_mm``,
+  here or together under ``pellet``;
 - ``spectra``: a list of such objects, one per block, for a file with several blocks.
 
 Other keys are kept as metadata.
@@ -54,6 +55,10 @@ _UNDERSTOOD = frozenset(
         "current_noise_A",
         "gain_noise",
         "pellet",
+        "thickness_mm",
+        "diameter_mm",
+        "thickness_se_mm",
+        "diameter_se_mm",
         "spectra",
     }
 )
@@ -219,13 +224,13 @@ class _Reading:
         return [values[at] for at in spectrum.position]
 
     def pellet(self) -> PelletGeometry | None:
-        value = self.data.get("pellet")
+        value = self.data.get("pellet", self.data)
         if value is None:
             return None
         if not isinstance(value, dict):
             raise self.wrong("pellet", value, "thickness_mm and diameter_mm")
         numbers = {
-            key: self.number_in(value, key, "pellet")
+            key: self.number_in(value, key, "pellet" if "pellet" in self.data else "")
             for key in ("thickness_mm", "diameter_mm", "thickness_se_mm", "diameter_se_mm")
         }
         thickness, diameter = numbers["thickness_mm"], numbers["diameter_mm"]

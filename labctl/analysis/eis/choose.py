@@ -1,0 +1,226 @@
+"""Which circuit a spectrum supports, what of it is resolved, and limits where the sample's resistance is not.
+
+Circuits compete by AICc, but one whose resistances carry more than 30 % standard error describes noise: a simpler one
+of nearly the same AICc is taken, and where there is none the arcs are reported as not resolved. The number that
+conductivity needs is their sum. Where not even that is resolved the conductance is fitted as what it is in
+the admittance, a small number that may come out negative, and a one-sided 95 % limit is reported instead of a value:
+a resistance fitted to noise is biased low.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaincc
+
+from labctl.analysis.eis.circuits import circuit
+from labctl.analysis.eis.fitting import CircuitFit, Sweep, fit_circuit
+from labctl.analysis.eis.kramers_kronig import Representation
+from labctl.analysis.fit import INFLATE_BELOW_P, Parameter, Whitener, fit
+
+FloatArray = NDArray[np.float64]
+
+CIRCUITS = ("(RQ)", "RQ", "(RQ)Q", "R(RQ)", "R(RQ)Q", "(RQ)(RQ)", "(RQ)(RQ)Q")
+"""For a pellet between blocking electrodes, in the order of their complexity."""
+RESOLVED_BELOW = 0.30
+"""Largest relative standard error of a resistance that counts as measured."""
+ONE_SIDED_95 = 1.6449
+PLATEAU = 0.7
+"""Part of the smallest impedance measured that a resistance before a blocking electrode must reach."""
+NEARLY_AS_GOOD = 10.0
+"""AICc that a better circuit with unresolved arcs may lead by before it is believed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Candidate:
+    """One circuit that was tried: its fit, and why its resistances are not all resolved (empty: they are)."""
+
+    fit: CircuitFit
+    unresolved: tuple[str, ...]
+
+    @property
+    def identified(self) -> bool:
+        """Whether every resistance is resolved."""
+        return not self.unresolved
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conductance:
+    """Direct-current conductance of the sample between its electrodes.
+
+    Attributes
+    ----------
+    G_S, G_se_S : float
+        Best estimate; it may be negative where `resolved` is False.
+    resolved : bool
+        Standard error below 30 %.
+    upper_S, lower_S : float or None
+        One-sided 95 % limits where it is not resolved; None: no limit on that side.
+    origin : str
+        ``resistances``: the sum of the circuit's. ``admittance``: a conductance parallel to a Q.
+    """
+
+    G_S: float
+    G_se_S: float
+    resolved: bool
+    upper_S: float | None
+    lower_S: float | None
+    origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Choice:
+    """The circuit taken for a spectrum, all that were tried (best AICc first), and the conductance."""
+
+    best: Candidate
+    candidates: tuple[Candidate, ...]
+    conductance: Conductance
+    warnings: tuple[str, ...]
+
+
+def choose_circuit(
+    sweep: Sweep,
+    *,
+    circuits: Sequence[str] = CIRCUITS,
+    representation: Representation = "admittance",
+    starts: int = 8,
+    seed: int = 0,
+) -> Choice:
+    """Fit every circuit and take the best that the data support.
+
+    Circuits with as many parameters as data are left out; at least one of two arcs' worth of points is needed.
+
+    Raises
+    ------
+    ValueError
+        Too few points for any circuit.
+    """
+    candidates = []
+    for text in circuits:
+        one = circuit(text)
+        if 2 * sweep.frequency_Hz.size > one.size + 2 and one.resistances:
+            (fitted,) = fit_circuit([sweep], one, representation=representation, starts=starts, seed=seed)
+            candidates.append(candidate(fitted))
+    if not candidates:
+        raise ValueError(f"{sweep.frequency_Hz.size} points are too few for any circuit")
+    return chosen(candidates)
+
+
+def candidate(fitted: CircuitFit) -> Candidate:
+    """Return a fit with what it leaves unresolved."""
+    unresolved = []
+    se = fitted.se
+    for one in fitted.circuit.elements:
+        if one.kind in {"R", "RQ"}:
+            stuck = {one.at, one.at + 1} if one.kind == "RQ" else {one.at}
+            if stuck & set(fitted.at_bound):
+                unresolved.append(f"{one.name}: ran to a bound")
+            elif se[one.at] > RESOLVED_BELOW:
+                unresolved.append(f"{one.name}: R is known to {100 * min(se[one.at], 99.0):.0f} % only")
+    smallest = float(np.abs(fitted.sweep.Z_ohm).min())
+    total = float(np.exp(fitted.theta[list(fitted.circuit.resistances)]).sum())
+    if any(one.kind == "Q" for one in fitted.circuit.elements) and total < PLATEAU * smallest:
+        # Before a blocking electrode takes over, |Z| falls to the resistance; a smaller one was never seen.
+        unresolved.append(f"the sum of resistances, {total:.3g} ohm, lies below every impedance measured")
+    return Candidate(fit=fitted, unresolved=tuple(unresolved))
+
+
+def chosen(candidates: Sequence[Candidate]) -> Choice:
+    """Return the choice among finished fits of one spectrum."""
+    ranked = sorted(candidates, key=lambda one: (one.fit.aicc, one.fit.circuit.size))
+    best = ranked[0]
+    warnings = []
+    identified = next((one for one in ranked if one.identified), None)
+    if identified is not None and (
+        identified.fit.aicc - best.fit.aicc <= NEARLY_AS_GOOD or not _misfit(identified.fit)
+    ):
+        best = identified
+    if not best.identified:
+        warnings.append(f"circuit {best.fit.circuit.text}: {'; '.join(best.unresolved)}")
+    if best.fit.sweep.errors.origin != "relative" and _misfit(best.fit):
+        warnings.append(
+            f"circuit {best.fit.circuit.text} misfits: chi2_red {best.fit.chi2_red:.2f} with the noise taken as "
+            f"{best.fit.sweep.errors.origin}; errors are scaled by {np.sqrt(best.fit.chi2_red):.2f}"
+        )
+    return Choice(best=best, candidates=tuple(ranked), conductance=conductance(best), warnings=tuple(warnings))
+
+
+def _misfit(one: CircuitFit) -> bool:
+    if one.dof <= 0 or one.sweep.errors.origin == "relative":
+        return False
+    return float(gammaincc(one.dof / 2, one.chi2 / 2)) < INFLATE_BELOW_P
+
+
+def total_resistance(fitted: CircuitFit) -> tuple[float, float]:
+    """Return the sum of a circuit's resistances [ohm] and its relative standard error, the leakage's included."""
+    columns = list(fitted.circuit.resistances)
+    R = np.exp(fitted.theta[columns])
+    total = float(R.sum())
+    share = R / total
+    variance = float(share @ fitted.covariance[np.ix_(columns, columns)] @ share)
+    return total, float(np.sqrt(variance + (fitted.sweep.fixture.leakage_se_S * total) ** 2))
+
+
+def conductance(one: Candidate) -> Conductance:
+    """Return the direct-current conductance that a chosen circuit stands for, or limits of it."""
+    total, relative = total_resistance(one.fit)
+    stuck = any("bound" in text or "below" in text for text in one.unresolved)
+    if relative <= RESOLVED_BELOW and not stuck:
+        return Conductance(
+            G_S=1 / total, G_se_S=relative / total, resolved=True, upper_S=None, lower_S=None, origin="resistances"
+        )
+    sweep = one.fit.sweep
+    G, se, _ = parallel_conductance(sweep)
+    se = float(np.hypot(se, sweep.fixture.leakage_se_S))
+    lower = G - ONE_SIDED_95 * se
+    resolved = G > 0 and se <= RESOLVED_BELOW * G
+    return Conductance(
+        G_S=G,
+        G_se_S=se,
+        resolved=resolved,
+        upper_S=None if resolved else max(0.0, G) + ONE_SIDED_95 * se,
+        lower_S=None if resolved or lower <= 0 else lower,
+        origin="admittance",
+    )
+
+
+def parallel_conductance(sweep: Sweep) -> tuple[float, float, float]:
+    """Return G [S], its standard error and chi2_red of Y = G + Q (j omega)^n, G free to be negative.
+
+    Linear in G, so current noise moves the estimate to either side alike, however small G is.
+    """
+    omega = 2 * np.pi * sweep.frequency_Hz
+    middle = float(np.exp(np.mean(np.log(omega))))
+    Y = 1.0 / sweep.Z_ohm - sweep.fixture.admittance(omega)
+    turn = np.abs(Y) / Y
+    along, across = sweep.deviations("admittance")
+    log_s = np.log(omega / middle) + 0.5j * np.pi
+    unit = float(np.abs(Y[np.argmin(np.abs(np.log(omega / middle)))]))
+    units = np.array([unit, unit, 1.0])
+
+    def predict(value: FloatArray) -> tuple[FloatArray, FloatArray]:
+        G, strength, n = value * units  # a typical admittance, so that steps of the search are of ordinary size
+        term = np.exp(n * log_s)
+        rows = np.array([np.ones_like(term), term, strength * log_s * term]) * turn
+        curve = (G + strength * term) * turn
+        return np.concatenate([curve.real, curve.imag]), np.concatenate([rows.real, rows.imag], axis=1).T * units
+
+    data = np.concatenate([(Y * turn).real, (Y * turn).imag])
+    whitener = Whitener.of(np.diag(np.concatenate([along, across]) ** 2))
+    lowest = float(np.median(Y.real[np.argsort(omega)][:5]))
+    found = fit(
+        predict,
+        data,
+        whitener,
+        [
+            Parameter(name="G", guess=lowest / unit, scale="linear"),
+            Parameter(name="Q", guess=1.0),
+            Parameter(name="n", guess=0.95, scale="linear", lower=0.2, upper=1.0),
+        ],
+        inflate=sweep.errors.origin != "relative",
+    )
+    scale = np.sqrt(found.chi2_red) if sweep.errors.origin == "relative" else 1.0
+    return float(found.value[0] * unit), float(found.se[0] * unit * scale), found.chi2_red

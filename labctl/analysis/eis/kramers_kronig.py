@@ -1,0 +1,231 @@
+"""The linear Kramers-Kronig test, which asks whether any causal, linear, stable system can have a spectrum.
+
+Impedance (Boukamp 1995; Schoenleber, Klotz, Ivers-Tiffee 2014): R_inf + sum R_k/(1 + s tau_k) + s L + 1/(s C), tau_k
+log-spaced over the window, linear least squares; terms are added until negative ones appear,
+mu = 1 - sum|R_k < 0| / sum(R_k >= 0) < 0.85. Where the noise is known, terms are chosen by AICc instead, because noise
+makes negative ones early. Admittance: G_0 + s C_inf + sum G_k s tau_k/(1 + s tau_k), which suits
+blocking samples whose current drowns in noise: there an impedance has no finite variance, an admittance has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+FloatArray = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
+
+Representation = Literal["impedance", "admittance"]
+
+MU_LIMIT = 0.85
+RESIDUAL_LIMIT = 0.01
+MAX_TERMS = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class KramersKronig:
+    """Outcome of the test.
+
+    Attributes
+    ----------
+    representation : str
+        In which the linear system was fitted.
+    terms : int
+        Relaxations used, M.
+    mu : float
+    residual : ndarray of complex, shape (N,)
+        Data minus fit, divided by the modulus of the data.
+    smooth : ndarray of complex, shape (N,)
+        The fit, in the representation's unit.
+    max_residual, rms_residual : float
+        Of the real and imaginary parts of `residual`.
+    runs_p : float
+        Chance of as few sign changes along frequency in residuals that are noise.
+    worst_sigma : float or None
+        Largest residual over its expected noise, where that is known.
+    passed : bool
+    coefficients : int
+        Free numbers of the linear fit.
+    """
+
+    representation: Representation
+    terms: int
+    mu: float
+    residual: ComplexArray
+    smooth: ComplexArray
+    max_residual: float
+    rms_residual: float
+    runs_p: float
+    worst_sigma: float | None
+    passed: bool
+    coefficients: int
+
+
+def kramers_kronig(
+    frequency_Hz: FloatArray,
+    Z_ohm: ComplexArray,
+    *,
+    representation: Representation = "impedance",
+    deviation: FloatArray | None = None,
+    mu_limit: float = MU_LIMIT,
+    capacitor: bool = True,
+) -> KramersKronig:
+    """Test a spectrum.
+
+    Parameters
+    ----------
+    frequency_Hz : ndarray, shape (N,)
+        Distinct enough to span a window.
+    Z_ohm : ndarray of complex, shape (N,)
+    representation : str
+    deviation : ndarray, shape (N,), optional
+        Expected standard deviation of each part, in the representation's unit; then they weight the fit, and a
+        residual counts only beyond four of them. Without it weights are by modulus.
+    mu_limit : float
+    capacitor : bool
+        Whether a capacitor in series (impedance) may be there.
+    """
+    omega = 2 * np.pi * frequency_Hz
+    data = Z_ohm if representation == "impedance" else 1.0 / Z_ohm
+    system = _System(omega, data, 1.0 / (np.abs(data) if deviation is None else deviation), representation, capacitor)
+    if deviation is None:
+        fit = system.with_terms(1)
+        for terms in range(2, system.most + 1):
+            if fit.mu < mu_limit:
+                break
+            fit = system.with_terms(terms)
+    else:
+        fit = system.by_aicc(scale_known=True)
+    return _judged(representation, fit, data, deviation)
+
+
+def smooth_curve(frequency_Hz: FloatArray, Y_S: ComplexArray, deviation: FloatArray) -> tuple[ComplexArray, int]:
+    """Return a causal smooth curve through an admittance [S] and how many coefficients it took.
+
+    The number of relaxations is chosen by AICc without believing the scale of `deviation`: what scatters about the
+    curve is the noise, whatever circuit the sample is.
+    """
+    system = _System(2 * np.pi * frequency_Hz, Y_S, 1.0 / deviation, "admittance", True)
+    fit = system.by_aicc(scale_known=False)
+    return fit.smooth, fit.coefficients
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Linear:
+    """A linear fit with a given number of relaxations."""
+
+    terms: int
+    mu: float
+    chi2: float
+    smooth: ComplexArray
+    coefficients: int
+
+
+class _System:
+    """One spectrum as a linear least-squares problem in the strengths of relaxations."""
+
+    def __init__(
+        self, omega: FloatArray, data: ComplexArray, weight: FloatArray, representation: Representation, capacitor: bool
+    ) -> None:
+        self.omega = omega
+        self.representation = representation
+        self.weight = np.concatenate([weight, weight])
+        self.target = np.concatenate([data.real, data.imag]) * self.weight
+        self.fixed = _fixed_columns(omega, representation, capacitor=capacitor)
+        self.most = max(1, min(MAX_TERMS, 2 * len(omega) - self.fixed.shape[1] - 1))
+
+    def with_terms(self, terms: int) -> _Linear:
+        first = self.fixed.shape[1]
+        columns = np.concatenate([self.fixed, _relaxations(self.omega, terms, self.representation)], axis=1)
+        columns *= self.weight[:, None]
+        scale = np.linalg.norm(columns, axis=0)
+        scale = np.where(scale > 0, scale, 1.0)
+        solution = np.linalg.lstsq(columns / scale, self.target, rcond=1e-13)[0] / scale
+        fitted = columns @ solution
+        residual = fitted - self.target
+        half = len(self.omega)
+        smooth = (fitted[:half] / self.weight[:half]) + 1j * (fitted[half:] / self.weight[half:])
+        strength = solution[first:]
+        above = float(strength[strength >= 0].sum())
+        mu = 1.0 - float(-strength[strength < 0].sum()) / above if above > 0 else 0.0
+        return _Linear(terms, mu, float(residual @ residual), smooth, terms + first)
+
+    def by_aicc(self, *, scale_known: bool) -> _Linear:
+        """The number of terms of the lowest AICc; the search ends when four more brought nothing."""
+        n = self.target.size
+        best, best_score = None, np.inf
+        for terms in range(1, self.most + 1):
+            fit = self.with_terms(terms)
+            k = fit.coefficients + (0 if scale_known else 1)
+            if n - k - 1 <= 0:
+                break
+            badness = fit.chi2 if scale_known else n * np.log(fit.chi2 / n + 1e-300)
+            score = badness + 2 * k + 2 * k * (k + 1) / (n - k - 1)
+            if best is None or score < best_score:
+                best, best_score = fit, score
+            elif terms >= best.terms + 4:
+                break
+        return best if best is not None else self.with_terms(1)
+
+
+def _fixed_columns(omega: FloatArray, representation: Representation, *, capacitor: bool) -> FloatArray:
+    zero, one = np.zeros_like(omega), np.ones_like(omega)
+    columns = [np.concatenate([one, zero]), np.concatenate([zero, omega])]  # R and L, or G and C
+    if representation == "impedance" and capacitor:
+        columns.append(np.concatenate([zero, -1.0 / omega]))
+    return np.stack(columns, axis=1)
+
+
+def _relaxations(omega: FloatArray, terms: int, representation: Representation) -> FloatArray:
+    ends = 1.0 / omega.max(), 1.0 / omega.min()
+    tau = np.geomspace(*ends, terms) if terms > 1 else np.array([ends[0]])
+    s_tau = 1j * np.outer(omega, tau)
+    term = 1.0 / (1.0 + s_tau) if representation == "impedance" else s_tau / (1.0 + s_tau)
+    return np.concatenate([term.real, term.imag])
+
+
+def _judged(
+    representation: Representation, fit: _Linear, data: ComplexArray, deviation: FloatArray | None
+) -> KramersKronig:
+    residual = (data - fit.smooth) / np.abs(data)
+    parts = np.concatenate([residual.real, residual.imag])
+    worst_sigma = None
+    allowed = np.full(parts.shape, RESIDUAL_LIMIT)
+    if deviation is not None:
+        sigma = np.concatenate([deviation, deviation]) / np.concatenate([np.abs(data)] * 2)
+        worst_sigma = float(np.max(np.abs(parts) / sigma))
+        allowed = np.maximum(allowed, 4.0 * sigma)
+    runs_p = min(_runs(residual.real), _runs(residual.imag))
+    rms = float(np.sqrt(np.mean(parts**2)))
+    # Too few terms for an exact spectrum leave waves far below any noise; those are no fault of the data.
+    waves = runs_p < 1e-4 and rms > 0.3 * RESIDUAL_LIMIT and deviation is None
+    return KramersKronig(
+        representation=representation,
+        terms=fit.terms,
+        mu=fit.mu,
+        residual=residual,
+        smooth=fit.smooth,
+        max_residual=float(np.abs(parts).max()),
+        rms_residual=rms,
+        runs_p=runs_p,
+        worst_sigma=worst_sigma,
+        passed=bool(np.all(np.abs(parts) <= allowed)) and not waves,
+        coefficients=fit.coefficients,
+    )
+
+
+def _runs(values: FloatArray) -> float:
+    """Chance of as few runs of one sign (Wald and Wolfowitz), by the normal approximation."""
+    positive = values > 0
+    many, few = int(positive.sum()), int((~positive).sum())
+    if min(many, few) < 2:
+        return 1.0 if values.size < 10 else 1e-6
+    total = many + few
+    expected = 2.0 * many * few / total + 1.0
+    variance = (expected - 1.0) * (expected - 2.0) / (total - 1.0)
+    runs = 1 + int(np.count_nonzero(positive[1:] != positive[:-1]))
+    return float(ndtr((runs - expected + 0.5) / np.sqrt(max(variance, 1e-12))))

@@ -1,0 +1,132 @@
+"""One spectrum from file to conductance: which points count, how noisy they are, Kramers-Kronig, circuit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.analysis.eis.choose import CIRCUITS, Choice, choose_circuit
+from labctl.analysis.eis.fitting import Sweep
+from labctl.analysis.eis.kramers_kronig import KramersKronig, Representation, kramers_kronig, smooth_curve
+from labctl.analysis.eis.noise import NO_FIXTURE, ErrorModel, Fixture, estimate_error_model, stated_error_model
+from labctl.formats.impedance import ImpedanceSpectrum
+
+FloatArray = NDArray[np.float64]
+
+FEWEST_POINTS = 6
+NOISY = 0.01
+"""Share of noise at any point from which Kramers and Kronig are asked in the admittance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SpectrumAnalysis:
+    """Everything one spectrum says by itself.
+
+    Attributes
+    ----------
+    sweep : Sweep
+        The points that count, with the error model used.
+    left_out : tuple of int
+        Points of the spectrum that do not count: an amplifier was over its range.
+    kk : KramersKronig
+    choice : Choice
+    warnings : tuple of str
+    """
+
+    spectrum: ImpedanceSpectrum
+    sweep: Sweep
+    left_out: tuple[int, ...]
+    kk: KramersKronig
+    choice: Choice
+    warnings: tuple[str, ...]
+
+
+def analyse_spectrum(
+    spectrum: ImpedanceSpectrum,
+    *,
+    errors: ErrorModel | None = None,
+    fixture: Fixture = NO_FIXTURE,
+    circuits: Sequence[str] = CIRCUITS,
+    representation: Representation = "admittance",
+    starts: int = 8,
+) -> SpectrumAnalysis:
+    """Analyse one spectrum.
+
+    Parameters
+    ----------
+    errors : ErrorModel, optional
+        What is known of the noise; otherwise what the sidecar states, otherwise what the spectrum's own scatter about
+        a causal smooth curve shows.
+
+    Raises
+    ------
+    ValueError
+        Fewer than six points that count.
+    """
+    sweep, left_out, warnings = prepared(spectrum, errors=errors, fixture=fixture)
+    kk = tested(sweep)
+    if not kk.passed:
+        what = f"{kk.worst_sigma:.1f} standard deviations, " if kk.worst_sigma is not None else ""
+        warnings.append(
+            f"Kramers-Kronig: residuals up to {what}{100 * kk.max_residual:.2g} % of |Z| ({kk.terms} terms): the "
+            "sample drifted, or answered nonlinearly, or a range change left a step"
+        )
+    choice = choose_circuit(sweep, circuits=circuits, representation=representation, starts=starts)
+    return SpectrumAnalysis(
+        spectrum=spectrum,
+        sweep=sweep,
+        left_out=left_out,
+        kk=kk,
+        choice=choice,
+        warnings=(*warnings, *choice.warnings),
+    )
+
+
+def prepared(
+    spectrum: ImpedanceSpectrum, *, errors: ErrorModel | None = None, fixture: Fixture = NO_FIXTURE
+) -> tuple[Sweep, tuple[int, ...], list[str]]:
+    """Return the points that count with their error model, the indices of the others, and what there is to say."""
+    warnings = []
+    good = np.isfinite(spectrum.Z_ohm) & (np.abs(spectrum.Z_ohm) > 0)
+    if spectrum.overload is not None and spectrum.overload.any():
+        warnings.append(f"{int(spectrum.overload.sum())} of {spectrum.points} points were overloaded and left out")
+        good &= ~spectrum.overload
+    if int(good.sum()) < FEWEST_POINTS:
+        raise ValueError(f"{int(good.sum())} points that count; {FEWEST_POINTS} are needed at least")
+    if spectrum.moved:
+        warnings.append("the temperature moved during the sweep")
+    if spectrum.amplitude_V is not None and spectrum.amplitude_kind == "unknown":
+        warnings.append("the file does not say whether the amplitude is rms or peak; peak was assumed for the noise")
+    f, Z = spectrum.frequency_Hz[good], spectrum.Z_ohm[good]
+    ranges = None if spectrum.current_range_A is None else spectrum.current_range_A[good]
+    model = errors or stated_error_model(spectrum)
+    if model is None:
+        model = scatter_of(f, np.asarray(1.0 / Z))
+        ranges = None  # whatever the ranges add is in the scatter already
+    sweep = Sweep(frequency_Hz=f, Z_ohm=Z, errors=model, range_A=ranges, fixture=fixture)
+    return sweep, tuple(int(at) for at in np.flatnonzero(~good)), warnings
+
+
+def scatter_of(frequency_Hz: FloatArray, Y_S: NDArray[np.complex128], rounds: int = 3) -> ErrorModel:
+    """Return the noise that a spectrum shows about a causal smooth curve, whatever circuit it is."""
+    deviation = np.abs(Y_S)
+    model = ErrorModel(amplitude_V_rms=1.0, gain=1.0, origin="estimated")
+    for _ in range(rounds):
+        smooth, coefficients = smooth_curve(frequency_Hz, Y_S, np.asarray(deviation))
+        model = estimate_error_model(smooth, Y_S - smooth, coefficients)
+        along, across = model.deviations(frequency_Hz, smooth)
+        deviation = np.sqrt(0.5 * (along**2 + across**2))
+    return model
+
+
+def tested(sweep: Sweep) -> KramersKronig:
+    """Return the Kramers-Kronig test in the representation that the noise allows."""
+    along, across = sweep.deviations("admittance")
+    deviation = np.asarray(np.maximum(along, across))
+    noisy = bool(np.any(deviation * np.abs(sweep.Z_ohm) > NOISY)) and sweep.errors.origin != "relative"
+    if not noisy:
+        return kramers_kronig(sweep.frequency_Hz, sweep.Z_ohm)
+    return kramers_kronig(sweep.frequency_Hz, sweep.Z_ohm, representation="admittance", deviation=deviation)
