@@ -1,4 +1,4 @@
-"""The matter in the rotor: physics shared by the simulators, read from a sample file.
+"""The matter in the rotor or between electrodes: physics shared by the simulators, read from a sample file.
 
 Nothing heavy is loaded before one of its names is asked for.
 """
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from labctl_sim_sample._load import Sample, load_sample
     from labctl_sim_sample._nmr import NmrSample, Receiver
+    from labctl_sim_sample._pellet import EisSample
 
-__all__ = ["NmrSample", "Receiver", "Sample", "load_sample"]
+__all__ = ["EisSample", "NmrSample", "Receiver", "Sample", "load_sample"]
 
 
 def __getattr__(name: str) -> object:
@@ -23,4 +24,8 @@ def __getattr__(name: str) -> object:
         from labctl_sim_sample import _nmr
 
         return getattr(_nmr, name)
+    if name == "EisSample":
+        from labctl_sim_sample import _pellet
+
+        return _pellet.EisSample
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Literal
 
 from labctl import located_yaml
+from labctl.errors import InputError
 from labctl_sim_sample._layered import populations as layered_populations
+from labctl_sim_sample._load_pellet import read_eis
 from labctl_sim_sample._model import (
     Activated,
     Contact,
@@ -28,6 +30,7 @@ from labctl_sim_sample._model import (
     Site,
 )
 from labctl_sim_sample._nmr import NmrSample
+from labctl_sim_sample._pellet import EisSample
 from labctl_sim_sample._reading import Node, Reading
 
 _NUCLEUS = re.compile(r"\d{1,3}[A-Z][a-z]?")
@@ -39,18 +42,34 @@ _SUM_TOLERANCE = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What is in the simulated lab's rotor.
+    """What is in the simulated lab's rotor, or between its electrodes.
 
     Attributes
     ----------
     name : str
         As the file says.
-    nmr : NmrSample
-        What the spectrometer sees of it.
+    file : str
+        For messages.
     """
 
     name: str
-    nmr: NmrSample
+    file: str
+    _nmr: NmrSample | None
+    _eis: EisSample | None
+
+    @property
+    def nmr(self) -> NmrSample:
+        """What the spectrometer sees of it; InputError where the file does not say."""
+        if self._nmr is None:
+            raise InputError(f"the sample file {self.file} has no section nmr, and a spectrometer has nothing to see")
+        return self._nmr
+
+    @property
+    def eis(self) -> EisSample:
+        """What the potentiostat sees of it; InputError where the file does not say."""
+        if self._eis is None:
+            raise InputError(f"the sample file {self.file} has no section eis, and a potentiostat has nothing to see")
+        return self._eis
 
 
 def load_sample(path: Path) -> Sample:
@@ -62,14 +81,23 @@ def load_sample(path: Path) -> Sample:
         The file cannot be read or says something that cannot be: one finding per mistake.
     """
     reading = Reading(located_yaml.load(path))
-    root = reading.root().keys(required=("version", "name", "nmr"))
+    root = reading.root().keys(required=("version", "name"), optional=("nmr", "eis"))
+    if not (root.has("nmr") or root.has("eis")):
+        root.complain(
+            "must say what an instrument sees: the key 'nmr' is missing, and so is 'eis'", expected="nmr: ..."
+        )
     if root.has("version") and root.data["version"] != 1:
         root.at("version").complain("is a version this labctl does not know", value=root.data["version"], expected="1")
     name = root.text("name")
     truth = _nmr(root.at("nmr")) if root.has("nmr") else None
+    pellet = read_eis(root.at("eis")) if root.has("eis") else None
     reading.close()
-    assert truth is not None
-    return Sample(name=name, nmr=NmrSample(truth))
+    return Sample(
+        name=name,
+        file=path.name,
+        _nmr=None if truth is None else NmrSample(truth),
+        _eis=None if pellet is None else EisSample(pellet),
+    )
 
 
 def _nmr(node: Node) -> NmrTruth | None:

@@ -147,6 +147,63 @@ def json_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "labctl sample file",
-        "description": "What simulators pretend is in the rotor; neither engine nor analysis reads it.",
-        **_block({"version": {"const": 1}, "name": {"type": "string", "minLength": 1}, "nmr": nmr}),
+        "description": "What simulators pretend is in the rotor or between electrodes; neither engine nor analysis reads it.",
+        **_block({"version": {"const": 1}, "name": {"type": "string", "minLength": 1}}, {"nmr": nmr, "eis": _eis()}),
+        "anyOf": [{"required": ["nmr"]}, {"required": ["eis"]}],
     }
+
+
+def _eis() -> dict[str, Any]:
+    """Return the schema of what a potentiostat sees."""
+    exponent = {"type": "number", "exclusiveMinimum": 0.2, "maximum": 1, "description": "of a constant phase element"}
+    return _block(
+        {
+            "pellet": _block(
+                {
+                    "thickness": _quantity("1.28 mm", "between the electrodes"),
+                    "diameter": _quantity("10 mm", "of each electrode"),
+                }
+            ),
+            "conductivity": _block(
+                {
+                    "sigma": _quantity("6.72e-9 S/cm", "ionic conductivity, bulk and grain boundaries in series"),
+                    "Ea": _EA,
+                },
+                {
+                    "at": _quantity("25 degC", "temperature at which sigma holds; 25 degC if left out"),
+                    "convention": {
+                        "enum": ["ln sigma", "ln sigma T"],
+                        "description": "which of them is a straight line over 1/T",
+                    },
+                },
+            ),
+            "permittivity": {"type": "number", "minimum": 1, "maximum": 1e6, "description": "relative, of the bulk"},
+        },
+        {
+            "bulk_exponent": exponent,
+            "grain_boundary": _block(
+                {
+                    "share": _share("of the resistance at every temperature"),
+                    "capacitance": _quantity("10 nF", "of the boundaries' arc"),
+                },
+                {"exponent": exponent},
+            ),
+            "electrode": _block(
+                {"capacitance": _quantity("2 uF/cm^2", "that has the modulus of the electrodes at 1 Hz")},
+                {"exponent": exponent},
+                "electrodes that block ions",
+            ),
+            "holder": _block(
+                {},
+                {
+                    "stray_capacitance": _quantity("20 pF", "parallel to the pellet"),
+                    "leakage": _quantity("1e12 ohm", "parallel to the pellet"),
+                    "lead_resistance": _quantity("0.5 ohm", "in series"),
+                    "lead_inductance": _quantity("0.5 uH", "in series"),
+                },
+                "what is there without a pellet",
+            ),
+            "open_circuit": _quantity("0 V", "voltage without current; 0 V between blocking electrodes"),
+        },
+        "what a potentiostat sees",
+    )

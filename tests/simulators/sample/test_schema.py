@@ -29,25 +29,46 @@ def test_ready_samples_are_valid(path: Path) -> None:
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
 def test_a_key_more_or_less_is_not_valid(path: Path) -> None:
     """An unknown key is refused at every level, and so is a missing one that the reader requires."""
-    for at in ((), ("nmr",), ("nmr", "probe"), ("nmr", "exchange")):
+    has = set(located_yaml.load(path).data)
+    for at in (
+        (),
+        ("nmr",),
+        ("nmr", "probe"),
+        ("nmr", "exchange"),
+        ("eis",),
+        ("eis", "pellet"),
+        ("eis", "conductivity"),
+    ):
         data = located_yaml.load(path).data
+        if at and at[0] not in has:
+            continue
         block = data
         for key in at:
             block = block[key]
         block["mistyped"] = "1 s"
         assert not _is_valid(data)
-    for key in ("nucleus", "sites", "relaxation", "exchange", "probe", "noise_per_scan"):
-        data = located_yaml.load(path).data
-        del data["nmr"][key]
-        assert not _is_valid(data)
+    required = {
+        "nmr": ("nucleus", "sites", "relaxation", "exchange", "probe", "noise_per_scan"),
+        "eis": ("pellet", "conductivity", "permittivity"),
+    }
+    for section in required.keys() & has:
+        for key in required[section]:
+            data = located_yaml.load(path).data
+            del data[section][key]
+            assert not _is_valid(data)
+    data = located_yaml.load(path).data
+    for section in required:
+        data.pop(section, None)
+    assert not _is_valid(data), "a sample that no instrument sees is none"
 
 
 def test_the_schema_names_every_key_the_reader_knows() -> None:
     """Keys that the reader's source spells out stand in the schema too, so that neither is extended alone."""
-    source = (ROOT / "simulators" / "labctl_sim_sample" / "_load.py").read_text(encoding="utf-8")
+    sources = [ROOT / "simulators" / "labctl_sim_sample" / name for name in ("_load.py", "_load_pellet.py")]
     calls = [
         node
-        for node in ast.walk(ast.parse(source))
+        for source in sources
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "keys"
     ]
     keys = {
@@ -57,6 +78,6 @@ def test_the_schema_names_every_key_the_reader_knows() -> None:
         for leaf in ast.walk(argument.value)
         if isinstance(leaf, ast.Constant) and isinstance(leaf.value, str)
     }
-    assert "noise_per_scan" in keys
+    assert {"noise_per_scan", "stray_capacitance"} <= keys
     text = str(json_schema())
     assert {key for key in keys if f"'{key}'" not in text} == set()
