@@ -220,7 +220,6 @@ def signal(
     sequence: Sequence,
     nmr: NmrSample,
     *,
-    rows: int,
     temperature_K: Callable[[float], float],
     spinning_Hz: float,
 ) -> ComplexArray:
@@ -240,11 +239,11 @@ def signal(
         spinning_Hz=spinning_Hz,
     )
     if sequence.nucleus != nmr.nucleus:
-        return np.zeros((rows, receiver.t2_s.size), complex)
+        return np.zeros((sequence.rows, receiver.t2_s.size), complex)
     starts_s = sequence.row_starts_s()
     recycle_s = sequence.recycle_s + sequence.acquisition_s + _OVERHEAD_s
     pieces = []
-    for first, last, T_K in _isothermal(starts_s[: rows + 1], temperature_K, 2 if sequence.experiment == "exsy" else 1):
+    for first, last, T_K in _isothermal(starts_s, temperature_K, 2 if sequence.experiment == "exsy" else 1):
         match sequence.experiment:
             case "one_pulse":
                 fid = nmr.one_pulse(T_K=T_K, receiver=receiver, pulse_s=sequence.pulse_s, recycle_s=recycle_s)

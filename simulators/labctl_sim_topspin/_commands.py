@@ -358,6 +358,7 @@ class Commands:
         if not (folder / "acqu").exists():
             raise Refused(f"parameter set {name} not found")
         datasets = self._console.datasets
+        datasets.flush()
         datasets.remove_data(place, status=True)  # the macro always asks for remove=yes
         for path in sorted(folder.iterdir()):
             target = place.processed if path.name.startswith("proc") else place.folder
@@ -374,6 +375,7 @@ class Commands:
         ):
             if source.exists():
                 datasets.put(folder / source.name, datasets.values(source))
+        datasets.flush()
         return Answer()
 
     def _parameter_set(self, name: str) -> Path:

@@ -74,6 +74,7 @@ class Console:
         lines = _last_state(self._root)
         saved: dict[str, Any] | None = json.loads(lines[0]) if lines else None
         self._moved = False
+        self._broken = False
         self._unattended_since: str | None = None
         self._now_s = start_s if saved is None else float(saved["now_s"])
         self.born_s = self._now_s if saved is None else float(saved["born_s"])
@@ -426,16 +427,23 @@ class Console:
         self._moved = False
         try:
             yield
-        finally:
-            if self._moved or self._now_s != before_s:
-                self.save()
+        except InputError:
+            raise  # declined as a whole, before anything was done
+        except BaseException:
+            self._broken = True
+            raise
+        if self._moved or self._now_s != before_s:
+            self.save()
 
     def save(self) -> None:
         """Write the state to disk; from here a killed process is taken up.
 
         Each save is a new file ``state.<serial>.json`` of whole lines, the last of them ``end``; only then the one
-        before goes. (Replacing a file makes some file systems write everything out at once.)
+        before goes. (Replacing a file makes some file systems write everything out at once.) Where something broke
+        off in the middle nothing is saved any more: whoever opens the lab again gets the state before.
         """
+        if self._broken:
+            return
         self.datasets.flush()
         serial = self._serial + 1
         state = {

@@ -262,7 +262,8 @@ class Acquirer:
             return self._plant.sample_at_K(running.start_s + elapsed_s) if steady_K is None else steady_K
 
         spinning_Hz = self._plant.mas.aim_Hz
-        fids = signal(sequence, nmr, rows=max(rows, 1), temperature_K=temperature_K, spinning_Hz=spinning_Hz)[:rows]
+        # All rows, even of a halted one: cut short, the same matrix product may round its last bits another way.
+        fids = signal(sequence, nmr, temperature_K=temperature_K, spinning_Hz=spinning_Hz)[:rows]
         summed, overflow = counts(
             sequence,
             fids,
