@@ -89,10 +89,12 @@ def _arrhenius_entry(
 ) -> Arrhenius | None:
     T_K = [group.data.T_K or 0.0 for group, _ in points]
     value, se = [one[0] for _, one in points], [one[1] for _, one in points]
-    T_se = [group.T_se_K or 0.0 for group, _ in points]
-    fit = fit_arrhenius(T_K, value, se, T_se_K=T_se, convention=convention)
+    fit = fit_arrhenius(T_K, value, se, convention=convention)
     if fit is None:
         return None
+    # The calibration is one for the whole campaign: were it wrong, all temperatures would be wrong together.
+    shift_K = max((group.T_se_K or 0.0 for group, _ in points), default=0.0)
+    shifted = fit_arrhenius([T + shift_K for T in T_K], value, se, convention=convention)
     return Arrhenius(
         quantity=quantity,
         model=model,
@@ -100,6 +102,7 @@ def _arrhenius_entry(
         Ea_eV=fit.Ea_eV,
         Ea_se_eV=fit.Ea_se_eV,
         Ea_ci95_eV=list(fit.Ea_ci95_eV),
+        Ea_se_calibration_eV=abs(shifted.Ea_eV - fit.Ea_eV) if shifted is not None and shift_K > 0.0 else None,
         ln_value_at_ref=fit.ln_value_at_ref,
         ln_value_at_ref_se=fit.ln_value_at_ref_se,
         T_ref_K=fit.T_ref_K,

@@ -166,8 +166,12 @@ class Arrhenius(_Model):
     model: str = Field(description="the fits it rests on: exchange, product, layered")
     convention: str = Field(description="'ln k', 'ln D', 'ln D T'")
     Ea_eV: float
-    Ea_se_eV: float
+    Ea_se_eV: float = Field(description="from the noise of the data alone")
     Ea_ci95_eV: list[float]
+    Ea_se_calibration_eV: float | None = Field(
+        default=None,
+        description="how much Ea moves if all temperatures are wrong by the calibration's uncertainty, together",
+    )
     ln_value_at_ref: float
     ln_value_at_ref_se: float
     T_ref_K: float
