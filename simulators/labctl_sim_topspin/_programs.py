@@ -7,6 +7,7 @@ step, ``.done`` and ``.failed`` close it.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -51,6 +52,12 @@ class Running:
     saved: str | None = None
 
 
+@functools.lru_cache(maxsize=16)
+def _compiled(text: str, file: str) -> Program:
+    """Return a program, compiled once per process: a lab is opened many times in a rehearsal of kills."""
+    return compile_program(text, file=file, parameter_kind=kind_of)
+
+
 class Programs:
     """The AU programs of one console."""
 
@@ -74,7 +81,7 @@ class Programs:
         InputError
             It is not there or goes beyond the AU subset.
         """
-        program = self._program(source.read_text(encoding="utf-8"), source.as_posix())
+        program = self._program(source.read_text(encoding="utf-8"), source.name)
         number = self.next_number
         self.next_number += 1
         machine = Machine(program, name=name, args=args, host=self._host, undo_log=self._log(number))
@@ -115,7 +122,7 @@ class Programs:
     def _program(self, text: str, file: str) -> Program:
         known = self._compiled.get(text)
         if known is None:
-            known = self._compiled[text] = compile_program(text, file=file, parameter_kind=kind_of)
+            known = self._compiled[text] = _compiled(text, file)
             self._texts[known.source_sha256] = text
         return known
 

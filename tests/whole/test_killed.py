@@ -6,12 +6,13 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from labctl.cli import finishing
 from labctl.cli.app import run_app
 from labctl.run.journal import Journal
 from tests.whole.campaigns import SMALL
@@ -74,6 +75,14 @@ def estimates(run_dir: Path) -> dict[str, Any]:
         "fits": [{**fit, "T_K": None, "warnings": None} for fit in document["exsy"]["fits"]],
         "certificate": document["certificate"],
     }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_figures() -> Iterator[None]:
+    """Reports nobody looks at are not drawn; children inherit this."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finishing, "_write_report", lambda *_: None)
+        yield
 
 
 @pytest.fixture(scope="module")
