@@ -147,7 +147,7 @@ def json_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "labctl sample file",
-        "description": "What simulators pretend is in the rotor or between electrodes; neither engine nor analysis reads it.",
+        "description": "What simulators pretend is in rotor or cell; neither engine nor analysis reads it.",
         **_block({"version": {"const": 1}, "name": {"type": "string", "minLength": 1}}, {"nmr": nmr, "eis": _eis()}),
         "anyOf": [{"required": ["nmr"]}, {"required": ["eis"]}],
     }
