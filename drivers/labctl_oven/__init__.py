@@ -1,0 +1,26 @@
+"""What is true of any oven, whatever controls it: settling, the watch over its heater, limits, and the station.
+
+No driver: drivers of temperature controllers build on it, and drivers whose cell stands in an oven may too.
+"""
+
+from __future__ import annotations
+
+from labctl_oven._heater_watch import HeaterWatch, WatchSettings
+from labctl_oven._limits import SAFE_SETPOINT_K, OvenLimits, read_limits
+from labctl_oven._pause import pause
+from labctl_oven._reader import SettingsReader, read_watch
+from labctl_oven._settling import Settling
+from labctl_oven._station import OvenStation
+
+__all__ = [
+    "SAFE_SETPOINT_K",
+    "HeaterWatch",
+    "OvenLimits",
+    "OvenStation",
+    "SettingsReader",
+    "Settling",
+    "WatchSettings",
+    "pause",
+    "read_limits",
+    "read_watch",
+]
