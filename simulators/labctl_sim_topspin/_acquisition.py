@@ -93,7 +93,7 @@ class Sequence:
             case "saturation_recovery":
                 special = self.comb_s + np.array(self.delays_s)
             case "exsy":
-                special = self.mixing_s + self.t1_s()[np.arange(self.rows) // self._rows_per_t1]
+                special = self.comb_s + self.mixing_s + self.t1_s()[np.arange(self.rows) // self._rows_per_t1]
         scan_s: FloatArray = common_s + np.resize(np.asarray(special, np.float64), self.rows)
         return scan_s
 
@@ -258,8 +258,9 @@ def signal(
                 pieces.append(
                     nmr.saturation_recovery(T_K=T_K, receiver=receiver, pulse_s=sequence.pulse_s, delays_s=delays_s)
                 )
-            case "exsy":
-                pieces.append(_exsy(sequence, nmr, receiver, T_K, first, last, recycle_s))
+            case "exsy":  # a saturation comb ends what the receiver's time gave, and recovery begins anew
+                recovery_s = sequence.recycle_s if sequence.comb_s > 0.0 else recycle_s
+                pieces.append(_exsy(sequence, nmr, receiver, T_K, first, last, recovery_s))
     return np.concatenate(pieces)
 
 

@@ -40,15 +40,12 @@ def _written(value: Any, cell: Cell, book: Book) -> Any:
 
 
 def _written_chars(value: list[int]) -> dict[str, Any]:
-    used = len(value)
-    while used and value[used - 1] == UNSET_CHAR:
-        used -= 1
-    unset, used_before = len(value) - used, used
-    while used and value[used - 1] == 0:
-        used -= 1
-    if UNSET_CHAR in value[:used]:
+    set_chars = value.index(UNSET_CHAR) if UNSET_CHAR in value else len(value)
+    unset = len(value) - set_chars
+    if value.count(UNSET_CHAR) != unset:
         return {"chars": list(value)}
-    return {"text": bytes(value[:used]).decode("latin-1"), "zeros": used_before - used, "unset": unset}
+    text = bytes(value[:set_chars]).rstrip(b"\0")  # no loop here: a program has dozens of buffers, saved at every turn
+    return {"text": text.decode("latin-1"), "zeros": set_chars - len(text), "unset": unset}
 
 
 def _written_scalar(value: Any, book: Book) -> Any:

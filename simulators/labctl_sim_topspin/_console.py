@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 
 _VERSION = 1
 _ALERT_s = 30.0  # polling is exact for so long after something happened
-_STRIDE_s = 30.0  # and at least so often while the temperature moves, or a step waits for something that stands still
+_MOVING_STRIDE_s = 30.0  # an idle program looks at least so often while the temperature moves
+_QUIET_STRIDE_s = 60.0  # and a busy one while it waits and nothing moves
 _MESSAGES = 200
 _TURNS_PER_INSTANT = 2000
 
@@ -349,13 +350,14 @@ class Console:
         nominal_s = self._nominal_s(running)
         if self._has_mail(running):
             return nominal_s, True
-        if self._now_s < self._alert_until_s or self.plant.rotor_moving:
+        if self._now_s < self._alert_until_s or self.plant.rotor_moving or running.acted:
             return nominal_s, True
         moving = self.plant.temperature_moving
         if running.busy and moving:
             return nominal_s, True
         if running.busy or moving:
-            return max(nominal_s, running.ran_s + _STRIDE_s), True
+            stride_s = _MOVING_STRIDE_s if moving else _QUIET_STRIDE_s
+            return max(nominal_s, running.ran_s + stride_s), True
         return max(nominal_s, running.ran_s + stretch_s), False
 
     def _has_mail(self, running: Running) -> bool:
@@ -369,10 +371,12 @@ class Console:
 
     def _turn(self, running: Running) -> None:
         self._touched = {}
+        changes = self.plant.changes
         try:
             self.programs.turn(running, self._touched)
         except InputError as problem:
             self.say(f"{running.machine.name} broke: {problem}")
+        running.acted = self.plant.changes != changes
         self.datasets.flush()
         if running.machine.state == "ended":
             self._end_program(running.number)

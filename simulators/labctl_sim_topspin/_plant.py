@@ -38,6 +38,8 @@ class Plant:
         )
         self._mas = Mas(rate_Hz=settings.spinning_Hz, target_Hz=settings.spinning_Hz)
         self._vt_at_s = self._mas_at_s = now_s()
+        self.changes = 0
+        """How often anything was changed; tells an acting program from a waiting one."""
         self.sensor_fault = ""
         self._stuck_K = 0.0
         self.history: list[tuple[float, Vt, float]] = []
@@ -115,6 +117,7 @@ class Plant:
         if replace(changed, sensor_K=self._vt.sensor_K, sample_K=self._vt.sample_K) == self._vt:
             return
         self._vt, self._vt_at_s = changed, self._now_s()
+        self.changes += 1
         self._remember()
 
     def change_mas(self, **changes: Any) -> None:
@@ -122,6 +125,7 @@ class Plant:
         vt = self.vt  # at the old frictional heating
         self._mas, self._mas_at_s = replace(self.mas, **changes), self._now_s()
         self._vt, self._vt_at_s = vt, self._now_s()
+        self.changes += 1
         self._remember()
 
     def fail_sensor(self, how: str) -> None:

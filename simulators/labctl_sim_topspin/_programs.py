@@ -37,6 +37,8 @@ class Running:
         A step has begun and not ended.
     ran_s : float
         When its last turn was.
+    acted : bool
+        It changed temperature or rotor in its last turn: a ramp, whose pace counts.
     awaited : set of str
         Files it looked for in its last turn and did not find.
     saved : str or None
@@ -47,6 +49,7 @@ class Running:
     machine: Machine
     parent: int
     busy: bool = False
+    acted: bool = False
     ran_s: float = 0.0
     awaited: set[str] = field(default_factory=set)
     saved: str | None = None
@@ -150,6 +153,7 @@ class Programs:
             "number": running.number,
             "parent": running.parent,
             "busy": running.busy,
+            "acted": running.acted,
             "ran_s": running.ran_s,
             "awaited": sorted(running.awaited),
             "file": program.file,
@@ -182,6 +186,7 @@ class Programs:
                 machine=machine,
                 parent=item["parent"],
                 busy=item["busy"],
+                acted=item["acted"],
                 ran_s=item["ran_s"],
                 awaited=set(item["awaited"]),
             )

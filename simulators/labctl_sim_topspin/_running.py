@@ -296,7 +296,7 @@ class Acquirer:
             return
         staged = self._settings.root / "staging" / f"{running.number}.raw"
         self._files.write(staged, *data)
-        self._files.write(target, raw.data[: len(raw.data) // 2])  # what has come across so far
+        self._files.write(target, raw.data[: len(raw.data) // 8])  # what has come across so far
         self.transfers.append(Transfer(at_s=running.end_s + late_s, source=str(staged), target=str(target)))
 
     def _write_status(self, running: Running, raw: bruker.RawData, *, rows: int, scans: int, overflow: bool) -> None:

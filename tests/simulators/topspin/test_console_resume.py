@@ -237,3 +237,17 @@ def test_console_files_take_back_what_was_not_saved(tmp_path: Path) -> None:
         "log": "one\n",
     }
     assert (tmp_path / "staged").exists()
+
+
+def test_a_program_whose_start_was_not_saved_never_ran(tmp_path: Path) -> None:
+    """Killed right after a program's first turn, the lab knows neither the program nor its file."""
+    lab = Lab(tmp_path / "a")
+    body = 'FILE *f; f = fopen("job/trace", "w"); fprintf(f, "ran\\n"); fclose(f); sleep(60);'
+    with pytest.raises(KilledError), _deadly("turn", 1, "after"):
+        lab.start("short", body)
+    assert (lab.link.job_dir / "trace").exists()
+    lab.again()
+    assert not (lab.link.job_dir / "trace").exists()
+    assert not lab.console.programs.running
+    lab.start("short", body)
+    assert (lab.link.job_dir / "trace").exists()

@@ -243,3 +243,22 @@ def test_a_program_that_never_sleeps_is_ended(tmp_path: Path) -> None:
     lab.start("hog", "int i; i = 0; while (1) { i = 1 - i; }")
     assert re.search("hog broke: .*without a pause", lab.console.messages[-1])
     assert not lab.console.programs.running
+
+
+def test_a_ramp_keeps_its_pace(tmp_path: Path) -> None:
+    """A busy program that moves the set point is never stretched, even where the heater does not follow."""
+    lab = Lab(tmp_path)
+    (lab.link.job_dir / "status").mkdir()
+    lab.link.launch("heater off")
+    lab.wait(3600.0)
+    began_s = lab.now_s
+    lab.run(
+        lab.dataset(
+            5,
+            1,
+            "int n; double te;",
+            'f = fopen("job/status/000001.0001.begun", "w"); fclose(f);',
+            'for (n = 0; n < 40; n++) { te = 264.0 + 0.3 * n; STOREPAR("TE", te) TESET sleep(10); }',
+        )
+    )
+    assert lab.now_s - began_s == pytest.approx(400.0, abs=1.0)
