@@ -6,10 +6,10 @@ they leave open is a setting: what a mains dip takes away, and what the loop doe
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from labctl_sim_oven import Gains, Oven, Regulator, Thermal, keyed_normal
+from labctl_sim_oven import Gains, Oven, Regulator, Thermal, keyed_normal, plain_of
 
 ZERO_C_K = 273.15
 
@@ -255,7 +255,7 @@ class Eurotherm:
     # ------------------------------------------------------------------------------------------ state
 
     def plain(self) -> dict[str, Any]:
-        return asdict(self.registers)
+        return plain_of(self.registers)
 
     def take_up(self, data: dict[str, Any]) -> None:
         self.registers = Registers(**data)

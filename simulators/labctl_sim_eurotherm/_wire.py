@@ -29,13 +29,20 @@ ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE = 1, 2, 3
 _LONGEST = {"2400": 125, "3200": 32}
 
 
+def _crc_of(byte: int) -> int:
+    for _ in range(8):
+        byte = byte >> 1 ^ 0xA001 if byte & 1 else byte >> 1
+    return byte
+
+
+_CRC = tuple(map(_crc_of, range(256)))
+
+
 def crc16(data: bytes) -> bytes:
     """Return the checksum of a frame (polynomial 0xA001), low byte first."""
     crc = 0xFFFF
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ 0xA001 if crc & 1 else crc >> 1
+        crc = crc >> 8 ^ _CRC[(crc ^ byte) & 0xFF]
     return struct.pack("<H", crc)
 
 

@@ -6,10 +6,10 @@ what `SETP?` says while the set point ramps, how soon a read-back is right, and 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from labctl_sim_oven import Gains, Oven, Regulator, Thermal
+from labctl_sim_oven import Gains, Oven, Regulator, Thermal, plain_of
 
 ZERO_C_K = 273.15
 COMMAND_ERROR, EXECUTION_ERROR, QUERY_ERROR, POWER_ON = 32, 16, 4, 128
@@ -199,7 +199,7 @@ class LakeShore335:
     # ----------------------------------------------------------------------------------------- state
 
     def plain(self) -> dict[str, Any]:
-        return asdict(self.registers)
+        return plain_of(self.registers)
 
     def take_up(self, data: dict[str, Any]) -> None:
         self.registers = Registers(**data)

@@ -54,7 +54,7 @@ def serve_alone(
     InputError
         The port is taken.
     """
-    kept = last_state(state_dir)
+    _, kept = last_state(state_dir)
     clock = ScaledClock(start_s=time.time() if kept is None else float(kept["now_s"]), speed=speed)
     simulator = open_it(clock)
     try:

@@ -81,11 +81,11 @@ class Lab:
         self.messages: list[str] = []
         self._faults = faults
         self._state_dir = state_dir
-        self._serial = 0
+        self._saved = ""
         self._now_s = start_s
-        saved = None if state_dir is None else last_state(state_dir)
+        self._serial, saved = (0, None) if state_dir is None else last_state(state_dir)
         if saved is not None:
-            self._now_s, self._serial = float(saved["now_s"]), int(saved["serial"])
+            self._now_s = float(saved["now_s"])
             device.oven.take_up(saved["oven"])
             device.take_up(saved["device"])
             self.messages = list(saved["messages"])
@@ -218,13 +218,11 @@ class Lab:
     # ---------------------------------------------------------------------------------------- state
 
     def save(self) -> None:
-        """Write the state to disk; from here a killed process is taken up."""
+        """Write the state to disk if it is another; from here a killed process is taken up."""
         if self._state_dir is None:
             return
-        serial = self._serial + 1
         state = {
             "version": _VERSION,
-            "serial": serial,
             "now_s": self._now_s,
             "oven": self.device.oven.plain(),
             "device": self.device.plain(),
@@ -232,13 +230,16 @@ class Lab:
             "messages": self.messages,
         }
         text = f"{json.dumps(state, separators=(',', ':'))}\nend\n"
+        if text == self._saved:
+            return
+        serial = self._serial + 1
         (self._state_dir / f"state.{serial}.json").write_bytes(text.encode("utf-8"))
         (self._state_dir / f"state.{self._serial}.json").unlink(missing_ok=True)
-        self._serial = serial
+        self._serial, self._saved = serial, text
 
 
-def last_state(state_dir: Path) -> dict[str, Any] | None:
-    """Return the newest whole state in a folder, None if there is none.
+def last_state(state_dir: Path) -> tuple[int, dict[str, Any] | None]:
+    """Return the newest whole state in a folder and its number; 0 and None if there is none.
 
     Raises
     ------
@@ -250,12 +251,12 @@ def last_state(state_dir: Path) -> dict[str, Any] | None:
         for path in (state_dir.glob("state.*.json") if state_dir.is_dir() else ())
         if path.name.split(".")[1].isdigit()
     )
-    for _, path in reversed(numbered):
+    for serial, path in reversed(numbered):
         lines = path.read_text(encoding="utf-8").split("\n")
         if lines[1:2] != ["end"]:
             continue  # cut short by a kill
         state: dict[str, Any] = json.loads(lines[0])
         if state["version"] != _VERSION:
             raise InputError(f"{path} was written by another version of the simulator", next_step="Choose a new folder")
-        return state
-    return None
+        return serial, state
+    return 0, None

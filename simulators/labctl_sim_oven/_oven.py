@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from labctl_sim_oven._physics import Nodes, Thermal, after, keyed_normal, propagator
 from labctl_sim_oven._regulator import Gains, Regulator, regulated, walked
 
 SAMPLING_s = 2.0
+
+
+def plain_of(item: Any) -> dict[str, Any]:
+    """Return the fields of a flat dataclass with slots (`asdict` copies deeply, and states are written often)."""
+    return {name: getattr(item, name) for name in item.__slots__}
 
 
 @dataclass(slots=True)
@@ -138,9 +143,9 @@ class Oven:
         return {
             "born_s": self.born_s,
             "samplings": self._samplings,
-            "nodes": asdict(self.nodes),
-            "regulator": asdict(self.regulator),
-            "ailments": asdict(self.ailments),
+            "nodes": plain_of(self.nodes),
+            "regulator": plain_of(self.regulator),
+            "ailments": plain_of(self.ailments),
             "heater_range": self.heater_range,
         }
 
