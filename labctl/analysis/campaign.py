@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from labctl.analysis.activation import arrhenius_entries, with_energies
 from labctl.analysis.context import AnalysisContext
+from labctl.analysis.eis.entries import dataset_entry as impedance_entry
+from labctl.analysis.eis.gather import MeasuredSpectrum, gather_impedance
+from labctl.analysis.eis.series import analyse_series
 from labctl.analysis.entries import buildup_entries, comparison_entry, exchange_entry, layered_entry, product_entry
 from labctl.analysis.gather import Measured, gather
 from labctl.analysis.measured_entries import buildup, dataset_entry, matrix_entry, mixing_point, t1_entry
@@ -27,6 +30,7 @@ from labctl.analysis.referee import (
 )
 from labctl.analysis.results import LayeredFit, Results, ResultWarning, Site
 from labctl.analysis.temperature import TemperatureFits, fit_temperatures
+from labctl.formats.impedance_file import impedance_dialect
 
 FloatArray = NDArray[np.float64]
 
@@ -37,7 +41,7 @@ SAME_TEMPERATURE_K = 1.0
 def analyze_paths(
     paths: Sequence[Path], *, sites: Mapping[str, float] | None = None, temperature_K: float | None = None
 ) -> Results:
-    """Analyse any finished Bruker data: EXPNO folders, folders of them, or labctl's run folders.
+    """Analyse any finished data: EXPNO folders, impedance files, folders of them, or labctl's run folders.
 
     Parameters
     ----------
@@ -52,10 +56,13 @@ def analyze_paths(
     InputError
         A path does not exist, or nothing below the paths can be read.
     """
-    measured, unread = gather(paths)
+    spectra, unread_spectra = gather_impedance(paths)
+    nmr = [path for path in paths if not (path.is_file() and impedance_dialect(path))]
+    measured, unread = gather(nmr, others=bool(spectra), complaints=unread_spectra)
     if temperature_K is not None:
         measured = [one if one.manifest else replace(one, T_K=temperature_K) for one in measured]
-    return _Analysis(AnalysisContext(sites=sites or {})).run(measured, unread)
+        spectra = [one if one.manifest else replace(one, T_K=temperature_K) for one in spectra]
+    return _Analysis(AnalysisContext(sites=sites or {})).run(measured, [*unread, *unread_spectra], spectra)
 
 
 def analyze_campaign(run_dir: Path, context: AnalysisContext) -> Results:
@@ -66,8 +73,9 @@ def analyze_campaign(run_dir: Path, context: AnalysisContext) -> Results:
     InputError
         The folder holds no readable dataset.
     """
-    measured, unread = gather([run_dir])
-    return _Analysis(context).run(measured, unread)
+    spectra, unread_spectra = gather_impedance([run_dir])
+    measured, unread = gather([run_dir], others=bool(spectra), complaints=unread_spectra)
+    return _Analysis(context).run(measured, [*unread, *unread_spectra], spectra)
 
 
 @dataclass(slots=True)
@@ -94,7 +102,9 @@ class _Analysis:
         self.sites: dict[str, float] = dict(context.sites)
         self._numbered = not self.sites
 
-    def run(self, measured: Sequence[Measured], unread: Sequence[str]) -> Results:
+    def run(
+        self, measured: Sequence[Measured], unread: Sequence[str], spectra: Sequence[MeasuredSpectrum] = ()
+    ) -> Results:
         self.results.warnings += [
             ResultWarning(code="unreadable", message=one, advice="the rest was analysed without it") for one in unread
         ]
@@ -109,7 +119,13 @@ class _Analysis:
             self._number_by_population(temperatures)
         self._enter_spectra(temperatures)
         self._kinetics(temperatures)
+        self._impedance(spectra)
         return self.results
+
+    def _impedance(self, spectra: Sequence[MeasuredSpectrum]) -> None:
+        self.results.datasets += [impedance_entry(one) for one in spectra]
+        self.results.eis, warnings = analyse_series(spectra, attempt=self.attempt)
+        self.results.warnings += warnings
 
     # ------------------------------------------------------------------------------------ what belongs together
 

@@ -43,8 +43,13 @@ class Measured:
     remarks: tuple[str, ...] = ()
 
 
-def gather(paths: Sequence[Path]) -> tuple[list[Measured], list[str]]:
-    """Return every readable acquisition below `paths`, and what could not be read (one line each).
+def gather(
+    paths: Sequence[Path], *, others: bool = False, complaints: Sequence[str] = ()
+) -> tuple[list[Measured], list[str]]:
+    """Return every readable NMR acquisition below `paths`, and what could not be read (one line each).
+
+    `others` says that data of another kind were found there, so that none of this kind is no error; `complaints` are
+    of data of another kind that could not be read, told where nothing could.
 
     Raises
     ------
@@ -57,21 +62,21 @@ def gather(paths: Sequence[Path]) -> tuple[list[Measured], list[str]]:
     found: list[Measured] = []
     unread: list[str] = []
     for path in paths:
-        part, complaints = gather_run(path) if (path / "datasets").is_dir() else _gather_folders(path)
+        part, said = gather_run(path) if (path / "datasets").is_dir() else _gather_folders(path)
         found += part
-        unread += complaints
-    if not found:
+        unread += said
+    if not found and not others:
         raise InputError(
             "nothing to analyse below "
             + ", ".join(str(path) for path in paths)
-            + "".join(f"\n{one}" for one in unread),
-            expected="EXPNO folders that hold acqus with fid or ser, or a run folder",
+            + "".join(f"\n{one}" for one in [*complaints, *unread]),
+            expected="EXPNO folders that hold acqus with fid or ser, impedance spectra, or a run folder",
         )
     return found, unread
 
 
-def gather_run(run_dir: Path) -> tuple[list[Measured], list[str]]:
-    """Return the datasets of a run folder: of each step the last attempt that is not failed."""
+def latest_datasets(run_dir: Path) -> tuple[list[Dataset], list[str]]:
+    """Return of each step of a run folder the last attempt that is not failed, in the order of acquisition."""
     latest: dict[str, Dataset] = {}
     unread: list[str] = []
     for path in sorted((run_dir / "datasets").glob("*.json")):
@@ -83,8 +88,16 @@ def gather_run(run_dir: Path) -> tuple[list[Measured], list[str]]:
         known = latest.get(dataset.step_id)
         if known is None or _preference(dataset) > _preference(known):
             latest[dataset.step_id] = dataset
+    return sorted(latest.values(), key=lambda one: one.started_s), unread
+
+
+def gather_run(run_dir: Path) -> tuple[list[Measured], list[str]]:
+    """Return the NMR datasets of a run folder: of each step the last attempt that is not failed."""
+    datasets, unread = latest_datasets(run_dir)
     found = []
-    for dataset in sorted(latest.values(), key=lambda one: one.started_s):
+    for dataset in datasets:
+        if dataset.kind == "impedance":  # read by labctl.analysis.eis.gather
+            continue
         try:
             found.append(measured_of(run_dir, dataset))
         except (LabctlError, OSError, ValueError) as problem:

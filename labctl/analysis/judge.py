@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from labctl.analysis.context import AnalysisContext
+from labctl.analysis.eis.verdict import judge_impedance
 from labctl.analysis.gather import Measured, measured_of, role_of
 from labctl.analysis.measured_entries import mixing_point
 from labctl.analysis.nmr.estimator import estimate_amplitudes
@@ -27,8 +28,9 @@ def judge(run_dir: Path, dataset: Dataset, context: AnalysisContext, earlier: Ea
 
     ``measured`` holds, by kind: ``T1_s/<site>``, ``T1_se_s/<site>``; ``line_ppm/<site>`` with ``line_ppm_se``,
     ``area``, ``area_se``, ``fwhm_Hz``, ``fwhm_se_Hz`` alike; ``p90_us``, ``p90_se_us``; ``snr``,
-    ``asymmetry_sigma``. Gates: ``settled`` when the line has stopped moving, ``stop`` when the pulse is far
-    off. Never raises: a dataset that cannot be analysed passes with a warning, because its raw data are safe.
+    ``asymmetry_sigma``; of impedance ``R_ohm``, ``R_se_ohm`` or ``G_upper_S``, and ``kk_max_residual``. Gates:
+    ``settled`` when the line has stopped moving, ``stop`` when the pulse is far off. Never raises: a dataset that
+    cannot be analysed passes with a warning, because its raw data are safe.
 
     Parameters
     ----------
@@ -36,6 +38,8 @@ def judge(run_dir: Path, dataset: Dataset, context: AnalysisContext, earlier: Ea
         In the order acquired; those of other temperatures are ignored.
     """
     try:
+        if dataset.kind == "impedance":
+            return judge_impedance(run_dir, dataset)
         measured = measured_of(run_dir, dataset)
         verdict = _of_kind(measured, dataset, context, earlier)
         doubts = tuple(one.message for one in doubts_of_acquisition(measured))

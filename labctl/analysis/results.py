@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from labctl.analysis.eis_results import Eis
+from labctl.analysis.schema import ResultModel as _Model
 
 SCHEMA_VERSION = 1
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class ResultWarning(_Model):
@@ -31,7 +30,7 @@ class DatasetEntry(_Model):
 
     dataset: str = Field(description="step id, or the folder for data not acquired by labctl")
     path: str
-    kind: Literal["one_pulse", "nutation", "saturation_recovery", "exsy", "unknown"]
+    kind: Literal["one_pulse", "nutation", "saturation_recovery", "exsy", "impedance", "unknown"]
     completeness: Literal["complete", "partial", "failed"]
     shape: list[int] = Field(description="rows x complex points as acquired")
     pulse_program: str = ""
@@ -246,7 +245,7 @@ class Results(_Model):
     datasets: list[DatasetEntry] = Field(default_factory=list)
     t1: list[T1] = Field(default_factory=list)
     exsy: Exsy = Field(default_factory=Exsy)
-    eis: dict[str, Any] = Field(default_factory=dict)
+    eis: Eis = Field(default_factory=Eis)
     cycling: dict[str, Any] = Field(default_factory=dict)
     warnings: list[ResultWarning] = Field(default_factory=list)
     certificate: Certificate | None = None

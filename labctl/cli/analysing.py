@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from labctl.errors import InputError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from labctl.analysis.results import Results
 
 
@@ -114,8 +116,42 @@ def print_results(results: Results) -> None:
     for one in results.exsy.arrhenius:
         energy = plus_minus(one.Ea_eV, one.Ea_se_eV, "eV")
         out.print(f"Ea of {one.quantity} ({one.model}, {one.convention} against 1/T) = {energy}", style="bold")
+    print_impedance(results, out)
     for warning in results.warnings:
         out.print(f"warning: {warning.code}: {warning.where}: {warning.message} {warning.advice}".rstrip())
+
+
+def print_impedance(results: Results, out: Console) -> None:
+    """Print resistances, conductivities and their activation."""
+    from rich.table import Table
+
+    from labctl.report.numbers import plus_minus
+
+    if results.eis.spectra:
+        table = Table("T [K]", "sample", "R", "sigma", "circuit", "KK", "dataset", title="Impedance", box=None)
+        for one in results.eis.spectra:
+            sigma = plus_minus(one.sigma_S_per_cm, one.sigma_se_S_per_cm, "S/cm")
+            if one.sigma_upper_S_per_cm is not None:
+                sigma = f"< {one.sigma_upper_S_per_cm:.2g} S/cm (95 %)"
+            elif one.resolved and one.sigma_S_per_cm is None:
+                sigma = "dimensions unknown"
+            kk = "" if one.kramers_kronig is None else ("passed" if one.kramers_kronig.passed else "failed")
+            table.add_row(
+                _kelvin(one.T_K),
+                one.sample,
+                plus_minus(one.R_ohm, one.R_se_ohm, "ohm"),
+                sigma,
+                one.fit.circuit if one.fit else "",
+                kk,
+                one.dataset,
+            )
+        out.print(table)
+    for line in results.eis.arrhenius:
+        energy = plus_minus(line.Ea_eV, line.Ea_se_eV, "eV")
+        room = plus_minus(line.sigma_25C_S_per_cm, line.sigma_25C_se_S_per_cm, "S/cm")
+        if line.sigma_25C_S_per_cm is None:
+            room = plus_minus(line.G_25C_S, line.G_25C_se_S, "S")
+        out.print(f"Ea of {line.sample} ({line.convention} against 1/T) = {energy}; at 25 °C {room}", style="bold")
 
 
 def _kelvin(T_K: float | None) -> str:

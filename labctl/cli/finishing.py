@@ -129,6 +129,10 @@ def _write_report(run_dir: Path, results: Results, told: History) -> None:
         saturation_recovery(results, folder),
         trace(readings, told.begun_s, folder),
     ]
+    if results.eis.spectra:
+        from labctl.report.eis_figures import eis_figures
+
+        drawn += eis_figures(results, folder)
     write_report(
         run_dir / "report.html",
         results,
@@ -187,6 +191,10 @@ def print_summary(results: Results, phase: str, reasons: Mapping[str, str], run_
     for entry in results.exsy.arrhenius:
         energy = plus_minus(entry.Ea_eV, entry.Ea_se_eV, "eV")
         print(f"Ea of {entry.quantity} ({entry.model}, {entry.convention} against 1/T): {energy}")
+    for line in results.eis.arrhenius:
+        energy = plus_minus(line.Ea_eV, line.Ea_se_eV, "eV")
+        room = plus_minus(line.sigma_25C_S_per_cm, line.sigma_25C_se_S_per_cm, "S/cm")
+        print(f"Ea of {line.sample} ({line.convention} against 1/T): {energy}; at 25 °C {room}")
     for station, reason in reasons.items():
         print(f"{station}: {reason}")
     if results.warnings:

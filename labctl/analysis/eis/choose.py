@@ -27,6 +27,9 @@ CIRCUITS = ("(RQ)", "RQ", "(RQ)Q", "R(RQ)", "R(RQ)Q", "(RQ)(RQ)", "(RQ)(RQ)Q")
 """For a pellet between blocking electrodes, in the order of their complexity."""
 RESOLVED_BELOW = 0.30
 """Largest relative standard error of a resistance that counts as measured."""
+SURELY_BELOW = RESOLVED_BELOW / (1 + RESOLVED_BELOW)
+"""The same for the conductance, still true if it lies one standard error lower: noise that happens to raise a value
+makes it look more precise too, and would pass only the values that came out high."""
 ONE_SIDED_95 = 1.6449
 PLATEAU = 0.7
 """Part of the smallest impedance measured that a resistance before a blocking electrode must reach."""
@@ -56,7 +59,7 @@ class Conductance:
     G_S, G_se_S : float
         Best estimate; it may be negative where `resolved` is False.
     resolved : bool
-        Standard error below 30 %.
+        Standard error below 30 %, also if the truth lies one standard error lower.
     upper_S, lower_S : float or None
         One-sided 95 % limits where it is not resolved; None: no limit on that side.
     origin : str
@@ -168,7 +171,7 @@ def conductance(one: Candidate) -> Conductance:
     """Return the direct-current conductance that a chosen circuit stands for, or limits of it."""
     total, relative = total_resistance(one.fit)
     stuck = any("bound" in text or "below" in text for text in one.unresolved)
-    if relative <= RESOLVED_BELOW and not stuck:
+    if relative <= SURELY_BELOW and not stuck:
         return Conductance(
             G_S=1 / total, G_se_S=relative / total, resolved=True, upper_S=None, lower_S=None, origin="resistances"
         )
@@ -176,7 +179,7 @@ def conductance(one: Candidate) -> Conductance:
     G, se, _ = parallel_conductance(sweep)
     se = float(np.hypot(se, sweep.fixture.leakage_se_S))
     lower = G - ONE_SIDED_95 * se
-    resolved = G > 0 and se <= RESOLVED_BELOW * G
+    resolved = G > 0 and se <= SURELY_BELOW * G
     return Conductance(
         G_S=G,
         G_se_S=se,

@@ -135,7 +135,9 @@ def prefactor_check(line_T: ConductivityLine) -> PrefactorCheck:
         verdict = "low"
     elif line_T.ln_A - 2 * line_T.ln_A_se > np.log(high):
         verdict = "high"
-    spread = f"prefactor {A:.2g} S K/cm (a factor of {np.exp(min(line_T.ln_A_se, 700.0)):.2g} either way)"
+    se = line_T.ln_A_se
+    wide = f"+- {100 * se:.2g} %" if se < 0.3 else f"within a factor of {np.exp(min(se, 700.0)):.2g}"
+    spread = f"prefactor {A:.2g} S K/cm ({wide})"
     message = f"{spread} lies where ionic hopping has it"
     if verdict == "low":
         ten = line_T.fit.Ea_eV * np.log(10)

@@ -71,6 +71,7 @@ def kramers_kronig(
     *,
     representation: Representation = "impedance",
     deviation: FloatArray | None = None,
+    allowance: FloatArray | None = None,
     mu_limit: float = MU_LIMIT,
     capacitor: bool = True,
 ) -> KramersKronig:
@@ -83,8 +84,11 @@ def kramers_kronig(
     Z_ohm : ndarray of complex, shape (N,)
     representation : str
     deviation : ndarray, shape (N,), optional
-        Expected standard deviation of each part, in the representation's unit; then they weight the fit, and a
-        residual counts only beyond four of them. Without it weights are by modulus.
+        Expected standard deviation of each part, in the representation's unit. Then they weight the fit and AICc
+        chooses the terms; otherwise weights are by modulus and mu chooses.
+    allowance : ndarray, shape (N,), optional
+        Noise that a residual may show, in the same unit: beyond the usual 1 % it must exceed four of these to count.
+        As `deviation` if not given.
     mu_limit : float
     capacitor : bool
         Whether a capacitor in series (impedance) may be there.
@@ -100,7 +104,7 @@ def kramers_kronig(
             fit = system.with_terms(terms)
     else:
         fit = system.by_aicc(scale_known=True)
-    return _judged(representation, fit, data, deviation)
+    return _judged(representation, fit, data, deviation if allowance is None else allowance)
 
 
 def smooth_curve(frequency_Hz: FloatArray, Y_S: ComplexArray, deviation: FloatArray) -> tuple[ComplexArray, int]:
@@ -155,7 +159,10 @@ class _System:
         return _Linear(terms, mu, float(residual @ residual), smooth, terms + first)
 
     def by_aicc(self, *, scale_known: bool) -> _Linear:
-        """The number of terms of the lowest AICc; the search ends when four more brought nothing."""
+        """The number of terms of the lowest AICc; the search ends when eight more brought nothing.
+
+        Chi2 does not fall evenly: a sharp arc is hit or missed as the grid of time constants widens.
+        """
         n = self.target.size
         best, best_score = None, np.inf
         for terms in range(1, self.most + 1):
@@ -167,7 +174,7 @@ class _System:
             score = badness + 2 * k + 2 * k * (k + 1) / (n - k - 1)
             if best is None or score < best_score:
                 best, best_score = fit, score
-            elif terms >= best.terms + 4:
+            elif terms >= best.terms + 8:
                 break
         return best if best is not None else self.with_terms(1)
 
@@ -189,20 +196,20 @@ def _relaxations(omega: FloatArray, terms: int, representation: Representation) 
 
 
 def _judged(
-    representation: Representation, fit: _Linear, data: ComplexArray, deviation: FloatArray | None
+    representation: Representation, fit: _Linear, data: ComplexArray, allowance: FloatArray | None
 ) -> KramersKronig:
     residual = (data - fit.smooth) / np.abs(data)
     parts = np.concatenate([residual.real, residual.imag])
     worst_sigma = None
     allowed = np.full(parts.shape, RESIDUAL_LIMIT)
-    if deviation is not None:
-        sigma = np.concatenate([deviation, deviation]) / np.concatenate([np.abs(data)] * 2)
+    if allowance is not None:
+        sigma = np.concatenate([allowance, allowance]) / np.concatenate([np.abs(data)] * 2)
         worst_sigma = float(np.max(np.abs(parts) / sigma))
         allowed = np.maximum(allowed, 4.0 * sigma)
     runs_p = min(_runs(residual.real), _runs(residual.imag))
     rms = float(np.sqrt(np.mean(parts**2)))
     # Too few terms for an exact spectrum leave waves far below any noise; those are no fault of the data.
-    waves = runs_p < 1e-4 and rms > 0.3 * RESIDUAL_LIMIT and deviation is None
+    waves = runs_p < 1e-4 and rms > 0.3 * RESIDUAL_LIMIT and allowance is None
     return KramersKronig(
         representation=representation,
         terms=fit.terms,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from labctl.analysis.eis.choose import CIRCUITS, Choice, choose_circuit
 from labctl.analysis.eis.fitting import Sweep
 from labctl.analysis.eis.kramers_kronig import KramersKronig, Representation, kramers_kronig, smooth_curve
-from labctl.analysis.eis.noise import NO_FIXTURE, ErrorModel, Fixture, estimate_error_model, stated_error_model
+from labctl.analysis.eis.noise import (
+    NO_FIXTURE,
+    USUAL_GAIN,
+    ErrorModel,
+    Fixture,
+    estimate_error_model,
+    stated_error_model,
+)
 from labctl.formats.impedance import ImpedanceSpectrum
 
 FloatArray = NDArray[np.float64]
@@ -123,10 +130,19 @@ def scatter_of(frequency_Hz: FloatArray, Y_S: NDArray[np.complex128], rounds: in
 
 
 def tested(sweep: Sweep) -> KramersKronig:
-    """Return the Kramers-Kronig test in the representation that the noise allows."""
-    along, across = sweep.deviations("admittance")
-    deviation = np.asarray(np.maximum(along, across))
-    noisy = bool(np.any(deviation * np.abs(sweep.Z_ohm) > NOISY)) and sweep.errors.origin != "relative"
-    if not noisy:
-        return kramers_kronig(sweep.frequency_Hz, sweep.Z_ohm)
-    return kramers_kronig(sweep.frequency_Hz, sweep.Z_ohm, representation="admittance", deviation=deviation)
+    """Return the Kramers-Kronig test in the representation that the noise allows.
+
+    Noise that was estimated from the spectrum itself may excuse what a small current drowns in, but no more than the
+    usual gain noise: a drift would excuse itself.
+    """
+    f, Z = sweep.frequency_Hz, sweep.Z_ohm
+    errors = sweep.errors
+    if errors.origin == "relative":
+        return kramers_kronig(f, Z)
+    deviation = np.maximum(*sweep.deviations("admittance"))
+    honest = errors if errors.origin == "known" else replace(errors, gain=min(errors.gain, USUAL_GAIN))
+    allowance = np.maximum(*honest.deviations(f, np.asarray(1.0 / Z), sweep.range_A))
+    if np.any(deviation * np.abs(Z) > NOISY):
+        return kramers_kronig(f, Z, representation="admittance", deviation=deviation, allowance=allowance)
+    scale = np.abs(Z) ** 2
+    return kramers_kronig(f, Z, deviation=deviation * scale, allowance=allowance * scale)
