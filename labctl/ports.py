@@ -129,6 +129,8 @@ class Acquire:
         90 degree pulse [s].
     receiver_gain : float or None
         Frozen for the campaign; ``None`` leaves the template's.
+    presaturation_pulses : int
+        Pulses of the saturation comb before the recycle delay of a 2D-EXSY, so that every scan starts alike; 0: none.
     spinning_Hz : float
         MAS rate written to MASR and CNST 31, and compared before the acquisition starts.
     duration_s : float
@@ -152,6 +154,7 @@ class Acquire:
     setpoint_K: float
     sample_K: float
     duration_s: float
+    presaturation_pulses: int = 0
 
     @property
     def kind(self) -> DatasetKind:

@@ -258,6 +258,8 @@ def _acquisition(order: Order, task: Acquire, settings: Settings) -> dict[str, V
                 "nd0": settings.t1_increments_per_loop,
                 "mixing_time_s": float(exsy.mixing_time_s),
             }
+            if settings.presaturation_loop >= 0:
+                pairs |= {"comb_pulses": task.presaturation_pulses, "comb_loop_no": settings.presaturation_loop}
         case _ as never:
             assert_never(never)
     return pairs

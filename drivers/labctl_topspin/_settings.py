@@ -38,6 +38,8 @@ class Settings:
         ``vtu`` or ``none``; ``masrget`` or ``mmas``.
     nutation_recovery_delay : int
         Number of the D in which the nutation program keeps its recovery delay; -1: it recovers for D1.
+    presaturation_loop : int
+        Number of the L in which the EXSY program keeps the pulses of its saturation comb; -1: the template decides.
     t1_increments_per_loop : int
         How often the EXSY program uses d0 in one t1 period (ND_010): IN0 = increment / this.
     spinning_min_Hz : float
@@ -64,6 +66,7 @@ class Settings:
     gas_readback: str = "vtu"
     spinning_readback: str = "masrget"
     nutation_recovery_delay: int = -1
+    presaturation_loop: int = 20
     t1_increments_per_loop: int = 1
     spinning_min_Hz: float = 1000.0
 
@@ -100,6 +103,7 @@ def read_settings(settings: Mapping[str, Any], *, station: str) -> Settings:
             "spinning_readback", re.compile("masrget|mmas"), "masrget", "masrget or mmas (MAS III)"
         ),
         nutation_recovery_delay=reader.integer("nutation_recovery_delay", -1, -1, 63),
+        presaturation_loop=reader.integer("presaturation_loop", 20, -1, 31),
         t1_increments_per_loop=reader.integer("t1_increments_per_loop", 1, 1, 8),
         spinning_min_Hz=reader.quantity("spinning_min", "Hz", "1 kHz", 0.0, 2e5),
     )

@@ -10,7 +10,7 @@ SCAN_OVERHEAD_S = 0.1
 """Per scan, beside the delays of the pulse program: pre-scan delay, transfer, disk."""
 
 COMB_PULSES = 20
-"""90 degree pulses of a saturation comb, as duty cycles are reckoned."""
+"""90 degree pulses of a saturation comb."""
 
 _BLOCK_BYTES = 1024
 _BYTES_PER_POINT = 8
@@ -60,10 +60,11 @@ def duration_s(task: Acquire, *, overhead_s: float = SCAN_OVERHEAD_S) -> float:
             assert_never(task.experiment)
 
 
-def rf_on_s(task: Acquire, *, comb: bool) -> float:
-    """Return the time with a pulse on [s]; `comb`: a saturation comb precedes each scan."""
+def rf_on_s(task: Acquire) -> float:
+    """Return the time with a pulse on [s], saturation combs included."""
     scans = task.scans * rows(task) + task.dummy_scans
-    before_s = COMB_PULSES * task.pulse_s if comb or not isinstance(task.experiment, (OnePulse, Exsy)) else 0.0
+    combed = isinstance(task.experiment, (Nutation, SaturationRecovery))
+    before_s = (COMB_PULSES if combed else task.presaturation_pulses) * task.pulse_s
     match task.experiment:
         case OnePulse() | SaturationRecovery():
             return scans * (before_s + task.pulse_s)

@@ -240,6 +240,7 @@ class _Visit:
         self, experiment: Experiment, *, template: str, scans: int, recycle_delay_s: float, slot: bool = True
     ) -> Acquire:
         p = self._p
+        comb = p.presaturation == "comb" and isinstance(experiment, Exsy)
         values: dict[str, Any] = {
             "experiment": experiment,
             "expno_slot": 1000 * self._number + 10 * self._slot,
@@ -257,6 +258,7 @@ class _Visit:
             "spinning_tolerance_Hz": p.spinning.tolerance_Hz,
             "setpoint_K": self._setpoint_K,
             "sample_K": self._sample_K,
+            "presaturation_pulses": cost.COMB_PULSES if comb else 0,
         }
         self._slot += slot
         return Acquire(**values, duration_s=cost.duration_s(Acquire(**values, duration_s=0.0)))
@@ -264,7 +266,6 @@ class _Visit:
     def _acquisition(
         self, name: str, role: str, task: Acquire, effect: Effect, *, recycle: RecycleRule | None = None, **kw: Any
     ) -> Step:
-        comb = self._p.presaturation == "comb" and isinstance(task.experiment, Exsy)
         return self._step(
             name,
             role,
@@ -273,7 +274,7 @@ class _Visit:
             task.duration_s + _PER_ACQUISITION_S,
             recycle=recycle,
             needs=(self._t1_id,) if recycle is not None and self._p.t1 is not None else (),
-            rf_on_s=cost.rf_on_s(task, comb=comb),
+            rf_on_s=cost.rf_on_s(task),
             disk_bytes=cost.disk_bytes(task),
             **kw,
         )

@@ -87,7 +87,7 @@ char kind[250], dataset[250], pulse_program[250], nucleus[250], vd_list[250], vp
 int target_expno, source_expno, scans, dummy_scans, points, rows, fnmode, nd0;
 double recycle_delay_s, spectral_width_Hz, carrier_ppm, pulse_us, receiver_gain, increment_us, mixing_time_s;
 double recovery_s;
-int recovery_delay_no;
+int recovery_delay_no, comb_pulses, comb_loop_no;
 char wrong_parameter[250];
 
 int heater_may_start;      /* a person is known to be about, or this program switched the heater off itself */
@@ -823,6 +823,11 @@ int store_f1()
         delay_s = increment_us * 0.000001 / nd0;
         STOREPAR("IN 0", delay_s)
         stored("IN 0");
+        if (comb_loop_no >= 0) {
+            sprintf(text, "L %d", comb_loop_no);
+            STOREPAR(text, comb_pulses)
+            stored("pulses of the saturation comb");
+        }
     }
     if (strlen(vd_list) > 0) {
         STOREPAR("VDLIST", vd_list)
@@ -988,6 +993,8 @@ int read_step(char *path)
     mixing_time_s = 0.0;
     recovery_s = 0.0;
     recovery_delay_no = -1;
+    comb_pulses = 0;
+    comb_loop_no = -1;
     f = fopen(path, "r");
     if (f == NULL) {
         return -1;
@@ -1028,6 +1035,8 @@ int read_step(char *path)
         sscanf(line, "vp_list=%[^\n]", vp_list);
         sscanf(line, "recovery_s=%lf", &recovery_s);
         sscanf(line, "recovery_delay_no=%d", &recovery_delay_no);
+        sscanf(line, "comb_pulses=%d", &comb_pulses);
+        sscanf(line, "comb_loop_no=%d", &comb_loop_no);
     }
     fclose(f);
     return 0;
