@@ -401,6 +401,9 @@ class Instrument(Protocol):
 
 # ---------------------------------------------------------------------------------------- temperature
 
+FAULT = "fault/"
+"""A quantity that begins so says that something is wrong, by being there: heat must not go on."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopState:

@@ -1,9 +1,10 @@
 """Interlocks: readings against the limits of the lab file, in every phase, on values and on silence. Pure.
 
 A limit trips at its second broken poll in a row (hysteresis), never on one odd value; it trips once and is armed
-again after two good polls. Limits that agents need time to fulfil (gas, rate, freshness) have a grace period after
-the engine came; the upper temperature limits have none. Silence alarms first. While raw data grow it goes to safe
-only after a long time: a false trip that kills a 40 h 2D is as bad as a missed one.
+again after two good polls. What an instrument says against itself (``fault/...``) is a limit too. Limits that agents
+need time to fulfil (gas, rate, freshness) have a grace period after the engine came; the upper temperature limits
+have none. Silence alarms first. While raw data grow it goes to safe only after a long time: a false trip that kills a
+40 h 2D is as bad as a missed one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from labctl.ports import Reading
+from labctl.ports import FAULT, Reading
 
 Calibration = Callable[[float, float], tuple[float, float, str]]
 """``(sensor_K, spinning_Hz) -> (sample_K, standard error, model)``."""
@@ -95,7 +96,8 @@ def judge(
     """
     values = {reading.quantity: reading.value for reading in readings}
     if calibration is not None and "sensor_K" in values:
-        values["sample_K"] = calibration(values["sensor_K"], values.get("spinning_Hz", 0.0))[0]
+        expected_K = calibration(values["sensor_K"], values.get("spinning_Hz", 0.0))[0]
+        values["sample_K"] = max(expected_K, values.get("sample_K", expected_K))  # a sensor at the cell may be hotter
     in_grace = now_s < vigil.since_s + grace_s
     found: dict[str, Breach] = {}
     checked: set[str] = set()
@@ -121,11 +123,22 @@ def judge(
         bound("spinning_tolerance_Hz", "spinning_Hz", -1, spinning_Hz - tolerance_Hz)
         if "spinning_tolerance_Hz" not in found:
             bound("spinning_tolerance_Hz", "spinning_Hz", +1, spinning_Hz + tolerance_Hz)
+    _judge_faults(vigil, values, checked, found)
     ramp_from = _judge_ramp(vigil, readings, limits, checked, found)
-    last_s = {**vigil.last_s, **{reading.quantity: reading.at_s for reading in readings}}
+    last_s = {**vigil.last_s, **{r.quantity: r.at_s for r in readings if not r.quantity.startswith(FAULT)}}
     if not in_grace:
         _judge_silence(last_s, vigil.since_s, limits, now_s, silence, data_growing, checked, found)
     return _remember(replace(vigil, ramp_from=ramp_from, last_s=last_s), checked, found)
+
+
+def _judge_faults(vigil: Vigil, values: Mapping[str, float], checked: set[str], found: dict[str, Breach]) -> None:
+    """Take an instrument's word that it is unwell; there is no grace for that."""
+    checked |= {limit for limit in (*vigil.broken, *vigil.latched) if limit.startswith(FAULT)}
+    for quantity in values:
+        if quantity.startswith(FAULT):
+            checked.add(quantity)
+            name = quantity.removeprefix(FAULT).replace("_", " ")
+            found[quantity] = Breach(limit=quantity, detail=f"the instrument says of itself: {name}")
 
 
 def _judge_ramp(
