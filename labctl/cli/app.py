@@ -147,18 +147,22 @@ def schema(
 
 @app.command()
 def simulate(
-    instrument: Annotated[str, typer.Argument(metavar="topspin", help="which instrument")],
-    directory: Annotated[Path, typer.Option("--dir", help="where the simulated console keeps its files and state")],
+    instrument: Annotated[str, typer.Argument(metavar="topspin|lakeshore|eurotherm", help="which instrument")],
+    directory: Annotated[
+        Path | None,
+        typer.Option("--dir", help="where the simulated instrument keeps files and state; default temporary"),
+    ] = None,
     sample: Annotated[str | None, typer.Option(help="sample file or its name")] = None,
     lab: Lab = None,
     speed: Annotated[float, typer.Option(help="simulated seconds per real second")] = 1.0,
     seed: Annotated[int, typer.Option(help="seed of noise, drift and wander")] = 1,
     faults: Annotated[Path | None, typer.Option(help="fault script")] = None,
+    port: Annotated[int | None, typer.Option(help="TCP port on this computer; 0: any free one")] = None,
 ) -> None:
-    """Run a simulator alone, for any client; prints one JSON line with its paths when ready."""
+    """Run a simulator alone, for any client; prints one JSON line with its ports and paths when ready."""
     from labctl.cli.simulating import simulate_command
 
-    simulate_command(instrument, directory, sample, lab, speed, seed, faults)
+    simulate_command(instrument, directory, sample, lab, speed, seed, faults, port)
 
 
 def run_app(arguments: list[str]) -> int:
