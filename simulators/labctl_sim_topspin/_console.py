@@ -1,19 +1,11 @@
 """The simulated console: its clock, what happens by itself, and its state on disk.
 
-Time moves only in `advance`. Between two moments of interest nothing is computed: temperatures are closed forms, an
-acquisition is written at its end. What counts as a moment of interest:
-
-- the end of an acquisition, raw data arriving, faults of the script, an operator's answer;
-- every turn of an AU program that is busy with a step, or while temperature or rotor are moving, or just after
-  something happened;
-- for an idle program only the moment somebody looks: its polling is *stretched*. It runs once when its nominal sleep
-  is over, at the time somebody looks, so its heartbeat is always fresh; and once a file it waits for has come, its
-  nominal wake-up counts again. A gap nobody was there for (`--outage`) is walked in short strides instead.
+Time moves only in `advance`. Between two moments of interest (see `_schedule`) nothing is computed: temperatures are
+closed forms, an acquisition is written at its end.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -24,27 +16,29 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.errors import InputError
 from labctl_sim_topspin import _templates
+from labctl_sim_topspin._acquirer import Acquirer
+from labctl_sim_topspin._acquisition import PulseProgramError
 from labctl_sim_topspin._au_machine import Machine
 from labctl_sim_topspin._au_types import Answer, ParameterKind, Value
-from labctl_sim_topspin._commands import Commands, Refused
+from labctl_sim_topspin._commands import Commands
 from labctl_sim_topspin._datasets import Datasets, Place
 from labctl_sim_topspin._files import ConsoleFiles
+from labctl_sim_topspin._macros import Refused
 from labctl_sim_topspin._mischief import Mischief
+from labctl_sim_topspin._operator import Operator
 from labctl_sim_topspin._parameters import kind_of
 from labctl_sim_topspin._plant import Plant
 from labctl_sim_topspin._programs import Programs, Running
-from labctl_sim_topspin._running import Acquirer
-from labctl_sim_topspin._running import Running as Acquisition
+from labctl_sim_topspin._record import Acquisition
+from labctl_sim_topspin._schedule import Schedule
 from labctl_sim_topspin._settings import Settings
+from labctl_sim_topspin._state import read_state, write_state
+from labctl_sim_topspin._writing import lists_dir
 from labctl_sim_topspin.faults import Fault
 
 if TYPE_CHECKING:
     from labctl_sim_sample import NmrSample
 
-_VERSION = 1
-_ALERT_s = 30.0  # polling is exact for so long after something happened
-_MOVING_STRIDE_s = 30.0  # an idle program looks at least so often while the temperature moves
-_QUIET_STRIDE_s = 60.0  # and a busy one while it waits and nothing moves
 _MESSAGES = 200
 _TURNS_PER_INSTANT = 2000
 
@@ -72,8 +66,8 @@ class Console:
         self._inside = f"{self._root}{os.sep}"
         self._data = f"{settings.data_dir}{os.sep}"
         self._root.mkdir(parents=True, exist_ok=True)
-        lines = _last_state(self._root)
-        saved: dict[str, Any] | None = json.loads(lines[0]) if lines else None
+        kept = read_state(self._root)
+        saved = None if kept is None else kept[0]
         self._moved = False
         self._broken = False
         self._unattended_since: str | None = None
@@ -90,12 +84,12 @@ class Console:
         self.setdef: dict[str, str] = {}
         self.messages: list[str] = []
         self.dialog_until_s = 0.0
-        self._alert_until_s = 0.0
-        self._operator_at_s: float | None = None
+        self._schedule = Schedule(self)
+        self._operator = Operator(self)
         self._touched: dict[str, bool] = {}
         self._selected: dict[int, Place] = {}
         self.foreground = Place(str(settings.data_dir), settings.template_dataset, min(settings.templates.values()), 1)
-        if saved is None:
+        if kept is None:
             for folder in (
                 self.au_dir,
                 self.lists_dir / "vd",
@@ -107,7 +101,7 @@ class Console:
             _templates.make(self.datasets, self.files, settings)
             self.save()
         else:
-            self._take_up(saved, lines[1:])
+            self._take_up(*kept)
             self._unattended_since = self._newest_lease()
 
     # ----------------------------------------------------------------------------------------- places
@@ -120,7 +114,7 @@ class Console:
     @property
     def lists_dir(self) -> Path:
         """Folder of the lists."""
-        return self.settings.tshome / "exp" / "stan" / "nmr" / "lists"
+        return lists_dir(self.settings)
 
     # ------------------------------------------------------------------------------------------- host
 
@@ -241,7 +235,7 @@ class Console:
 
     def alert(self) -> None:
         """Poll exactly for a while: something happened."""
-        self._alert_until_s = self._now_s + _ALERT_s
+        self._schedule.alert()
 
     # ----------------------------------------------------------------------------------------- people
 
@@ -256,15 +250,14 @@ class Console:
         self._unattended_since = None
         with self._transaction():
             self._moved = True
-            self._type(command)
+            self.type(command)
             self._run_due(self._now_s)
 
-    def _type(self, command: str) -> None:
+    def type(self, command: str) -> None:
+        """Carry out a command a person types, within `launch` or `advance`; raises InputError if it is refused."""
         try:
             self.commands.type(command)
-        except Exception as refusal:
-            if isinstance(refusal, InputError):
-                raise
+        except (Refused, PulseProgramError) as refusal:
             raise InputError(f"the console refused {command!r}: {refusal}") from None
         self.alert()
 
@@ -287,89 +280,41 @@ class Console:
             self._now_s = max(self._now_s, to_s)
             self.acquirer.grow()
 
-    def next_event_s(self) -> float | None:
-        """Return when something will happen that somebody may want to see; None if nothing will."""
-        times = [at_s for at_s, _ in self._events()]
-        for running in self.programs.running.values():
-            wake_s, looked_for = self._wake_s(running, math.inf)
-            if wake_s is not None and looked_for:
-                times.append(wake_s)
-        return max(self._now_s, min(times)) if times else None
-
     def _newest_lease(self) -> str:
         folder = self.settings.job_dir / "lease"
         return max((path.name for path in folder.iterdir()), default="") if folder.is_dir() else ""
 
+    def next_event_s(self) -> float | None:
+        """Return when something will happen that somebody may want to see; None if nothing will."""
+        return self._schedule.next_event_s()
+
     def _run_due(self, to_s: float, stretch_s: float = math.inf) -> None:
         turns, instant_s = 0, self._now_s
         while True:
-            due = min(self._candidates(to_s, stretch_s), key=lambda item: item[:2], default=None)
+            due = min(self._schedule.candidates(to_s, stretch_s), key=lambda item: item[:2], default=None)
             if due is None or due[0] > to_s:
                 return
             self._now_s = max(self._now_s, due[0])
             self._moved = True
             turns = turns + 1 if self._now_s == instant_s else 0
             instant_s = self._now_s
-            if turns > _TURNS_PER_INSTANT:
-                raise InputError(
-                    "AU programs run on and on without time passing", expected="a sleep() of a second or more"
-                )
-            due[2]()
+            if turns > _TURNS_PER_INSTANT and due[1]:
+                self.say(f"{self.programs.running[due[1]].machine.name} never let time pass and was ended")
+                self._end_program(due[1])
+            else:
+                due[2]()
 
-    def _candidates(self, to_s: float, stretch_s: float) -> Iterator[tuple[float, int, Callable[[], None]]]:
-        for at_s, action in self._events():
-            yield at_s, 0, action
-        for number, running in list(self.programs.running.items()):
-            wake_s, looked_for = self._wake_s(running, stretch_s)
-            if wake_s is None:
-                continue
-            if not looked_for:  # it runs when somebody looks, or when it has been left asleep long enough
-                wake_s = max(self._nominal_s(running), min(to_s, wake_s))
-            yield wake_s, number, lambda running=running: self._turn(running)  # type: ignore[misc]  # bound now
-
-    def _events(self) -> Iterator[tuple[float, Callable[[], None]]]:
+    def events(self) -> Iterator[tuple[float, Callable[[], None]]]:
+        """Yield what happens by itself: when, and how."""
         if self.acquirer.running is not None:
             yield self.acquirer.running.end_s, self._finish
         for transfer in self.acquirer.transfers:
             yield transfer.at_s, lambda transfer=transfer: self.acquirer.transfer(transfer)  # type: ignore[misc]
         yield from self.mischief.events()
-        if self._operator_at_s is not None:
-            yield self._operator_at_s, self._operator_answers
+        yield from self._operator.events()
 
-    def _nominal_s(self, running: Running) -> float:
-        """When a program that is ready or asleep wants its next turn."""
-        return self._now_s if running.machine.wake_s is None else running.machine.wake_s
-
-    def _wake_s(self, running: Running, stretch_s: float) -> tuple[float | None, bool]:
-        """Return when a program gets its next turn and whether somebody may want to see that.
-
-        None: it waits for something else.
-        """
-        if running.machine.state not in {"ready", "sleeping"}:
-            return None, False
-        nominal_s = self._nominal_s(running)
-        if self._has_mail(running):
-            return nominal_s, True
-        if self._now_s < self._alert_until_s or self.plant.rotor_moving or running.acted:
-            return nominal_s, True
-        moving = self.plant.temperature_moving
-        if running.busy and moving:
-            return nominal_s, True
-        if running.busy or moving:
-            stride_s = _MOVING_STRIDE_s if moving else _QUIET_STRIDE_s
-            return max(nominal_s, running.ran_s + stride_s), True
-        return max(nominal_s, running.ran_s + stretch_s), False
-
-    def _has_mail(self, running: Running) -> bool:
-        """Whether a file has come that the program looked for; a renewed lease is no news."""
-        lease = str(self.settings.job_dir / "lease")
-        return any(
-            os.path.exists(path)  # noqa: PTH110
-            for path in running.awaited
-            if os.path.dirname(path) != lease  # noqa: PTH120
-        )
-
-    def _turn(self, running: Running) -> None:
+    def turn(self, running: Running) -> None:
+        """Let an AU program run until it pauses."""
         self._touched = {}
         changes = self.plant.changes
         try:
@@ -380,7 +325,7 @@ class Console:
         self.datasets.flush()
         if running.machine.state == "ended":
             self._end_program(running.number)
-        self._watch_operator(running)
+        self._operator.watch(running)
 
     def _end_program(self, number: int) -> None:
         ended = self.programs.running[number]
@@ -399,29 +344,6 @@ class Console:
         if waiting is not None and waiting.machine.state == "blocked":
             waiting.machine.resume(Answer(value=code))
             waiting.saved = None
-
-    # --------------------------------------------------------------------------------------- operator
-
-    def _watch_operator(self, running: Running) -> None:
-        """An operator who is there answers a program that waits for ``operator/<step>.answer``."""
-        if self.settings.operator != "present":
-            return
-        folder = str(self.settings.job_dir / "operator")
-        asked = running.busy and any(os.path.dirname(path) == folder for path in running.awaited)  # noqa: PTH120
-        if asked and self._operator_at_s is None:
-            self._operator_at_s = self._now_s + self.settings.operator_answers_after_s
-        elif not asked and running.busy:
-            self._operator_at_s = None
-
-    def _operator_answers(self) -> None:
-        self._operator_at_s = None
-        folder = str(self.settings.job_dir / "operator")
-        for running in list(self.programs.running.values()):
-            if any(os.path.dirname(path) == folder for path in running.awaited):  # noqa: PTH120
-                machine = running.machine
-                self.say("operator: probe tuned")
-                self._type(" ".join(["xau", machine.name, *machine.args, "tuned"]))
-                return
 
     # ------------------------------------------------------------------------------------------ state
 
@@ -442,8 +364,7 @@ class Console:
     def save(self) -> None:
         """Write the state to disk; from here a killed process is taken up.
 
-        Each save is a new file ``state.<serial>.json`` of whole lines, the last of them ``end``; only then the one
-        before goes. (Replacing a file makes some file systems write everything out at once.) Where something broke
+        Where something broke
         off in the middle nothing is saved any more: whoever opens the lab again gets the state before.
         """
         if self._broken:
@@ -451,15 +372,14 @@ class Console:
         self.datasets.flush()
         serial = self._serial + 1
         state = {
-            "version": _VERSION,
             "serial": serial,
             "born_s": self.born_s,
             "now_s": self._now_s,
             "setdef": self.setdef,
             "messages": self.messages,
             "dialog_until_s": self.dialog_until_s,
-            "alert_until_s": self._alert_until_s,
-            "operator_at_s": self._operator_at_s,
+            "alert_until_s": self._schedule.alert_until_s,
+            "operator_at_s": self._operator.answers_at_s,
             "foreground": asdict(self.foreground),
             "selected": {str(number): asdict(place) for number, place in self._selected.items()},
             "plant": self.plant.plain(),
@@ -467,9 +387,7 @@ class Console:
             "mischief": self.mischief.plain(),
             "next_program": self.programs.next_number,
         }
-        lines = [json.dumps(state, separators=(",", ":")), *self.programs.lines(), "end", ""]
-        (self._root / f"state.{serial}.json").write_bytes("\n".join(lines).encode("utf-8"))
-        (self._root / f"state.{self._serial}.json").unlink(missing_ok=True)
+        write_state(self._root, serial, state, self.programs.lines())
         self._serial = serial
         self.files.saved(serial)
         self.programs.saved()
@@ -478,35 +396,11 @@ class Console:
         self.setdef = dict(state["setdef"])
         self.messages = list(state["messages"])
         self.dialog_until_s = state["dialog_until_s"]
-        self._alert_until_s = state["alert_until_s"]
-        self._operator_at_s = state["operator_at_s"]
+        self._schedule.alert_until_s = state["alert_until_s"]
+        self._operator.answers_at_s = state["operator_at_s"]
         self.foreground = Place(**state["foreground"])
         self._selected = {int(number): Place(**place) for number, place in state["selected"].items()}
         self.plant.take_up(state["plant"])
         self.acquirer.take_up(state["acquirer"])
         self.mischief.take_up(state["mischief"])
-        self.programs.take_up(state["next_program"], [json.loads(line) for line in programs])
-
-
-def _last_state(root: Path) -> list[str]:
-    """Return the lines of the last whole state, none where there is no lab yet."""
-    whole: tuple[int, list[str]] = (0, [])
-    found = sorted(root.glob("state.*.json"))
-    for path in found:
-        serial = path.name.split(".")[1]
-        lines = path.read_text(encoding="utf-8").split("\n")
-        if lines[-2:] == ["end", ""] and serial.isdigit() and int(serial) > whole[0]:
-            whole = (int(serial), lines[:-2])
-    if found and not whole[1]:
-        raise InputError(
-            f"{found[-1]} is not the state of a simulated console", next_step="Choose another folder for the run"
-        )
-    if whole[1] and json.loads(whole[1][0]).get("version") != _VERSION:
-        raise InputError(f"{root} was written by another version of the simulator")
-    return whole[1]
-
-
-def time_of_lab(root: Path) -> float | None:
-    """Return the time at which a lab was saved last; None where there is none."""
-    lines = _last_state(root)
-    return float(json.loads(lines[0])["now_s"]) if lines else None
+        self.programs.take_up(state["next_program"], programs)

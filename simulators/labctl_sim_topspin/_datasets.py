@@ -113,6 +113,10 @@ class Datasets:
             held = self._held[path] = _Held(parameters_of(text), int(serial[1]) if serial else 0)
         return held.values
 
+    def has(self, path: Path) -> bool:
+        """Whether there is such a parameter file."""
+        return path in self._held or path.exists()
+
     def file_of(self, place: Place, name: str, *, dimension: int, status: bool) -> Path:
         """Return the file a parameter lives in; `dimension` counts as the files do (1 direct, 2 indirect)."""
         key, _ = par.split(name)

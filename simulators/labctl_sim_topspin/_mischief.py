@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from labctl_sim_topspin._running import Mishap
-from labctl_sim_topspin._running import Running as Acquisition
+from labctl_sim_topspin._record import Acquisition, Mishap
 from labctl_sim_topspin.faults import Fault
 
 if TYPE_CHECKING:

@@ -167,9 +167,10 @@ class Programs:
             self._log(number).unlink(missing_ok=True)
         self._ended.clear()
 
-    def take_up(self, next_number: int, items: list[dict[str, Any]]) -> None:
+    def take_up(self, next_number: int, lines: list[str]) -> None:
         """Go on from what `lines` said; what programs did to files after it was saved is taken back."""
         self.next_number = next_number
+        items = [json.loads(line) for line in lines]
         numbers = {item["number"] for item in items}
         for log in self._undo.glob("*.jsonl"):
             number = int(log.stem)

@@ -7,6 +7,7 @@ from labctl_sim_topspin._datasets import Datasets, Place
 from labctl_sim_topspin._files import ConsoleFiles
 from labctl_sim_topspin._parameters import Parameters
 from labctl_sim_topspin._settings import Experiment, Settings
+from labctl_sim_topspin._writing import lists_dir
 
 _TITLES: dict[Experiment, str] = {
     "one_pulse": "template: one pulse, 6Li, MAS",
@@ -89,6 +90,6 @@ def _indirect(experiment: Experiment, direct: Parameters) -> Parameters:
 
 
 def _lists(files: ConsoleFiles, settings: Settings) -> None:
-    lists = settings.tshome / "exp" / "stan" / "nmr" / "lists"
+    lists = lists_dir(settings)
     files.write_text(lists / "vd" / "default", "".join(f"{delay}\n" for delay in ("50m", "200m", "1s", "5s", "20s")))
     files.write_text(lists / "vp" / "default", "".join(f"{pulse}\n" for pulse in (1, 2, 3, 4, 5, 6, 8, 10, 12, 14)))

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 from labctl.clock import ScaledClock
 from labctl.errors import LabctlError
-from labctl_sim_topspin._console import time_of_lab
+from labctl_sim_topspin._state import time_of_lab
 from labctl_sim_topspin._wire import SimulatedTopspin, open_simulator
 
 _TICK_s = 0.2  # real time between two looks at the keyboard folder

@@ -218,3 +218,14 @@ def test_xau_runs_another_program_and_waits(lab: Lab) -> None:
     lab.run(f'XAU("child", "") {REPORT}')
     assert _codes(lab) == [3]
     assert lab.now_s >= 50.0
+
+
+@pytest.mark.parametrize(("quest", "rows"), [("can", 4), ("ok", 6)])
+def test_setdef_answers_the_question_of_zg(tmp_path: Path, quest: str, rows: int) -> None:
+    """Where zg asks, `setdef quest can` keeps the data and `setdef quest ok` replaces them; neither blocks."""
+    lab = Lab(tmp_path, zg_when_data_exist="ask")
+    folder = lab.acquire_exsy(41, rows=4)
+    data = lab.link.data_dir.as_posix()
+    lab.run(f'DATASET("t", 41, 1, "{data}", user) XCMD("setdef quest {quest}") STOREPARN(1, "TD", 6) ZG')
+    lab.wait(60.0)
+    assert (folder / "ser").stat().st_size == rows * 8192

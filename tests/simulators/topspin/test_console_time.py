@@ -262,3 +262,11 @@ def test_a_ramp_keeps_its_pace(tmp_path: Path) -> None:
         )
     )
     assert lab.now_s - began_s == pytest.approx(400.0, abs=1.0)
+
+
+def test_a_program_that_sleeps_no_time_is_ended(tmp_path: Path) -> None:
+    """A loop that sleeps zero seconds for ever cannot hold time up."""
+    lab = Lab(tmp_path)
+    lab.start("hog", "while (1) { sleep(0); TEGET }")
+    assert "hog" in lab.console.messages[-1]
+    assert not lab.console.programs.running

@@ -9,66 +9,24 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl_sim_topspin import _bruker_files as bruker
 from labctl_sim_topspin import _lists
 from labctl_sim_topspin import _parameters as par
-from labctl_sim_topspin._acquisition import PulseProgramError, Sequence, counts, sequence_of, signal
+from labctl_sim_topspin._acquisition import PulseProgramError, counts, sequence_of, signal
 from labctl_sim_topspin._datasets import Datasets, Place
 from labctl_sim_topspin._files import ConsoleFiles
-from labctl_sim_topspin._parameters import Parameters
 from labctl_sim_topspin._physics import keyed_normal
 from labctl_sim_topspin._plant import Plant
+from labctl_sim_topspin._record import Acquisition, Transfer
 from labctl_sim_topspin._settings import Settings
+from labctl_sim_topspin._writing import Writer, lists_dir
 
 if TYPE_CHECKING:
     from labctl_sim_sample import NmrSample
-
-
-@dataclass(slots=True, kw_only=True)
-class Mishap:
-    """What a fault script does to the files of one acquisition."""
-
-    late_s: float = 0.0
-    short_rows: int = 0
-    overflow: bool = False
-
-
-@dataclass(slots=True, kw_only=True)
-class Running:
-    """The acquisition under way; plain data but for its sequence.
-
-    `program` is the AU program that waits for its end (0: typed by a person). `rows` and `scans` (of all rows) say
-    what there will be at `end_s`.
-    """
-
-    place: Place
-    title: str
-    number: int
-    uuid: str
-    sequence: Sequence
-    direct: Parameters
-    indirect: Parameters | None
-    start_s: float
-    end_s: float
-    rows: int
-    scans: int
-    settled_K: float | None
-    program: int
-    ended_by: str = ""
-    mishap: Mishap = field(default_factory=Mishap)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transfer:
-    """Raw data on their way from the embedded computer."""
-
-    at_s: float
-    source: str
-    target: str
 
 
 class Acquirer:
@@ -98,14 +56,15 @@ class Acquirer:
         self._seed = seed
         self._nmr = nmr
         self._now_s = now_s
-        self.running: Running | None = None
+        self._writer = Writer(settings, files, datasets, plant)
+        self.running: Acquisition | None = None
         self.transfers: list[Transfer] = []
         self.number = 0
         self.disk_full = False
 
     # ----------------------------------------------------------------------------------------- start
 
-    def start(self, place: Place, *, program: int) -> Running:
+    def start(self, place: Place, *, program: int) -> Acquisition:
         """Start what the request parameters of a dataset ask for; its raw data are gone.
 
         Raises
@@ -118,7 +77,7 @@ class Acquirer:
         direct = dict(self._datasets.values(place.folder / "acqu"))
         second = place.folder / "acqu2"
         two_dimensional = par.number(direct, "PARMODE") == 1
-        indirect = dict(self._datasets.values(second)) if two_dimensional and self._has(second) else None
+        indirect = dict(self._datasets.values(second)) if two_dimensional and self._datasets.has(second) else None
         sequence = sequence_of(direct, indirect, self._settings, lambda kind, name: self._list(place, kind, name))
         self.number += 1
         now_s = self._now_s()
@@ -126,7 +85,7 @@ class Acquirer:
         digest = hashlib.blake2b(f"{self._seed}|{title}|{place.expno}".encode(), digest_size=16).digest()
         self._plant.watch()
         settled_K = self._plant.vt.setpoint_K + self._plant.lift_K if self._plant.settled else None
-        self.running = Running(
+        self.running = Acquisition(
             place=place,
             title=title,
             number=self.number,
@@ -144,17 +103,17 @@ class Acquirer:
         self._prepare(self.running)
         return self.running
 
-    def _prepare(self, running: Running) -> None:
+    def _prepare(self, running: Acquisition) -> None:
         place, layout = running.place, self._settings.layout
         had_data = self._datasets.raw(place) is not None
         self._datasets.remove_data(place)
         audit = place.folder / "audita.txt"
         if layout == "4.2":
-            blocks = self._audit_blocks(audit) if had_data else []
+            blocks = self._writer.audit_blocks(audit) if had_data else []
             if had_data:
                 blocks.append(bruker.deleted_block(len(blocks) + 1, running.start_s, self._settings))
             blocks.append(bruker.in_progress_block(len(blocks) + 1, running.start_s, running.uuid, self._settings))
-            self._write_audit(audit, blocks)
+            self._writer.write_audit(audit, blocks)
         else:
             self._files.remove(audit)
         if layout == "3.6" and running.sequence.two_dimensional and not self.disk_full:
@@ -209,7 +168,7 @@ class Acquirer:
             if not path.exists() or path.stat().st_size < size:
                 self._files.allocate(path, size)
 
-    def finish(self) -> tuple[Running, int, str]:
+    def finish(self) -> tuple[Acquisition, int, str]:
         """Write everything at the end of the acquisition; return it, ZG's return code and a message."""
         running = self.running
         assert running is not None
@@ -225,11 +184,11 @@ class Acquirer:
         raw, overflow = self._acquire(running, rows, scans)
         self._plant.history = []
         if rows:
-            self._write_raw(running, raw)
-        self._write_status(running, raw, rows=rows, scans=scans, overflow=overflow)
-        self._write_programs(running)
+            self._store(running, raw)
+        self._writer.write_status(running, raw, rows=rows, scans=scans, overflow=overflow)
+        self._writer.write_programs(running)
         audit = place.folder / "audita.txt"
-        blocks = self._audit_blocks(audit) if self._settings.layout == "4.2" else []
+        blocks = self._writer.audit_blocks(audit) if self._settings.layout == "4.2" else []
         entry = bruker.AuditEntry(
             started_s=running.start_s,
             ended_s=running.end_s,
@@ -240,7 +199,7 @@ class Acquirer:
             md5=raw.md5,
             configuration_md5=hashlib.md5(running.uuid.encode(), usedforsecurity=False).hexdigest(),
         )
-        self._write_audit(audit, [*blocks, bruker.closing_block(len(blocks) + 1, entry, self._settings)])
+        self._writer.write_audit(audit, [*blocks, bruker.closing_block(len(blocks) + 1, entry, self._settings)])
         self._datasets.flush()
         how = f"terminated by {running.ended_by}" if running.ended_by else "finished"
         return running, code, f"zg: expno {place.expno} {how}, {rows} of {sequence.rows} rows"
@@ -251,7 +210,7 @@ class Acquirer:
         if not self.disk_full:
             self._files.publish(Path(transfer.source), Path(transfer.target))
 
-    def _acquire(self, running: Running, rows: int, scans: int) -> tuple[bruker.RawData, bool]:
+    def _acquire(self, running: Acquisition, rows: int, scans: int) -> tuple[bruker.RawData, bool]:
         sequence, nmr = running.sequence, self._nmr()
         steady_K: float | None = None
         if running.settled_K is not None and len(self._plant.history) == 1:
@@ -279,7 +238,7 @@ class Acquirer:
         raw = bruker.raw_data(summed, two_dimensional=sequence.two_dimensional, layout=self._settings.layout)
         return raw, overflow or running.mishap.overflow
 
-    def _write_raw(self, running: Running, raw: bruker.RawData) -> None:
+    def _store(self, running: Acquisition, raw: bruker.RawData) -> None:
         sequence, layout = running.sequence, self._settings.layout
         target = running.place.folder / ("ser" if sequence.two_dimensional else "fid")
         data: list[bytes | memoryview] = [raw.data]
@@ -299,82 +258,10 @@ class Acquirer:
         self._files.write(target, raw.data[: len(raw.data) // 8])  # what has come across so far
         self.transfers.append(Transfer(at_s=running.end_s + late_s, source=str(staged), target=str(target)))
 
-    def _write_status(self, running: Running, raw: bruker.RawData, *, rows: int, scans: int, overflow: bool) -> None:
-        sequence, place, layout = running.sequence, running.place, self._settings.layout
-        neo = layout != "3.6"
-        baseopt = self._settings.digital_filter == "baseopt"
-        te_K = self._plant.sensor_K()
-        status = dict(running.direct)
-        first_write_s = running.start_s + float(sequence.row_starts_s()[0] + sequence.scans * sequence.scan_s()[0])
-        status |= {
-            "DATE": round(running.end_s if neo else min(first_write_s, running.end_s)),
-            "DECIM": sequence.decimation,
-            "DIGMOD": 3 if baseopt else 1,
-            "DSPFVS": 21 if baseopt else 20,
-            "DTYPA": raw.dtypa,
-            "GRPDLY": float(sequence.group_delay),
-            "INSTRUM": self._settings.instrument if neo else "spect",
-            "NC": raw.nc,
-            "NS": scans,
-            "OVERFLW": int(overflow),
-            "TE": te_K if te_K is not None else 0.0,
-            "YMAX_a": raw.largest,
-            "YMIN_a": raw.smallest,
-        }
-        par.write(status, "SW_h", 1.0 / sequence.dwell_s)
-        if neo:
-            status |= {"UUID": running.uuid, "ExpStatus": 0 if running.ended_by else 4}
-        if layout == "4.2":
-            status |= {"DATE_START": round(running.start_s), "TE_RAW": te_K if te_K is not None else 0.0}
-        if sequence.experiment == "exsy":
-            par.write(status, "D 0", sequence.first_t1_s)
-            par.write(status, "IN 0", sequence.increment_s)
-        self._datasets.put(place.folder / "acqus", status)
-        if running.indirect is not None:
-            second = dict(running.indirect)
-            if sequence.experiment == "exsy":
-                par.write(second, "SW_h", 1.0 / sequence.increment_s)
-            self._datasets.put(place.folder / "acqu2s", {**second, "TD": rows, "NusTD": rows})
-        self._write_processing(running, status)
-        if neo:
-            text = f'<?xml version="1.0" encoding="UTF-8"?>\n<adcInfo adcOverflow="{"yes" if overflow else "no"}"/>\n'
-            self._files.write_text(place.folder / "adcInfo_TRX1.xml", text)
-
-    def _write_processing(self, running: Running, status: Parameters) -> None:
-        carrier = {"SF": status["BF1"], "AXNUC": status["NUC1"]}
-        for name, width in (("proc", par.number(status, "SW_h")), ("proc2", None)):
-            path = running.place.processed / name
-            if not self._has(path) or (width is None and running.indirect is None):
-                continue
-            width_Hz = width if width is not None else par.number(running.indirect or {}, "SW_h")
-            offset_ppm = running.sequence.carrier_ppm + width_Hz / 2 / par.number(status, "BF1")
-            values = {**self._datasets.values(path), **carrier}
-            self._datasets.put(path.with_name(f"{name}s"), {**values, "SW_p": width_Hz, "OFFSET": offset_ppm})
-
-    def _write_programs(self, running: Running) -> None:
-        folder, sequence = running.place.folder, running.sequence
-        text = bruker.pulse_program_text(sequence)
-        new = self._settings.layout == "4.2"
-        self._files.write_text(folder / ("pulseprogram.precomp" if new else "pulseprogram"), text)
-        if new:
-            self._files.write_text(folder / "lists" / "pp" / sequence.pulse_program, text)
-        for kind, key, experiment in (("vd", "VDLIST", "saturation_recovery"), ("vp", "VPLIST", "nutation")):
-            if sequence.experiment != experiment:
-                continue
-            name = str(running.direct[key])
-            path = _lists.find(self._lists_dir, kind, name, folder)
-            target = folder / "lists" / kind / name if new else folder / f"{kind}list"
-            if path is not None and path != target:
-                self._files.copy(path, target)
-
     # ----------------------------------------------------------------------------------------- pieces
 
-    @property
-    def _lists_dir(self) -> Path:
-        return self._settings.tshome / "exp" / "stan" / "nmr" / "lists"
-
     def _list(self, place: Place, kind: str, name: str) -> tuple[float, ...]:
-        path = _lists.find(self._lists_dir, kind, name, place.folder)
+        path = _lists.find(lists_dir(self._settings), kind, name, place.folder)
         if path is None:
             raise PulseProgramError(f"list {kind}/{name or '(no name)'} not found")
         try:
@@ -385,55 +272,19 @@ class Acquirer:
             raise PulseProgramError(f"list {kind}/{name} is empty")
         return values
 
-    def _has(self, path: Path) -> bool:
-        try:
-            self._datasets.values(path)
-        except FileNotFoundError:
-            return False
-        return True
-
-    @staticmethod
-    def _audit_blocks(path: Path) -> list[str]:
-        return bruker.blocks_of(path.read_text(encoding="utf-8")) if path.exists() else []
-
-    def _write_audit(self, path: Path, blocks: list[str]) -> None:
-        self._files.write_text(path, bruker.audit_trail(blocks, self._settings, path.as_posix()))
-
     # ------------------------------------------------------------------------------------------ state
 
     def plain(self) -> dict[str, Any]:
         """Return plain data for the console's state."""
         return {
-            "running": self._plain_running(),
+            "running": None if self.running is None else self.running.plain(),
             "transfers": [asdict(transfer) for transfer in self.transfers],
             "number": self.number,
             "disk_full": self.disk_full,
         }
 
-    def _plain_running(self) -> dict[str, Any] | None:
-        """Return plain data of the acquisition under way; the parameters, which do not change, as they are."""
-        running = self.running
-        if running is None:
-            return None
-        plain: dict[str, Any] = {item.name: getattr(running, item.name) for item in fields(running)}
-        return {
-            **plain,
-            "place": asdict(running.place),
-            "mishap": asdict(running.mishap),
-            "sequence": {item.name: getattr(running.sequence, item.name) for item in fields(running.sequence)},
-        }
-
     def take_up(self, data: dict[str, Any]) -> None:
         """Go on from plain data."""
-        running = data["running"]
-        if running is not None:
-            self.running = Running(
-                **{
-                    **running,
-                    "place": Place(**running["place"]),
-                    "sequence": Sequence.from_plain(running["sequence"]),
-                    "mishap": Mishap(**running["mishap"]),
-                }
-            )
+        self.running = None if data["running"] is None else Acquisition.from_plain(data["running"])
         self.transfers = [Transfer(**transfer) for transfer in data["transfers"]]
         self.number, self.disk_full = data["number"], data["disk_full"]
