@@ -20,13 +20,16 @@ from labctl.analysis.referee import compare_references, doubts_of_acquisition, d
 from labctl.analysis.results import ResultWarning
 from labctl.dataset.model import Dataset, Verdict
 
+T1_RESOLVED = 0.5
+"""A T1 whose standard error is more than this fraction of it decides no recycle delay."""
+
 Earlier = Sequence[tuple[Dataset, Verdict]]
 
 
 def judge(run_dir: Path, dataset: Dataset, context: AnalysisContext, earlier: Earlier = ()) -> Verdict:
     """Return what one dataset says by itself and against earlier ones of its temperature.
 
-    ``measured`` holds, by kind: ``T1_s/<site>``, ``T1_se_s/<site>``; ``line_ppm/<site>`` with ``line_ppm_se``,
+    ``measured`` holds, by kind: ``T1_s/<site>``, ``T1_se_s/<site>`` or ``T1_unresolved/<site>``; ``line_ppm/<site>`` with ``line_ppm_se``,
     ``area``, ``area_se``, ``fwhm_Hz``, ``fwhm_se_Hz`` alike; ``p90_us``, ``p90_se_us``; ``snr``,
     ``asymmetry_sigma``; of impedance ``R_ohm``, ``R_se_ohm`` or ``G_upper_S``, and ``kk_max_residual``. Gates:
     ``settled`` when the line has stopped moving, ``stop`` when the pulse is far off. Never raises: a dataset that
@@ -81,9 +84,15 @@ def _of_kind(measured: Measured, dataset: Dataset, context: AnalysisContext, ear
 def _recovery(measured: Measured, context: AnalysisContext) -> Verdict:
     found = fit_recovery(measured.raw, sites=context.sites or None, T_K=measured.T_K, name=measured.name)
     numbers: dict[str, float] = {}
+    told = []
     for one in found:
-        numbers |= {f"T1_s/{one.site}": one.T1_s, f"T1_se_s/{one.site}": one.T1_se_s}
-    said = ", ".join(f"{one.site} {one.T1_s:.3g} +- {one.T1_se_s:.2g} s" for one in found)
+        if one.T1_se_s < T1_RESOLVED * one.T1_s:
+            numbers |= {f"T1_s/{one.site}": one.T1_s, f"T1_se_s/{one.site}": one.T1_se_s}
+            told.append(f"{one.site} {one.T1_s:.3g} +- {one.T1_se_s:.2g} s")
+        else:
+            numbers[f"T1_unresolved/{one.site}"] = 1.0
+            told.append(f"{one.site} not resolved")
+    said = ", ".join(told)
     warnings = tuple(f"{one.site}: {text}" for one in found for text in one.warnings)
     return Verdict(measured=numbers, message=f"T1: {said}", warnings=warnings)
 

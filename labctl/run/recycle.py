@@ -24,12 +24,13 @@ def resolve_recycle(task: Acquire, rule: RecycleRule, measured: Mapping[str, flo
     Parameters
     ----------
     measured : mapping
-        Numbers of the verdicts this step needs; ``T1_s/<site>`` are looked at [s].
+        Numbers of the verdicts this step needs; ``T1_s/<site>`` are looked at [s], and ``T1_unresolved/<site>``.
     approved : bool
         A person has approved whatever comes out.
 
     A T1 of minutes would make one 2D last weeks, hence the cap; growth of the step beyond ``ask_beyond`` needs a
-    person's approval (``ask``) or keeps the planned delay (``cap``). Without a T1 the planned delay is kept.
+    person's approval (``ask``) or keeps the planned delay (``cap``). Without a T1 the planned delay is kept, and one
+    that was not resolved keeps the delay from getting shorter than planned.
     """
     t1_s = {name.removeprefix("T1_s/"): value for name, value in measured.items() if name.startswith("T1_s/")}
     wanted = t1_s if rule.of == "slowest" else {site: value for site, value in t1_s.items() if site == rule.of}
@@ -42,10 +43,15 @@ def resolve_recycle(task: Acquire, rule: RecycleRule, measured: Mapping[str, flo
     site = max(usable, key=lambda name: usable[name])
     ideal_s = rule.times_T1 * usable[site]
     delay_s = min(ideal_s, rule.max_s)
-    said = f"recycle delay {delay_s:g} s from T1 = {usable[site]:g} s of {site}"
+    said = f"recycle delay {delay_s:.4g} s from T1 = {usable[site]:.3g} s of {site}"
+    names = sorted(name.removeprefix("T1_unresolved/") for name in measured if name.startswith("T1_unresolved/"))
+    unresolved = [name for name in names if rule.of in {"slowest", name}]
+    if unresolved and delay_s < task.recycle_delay_s:
+        delay_s = task.recycle_delay_s
+        said = f"the planned recycle delay of {delay_s:.4g} s is kept: T1 of {', '.join(unresolved)} was not resolved"
     notes: tuple[str, ...] = (said,)
     if ideal_s > rule.max_s:
-        notes += (f"capped: {rule.times_T1:g} x T1 would be {ideal_s:g} s, so {site} is not fully recovered",)
+        notes += (f"capped: {rule.times_T1:g} x T1 would be {ideal_s:.4g} s, so {site} is not fully recovered",)
     resolved = with_recycle_delay(task, delay_s)
     if resolved.duration_s <= (1.0 + rule.ask_beyond) * task.duration_s or approved:
         return Resolved(task=resolved, notes=notes)

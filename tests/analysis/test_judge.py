@@ -29,6 +29,17 @@ def test_recovery_measures_T1_of_each_site(lab: Lab) -> None:
     assert "T1: A" in verdict.message
 
 
+def test_a_T1_lost_in_noise_decides_nothing(lab: Lab) -> None:
+    """A recovery that the noise hides gives no T1 for a recycle delay, and says so."""
+    lab.noise = 5.0
+    (verdict,) = _judged(lab, lab.saturation_recovery(333.15))
+    unresolved = {name for name in verdict.measured if name.startswith("T1_unresolved/")}
+    assert unresolved
+    for name in unresolved:
+        assert name.replace("T1_unresolved/", "T1_s/") not in verdict.measured
+    assert "not resolved" in verdict.message
+
+
 def test_line_checks_settle_when_the_line_stands_still(lab: Lab) -> None:
     """A line that moves 0.1 ppm in 15 min is not settled, one that stands is; the first check never is."""
     verdicts = _judged(

@@ -312,6 +312,20 @@ def test_capped_recycle_delay_is_said() -> None:
     assert any("not fully recovered" in note for note in resolved.notes)
 
 
+def test_an_unresolved_T1_never_shortens_the_planned_delay() -> None:
+    """Where one site's T1 was not resolved, the others may lengthen the recycle delay but not shorten it."""
+    task = acquire(Exsy(mixing_time_s=0.1, rows=32, increment_s=1e-3), slot=1, duration_s=12_800.0)
+    faster = {"T1_s/LPSC": 1.0, "T1_unresolved/LiI": 1.0}
+    kept = resolve_recycle(task, RECYCLE, faster, approved=False)
+    assert kept.task.recycle_delay_s == task.recycle_delay_s
+    assert "LiI was not resolved" in kept.notes[0]
+    slower = {"T1_s/LPSC": 0.5 * task.recycle_delay_s, "T1_unresolved/LiI": 1.0}
+    longer = resolve_recycle(task, RECYCLE, slower, approved=True)
+    assert longer.task.recycle_delay_s > task.recycle_delay_s
+    other = resolve_recycle(task, replace(RECYCLE, of="LPSC"), faster, approved=False)
+    assert other.task.recycle_delay_s < task.recycle_delay_s
+
+
 def to_intended(plan_changes: dict[str, object]) -> tuple[State, Event]:
     """The state in which the T1 step of a changed plan is open and running."""
     plan = small_plan(temperatures_K=(313.0,), tmix=1)
