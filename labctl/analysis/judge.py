@@ -29,10 +29,11 @@ Earlier = Sequence[tuple[Dataset, Verdict]]
 def judge(run_dir: Path, dataset: Dataset, context: AnalysisContext, earlier: Earlier = ()) -> Verdict:
     """Return what one dataset says by itself and against earlier ones of its temperature.
 
-    ``measured`` holds, by kind: ``T1_s/<site>``, ``T1_se_s/<site>`` or ``T1_unresolved/<site>``; ``line_ppm/<site>`` with ``line_ppm_se``,
-    ``area``, ``area_se``, ``fwhm_Hz``, ``fwhm_se_Hz`` alike; ``p90_us``, ``p90_se_us``; ``snr``,
-    ``asymmetry_sigma``; of impedance ``R_ohm``, ``R_se_ohm`` or ``G_upper_S``, and ``kk_max_residual``. Gates:
-    ``settled`` when the line has stopped moving, ``stop`` when the pulse is far off. Never raises: a dataset that
+    ``measured`` holds, by kind: ``T1_s/<site>`` and ``T1_se_s/<site>``, or ``T1_unresolved/<site>``;
+    ``line_ppm/<site>`` with ``line_ppm_se``, ``area``, ``area_se``, ``fwhm_Hz``, ``fwhm_se_Hz`` alike; ``p90_us``,
+    ``p90_se_us``; ``snr``, ``asymmetry_sigma``; of impedance ``R_ohm``, ``R_se_ohm`` or ``G_upper_S``, and
+    ``kk_max_residual``. Gates: ``settled`` when the line has stopped moving, ``stop`` when the pulse is far off.
+    Never raises: a dataset that
     cannot be analysed passes with a warning, because its raw data are safe.
 
     Parameters
