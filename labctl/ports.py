@@ -219,6 +219,80 @@ class SweepImpedance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CycleCell:
+    """Charge a cell to fixed capacities and discharge it to a voltage, cycle after cycle.
+
+    It changes the cell and is never repeated (`Effect.IRREVERSIBLE`). The cycler carries it out by itself, also when
+    labctl is gone; the guards end a charge or discharge somewhere else than its capacity or voltage does.
+
+    Attributes
+    ----------
+    cell : str
+        Short name for test names and files (letters, digits, ``_``).
+    current_A, discharge_current_A : float
+        Magnitudes.
+    charges_Ah : tuple of float
+        Charge of each of the first cycles, one cycle each.
+    then_cycles, then_charge_Ah : int, float
+        Further cycles, all with the same charge; 0: none.
+    discharge_to_V : float
+        Against the counter electrode.
+    charge_above_V, charge_below_V : float
+        Guards while charging: the electrolyte oxidises; the cell is shorted (a fixed capacity happily "charges" that).
+    charge_limit_s, discharge_limit_s : float
+        Longest charge and discharge.
+    unreturned_max_Ah : float
+        Guard: largest sum of what was charged and not discharged again, over all cycles.
+    efficiency_min : float
+        Guard: the cell is paused after two cycles in a row that gave back less than this share.
+    rest_s, first_rest_s : float
+        At open circuit after each charge and discharge, and before the first.
+    record_s, record_V : float
+        A record is kept at least so often, and on each such change.
+    mass_mg, mass_basis : float, str
+        What specific capacities are reckoned with, and whose gram it is (``Li2S``, ``composite``...).
+    area_cm2 : float
+        Of the electrode.
+    setpoint_K, sample_K : float
+        What the room or chamber is meant to hold; nothing is set.
+    """
+
+    cell: str
+    current_A: float
+    discharge_current_A: float
+    charges_Ah: tuple[float, ...]
+    then_cycles: int
+    then_charge_Ah: float
+    discharge_to_V: float
+    charge_above_V: float
+    charge_below_V: float
+    charge_limit_s: float
+    discharge_limit_s: float
+    unreturned_max_Ah: float
+    efficiency_min: float
+    rest_s: float
+    first_rest_s: float
+    record_s: float
+    record_V: float
+    mass_mg: float
+    mass_basis: str
+    area_cm2: float
+    setpoint_K: float
+    sample_K: float
+    duration_s: float
+
+    @property
+    def kind(self) -> DatasetKind:
+        """The kind of dataset this leaves."""
+        return "cycling"
+
+    @property
+    def cycles(self) -> int:
+        """Number of cycles."""
+        return len(self.charges_Ah) + self.then_cycles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CoolDown:
     """End of heat: set point to `setpoint_K` at `ramp_K_per_s`, then heater off; gas and spinning stay on."""
 
@@ -227,7 +301,7 @@ class CoolDown:
     give_up_s: float
 
 
-Measurement = Acquire | SweepImpedance
+Measurement = Acquire | SweepImpedance | CycleCell
 """Tasks that leave a dataset."""
 
 Task = SetTemperature | AwaitStable | CheckSpinning | Tune | Measurement | CoolDown

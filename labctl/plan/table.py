@@ -8,7 +8,17 @@ from datetime import UTC, datetime, timedelta, timezone
 from labctl.plan.cost import rows as rows_of
 from labctl.plan.estimate import Estimate, duty
 from labctl.plan.steps import Step
-from labctl.ports import Acquire, AwaitStable, CheckSpinning, CoolDown, Exsy, SetTemperature, SweepImpedance, Tune
+from labctl.ports import (
+    Acquire,
+    AwaitStable,
+    CheckSpinning,
+    CoolDown,
+    CycleCell,
+    Exsy,
+    SetTemperature,
+    SweepImpedance,
+    Tune,
+)
 from labctl.units import duration_text
 
 COLUMNS = (
@@ -99,6 +109,10 @@ def _what(step: Step) -> str:
             at = "open circuit" if bias is None else f"{bias:g} V"
             span = f"{max(frequencies):.3g}-{min(frequencies):.3g} Hz"
             return f"impedance {span}, {len(frequencies)} points, {1000 * amplitude:g} mV rms at {at}"
+        case CycleCell(charges_Ah=charges_Ah, then_cycles=then_cycles, then_charge_Ah=then_Ah, current_A=current_A):
+            series = [f"{1000 * charge_Ah:.4f}" for charge_Ah in charges_Ah]
+            series += [f"{then_cycles} x {1000 * then_Ah:.4f}"] if then_cycles else []
+            return f"cycle to {', '.join(series)} mAh at {1000 * current_A:.5f} mA"
         case Acquire():
             kind = {"one_pulse": "1D", "nutation": "nutation", "saturation_recovery": "T1", "exsy": "2D-EXSY"}
             return f"{kind[step.task.kind]} ({step.role})" if step.task.kind == "one_pulse" else kind[step.task.kind]

@@ -21,6 +21,7 @@ from labctl.ports import (
     AwaitStable,
     CheckSpinning,
     CoolDown,
+    CycleCell,
     Effect,
     Experiment,
     Order,
@@ -56,7 +57,9 @@ _EXPERIMENTS: dict[str, TypeAdapter[Any]] = {cls.__name__: TypeAdapter(cls) for 
 
 def task_from_json(data: object) -> Task:
     """Return the task that `labctl.plan.steps.task_json` wrote down (a task is returned as it is)."""
-    if isinstance(data, SetTemperature | AwaitStable | CheckSpinning | Tune | Acquire | SweepImpedance | CoolDown):
+    if isinstance(
+        data, SetTemperature | AwaitStable | CheckSpinning | Tune | Acquire | SweepImpedance | CycleCell | CoolDown
+    ):
         return data
     if not isinstance(data, Mapping):
         raise ValueError(f"not a task: {data!r}")  # noqa: TRY004 - pydantic reports ValueError, not TypeError

@@ -21,6 +21,7 @@ from labctl.ports import (
     CheckSpinning,
     Collected,
     CoolDown,
+    CycleCell,
     Evidence,
     Measurement,
     Observation,
@@ -39,7 +40,7 @@ End = Literal["done", "halted", "failed", "interrupted"]
 def default_duration_s(task: Task) -> float:
     """Return how long a task takes [s]: what it says of itself, and a minute for a ramp."""
     match task:
-        case Acquire(duration_s=duration_s) | SweepImpedance(duration_s=duration_s):
+        case Acquire(duration_s=duration_s) | SweepImpedance(duration_s=duration_s) | CycleCell(duration_s=duration_s):
             return duration_s
         case AwaitStable(hold_s=hold_s):
             return hold_s
