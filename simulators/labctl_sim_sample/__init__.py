@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from labctl_sim_sample._cell import CellSample, CellState
     from labctl_sim_sample._load import Sample, load_sample
     from labctl_sim_sample._nmr import NmrSample, Receiver
     from labctl_sim_sample._pellet import EisSample
 
-__all__ = ["EisSample", "NmrSample", "Receiver", "Sample", "load_sample"]
+__all__ = ["CellSample", "CellState", "EisSample", "NmrSample", "Receiver", "Sample", "load_sample"]
 
 
 def __getattr__(name: str) -> object:
@@ -24,6 +25,10 @@ def __getattr__(name: str) -> object:
         from labctl_sim_sample import _nmr
 
         return getattr(_nmr, name)
+    if name in {"CellSample", "CellState"}:
+        from labctl_sim_sample import _cell
+
+        return getattr(_cell, name)
     if name == "EisSample":
         from labctl_sim_sample import _pellet
 

@@ -14,7 +14,9 @@ from typing import Literal
 
 from labctl import located_yaml
 from labctl.errors import InputError
+from labctl_sim_sample._cell import CellSample
 from labctl_sim_sample._layered import populations as layered_populations
+from labctl_sim_sample._load_cell import read_cell
 from labctl_sim_sample._load_pellet import read_eis
 from labctl_sim_sample._model import (
     Activated,
@@ -56,6 +58,7 @@ class Sample:
     file: str
     _nmr: NmrSample | None
     _eis: EisSample | None
+    _cell: CellSample | None = None
 
     @property
     def nmr(self) -> NmrSample:
@@ -71,6 +74,13 @@ class Sample:
             raise InputError(f"the sample file {self.file} has no section eis, and a potentiostat has nothing to see")
         return self._eis
 
+    @property
+    def cell(self) -> CellSample:
+        """What the cycler sees of it; InputError where the file does not say."""
+        if self._cell is None:
+            raise InputError(f"the sample file {self.file} has no section cell, and a cycler has nothing to cycle")
+        return self._cell
+
 
 def load_sample(path: Path) -> Sample:
     """Read a sample file.
@@ -81,22 +91,25 @@ def load_sample(path: Path) -> Sample:
         The file cannot be read or says something that cannot be: one finding per mistake.
     """
     reading = Reading(located_yaml.load(path))
-    root = reading.root().keys(required=("version", "name"), optional=("nmr", "eis"))
-    if not (root.has("nmr") or root.has("eis")):
+    root = reading.root().keys(required=("version", "name"), optional=("nmr", "eis", "cell"))
+    if not (root.has("nmr") or root.has("eis") or root.has("cell")):
         root.complain(
-            "must say what an instrument sees: the key 'nmr' is missing, and so is 'eis'", expected="nmr: ..."
+            "must say what an instrument sees: the key 'nmr' is missing, and so are 'eis' and 'cell'",
+            expected="nmr: ...",
         )
     if root.has("version") and root.data["version"] != 1:
         root.at("version").complain("is a version this labctl does not know", value=root.data["version"], expected="1")
     name = root.text("name")
     truth = _nmr(root.at("nmr")) if root.has("nmr") else None
     pellet = read_eis(root.at("eis")) if root.has("eis") else None
+    cell = read_cell(root.at("cell")) if root.has("cell") else None
     reading.close()
     return Sample(
         name=name,
         file=path.name,
         _nmr=None if truth is None else NmrSample(truth),
         _eis=None if pellet is None else EisSample(pellet),
+        _cell=None if cell is None else CellSample(cell),
     )
 
 

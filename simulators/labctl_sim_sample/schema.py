@@ -148,8 +148,11 @@ def json_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "labctl sample file",
         "description": "What simulators pretend is in rotor or cell; neither engine nor analysis reads it.",
-        **_block({"version": {"const": 1}, "name": {"type": "string", "minLength": 1}}, {"nmr": nmr, "eis": _eis()}),
-        "anyOf": [{"required": ["nmr"]}, {"required": ["eis"]}],
+        **_block(
+            {"version": {"const": 1}, "name": {"type": "string", "minLength": 1}},
+            {"nmr": nmr, "eis": _eis(), "cell": _cell()},
+        ),
+        "anyOf": [{"required": ["nmr"]}, {"required": ["eis"]}, {"required": ["cell"]}],
     }
 
 
@@ -206,4 +209,45 @@ def _eis() -> dict[str, Any]:
             "open_circuit": _quantity("0 V", "voltage without current; 0 V between blocking electrodes"),
         },
         "what a potentiostat sees",
+    )
+
+
+def _cell() -> dict[str, Any]:
+    """Return the schema of what a cycler sees."""
+    return _block(
+        {
+            "electrode": _block({"diameter": _quantity("10 mm", "of the working electrode")}),
+            "active": _block(
+                {
+                    "mass": _quantity("2.435 mg", "of the substance that is charged, such as Li2S"),
+                    "specific_capacity": _quantity("1166.5 mAh/g", "theoretical, per gram of it"),
+                },
+                {"utilisation": _share("of the theoretical capacity that can be had; beyond it the voltage rises")},
+            ),
+            "equilibrium": _quantity("1.59 V", "of the plateau, against the counter electrode"),
+            "exchange_current": _quantity("0.0052 mA/cm^2", "of charge transfer"),
+            "resistance": _quantity("120 ohm*cm^2", "in series"),
+        },
+        {
+            "open_circuit": _quantity("0.9 V", "of the cell as assembled"),
+            "resistance_growth": _share("of the series resistance with each cycle"),
+            "polarisation": _block(
+                {
+                    "resistance": _quantity("100 ohm*cm^2", "of the slow part"),
+                    "time": _quantity("10 min", "in which it builds up and relaxes"),
+                }
+            ),
+            "coulombic_loss": _share("of each charge that does not come back"),
+            "plateau": _block(
+                {},
+                {
+                    "knee": _share("width of its ends, of the capacity that can be had"),
+                    "drop": _quantity("1.2 V", "at the discharged end"),
+                    "rise": _quantity("1.5 V", "at the charged end"),
+                },
+            ),
+            "noise": _quantity("20 uV", "standard deviation of a reading"),
+            "shorted": _quantity("50 ohm", "a cell that is short-circuited from the beginning"),
+        },
+        "what a cycler sees",
     )

@@ -78,6 +78,8 @@ def test_what_ships_can_be_read_and_is_what_it_says(protocols: Path) -> None:
         assert sample.name
         if path.stem.endswith("_pellet"):
             assert sample.eis.resistance_ohm(298.15) > 0.0
+        elif path.stem.startswith("in_li"):
+            assert sample.cell.theory_Ah > sample.cell.limit_Ah > 0.0
         else:
             assert sample.nmr.nucleus == "6Li"
     demo = load_sample(protocols / "samples" / "two_site_demo.yaml").nmr

@@ -38,6 +38,8 @@ def test_a_key_more_or_less_is_not_valid(path: Path) -> None:
         ("eis",),
         ("eis", "pellet"),
         ("eis", "conductivity"),
+        ("cell",),
+        ("cell", "active"),
     ):
         data = located_yaml.load(path).data
         if at and at[0] not in has:
@@ -50,6 +52,7 @@ def test_a_key_more_or_less_is_not_valid(path: Path) -> None:
     required = {
         "nmr": ("nucleus", "sites", "relaxation", "exchange", "probe", "noise_per_scan"),
         "eis": ("pellet", "conductivity", "permittivity"),
+        "cell": ("electrode", "active", "equilibrium", "exchange_current", "resistance"),
     }
     for section in required.keys() & has:
         for key in required[section]:
@@ -64,7 +67,9 @@ def test_a_key_more_or_less_is_not_valid(path: Path) -> None:
 
 def test_the_schema_names_every_key_the_reader_knows() -> None:
     """Keys that the reader's source spells out stand in the schema too, so that neither is extended alone."""
-    sources = [ROOT / "simulators" / "labctl_sim_sample" / name for name in ("_load.py", "_load_pellet.py")]
+    sources = [
+        ROOT / "simulators" / "labctl_sim_sample" / name for name in ("_load.py", "_load_pellet.py", "_load_cell.py")
+    ]
     calls = [
         node
         for source in sources
