@@ -181,7 +181,8 @@ def pulse_program_text(sequence: Sequence) -> str:
             "  30m mc #0 to 2 F1QF(calclist(vd, 1))", "exit",
         ],
         "exsy": [
-            '"in0=inf1"', '"d0=3u"', "1 ze", "2 d1", "3 p1 ph1", "  d0", "  p1 ph2", "  d8", "  p1 ph3", "  go=2 ph31",
+            '"in0=inf1"', '"d0=3u"', "1 ze", "2 30m", "3 d20", "  p1 ph4", "  lo to 3 times l20", "  d1",
+            "  p1 ph1", "  d0", "  p1 ph2", "  d8", "  p1 ph3", "  go=2 ph31",
             "  d1 mc #0 to 2 F1PH(calph(ph1, +90), caldel(d0, +in0))", "exit",
         ],
     }[sequence.experiment]  # fmt: skip
