@@ -71,7 +71,7 @@ def run(
     ] = None,
     faults: Annotated[Path | None, typer.Option(help="fault script for the simulators")] = None,
     directory: Annotated[Path | None, typer.Option("--dir", help="run folder; default runs/<campaign>-<time>")] = None,
-    seed: Annotated[int, typer.Option(help="seed of simulated noise, drift and wander")] = 1,
+    seed: Annotated[int, typer.Option(help="seed of simulated noise, drift and wander")] = 0,
     start: Annotated[str | None, typer.Option(help="simulated start, ISO 8601 with zone")] = None,
 ) -> None:
     """Run a campaign, for real or on simulators, and leave results.json and report.html."""
@@ -155,7 +155,7 @@ def simulate(
     sample: Annotated[str | None, typer.Option(help="sample file or its name")] = None,
     lab: Lab = None,
     speed: Annotated[float, typer.Option(help="simulated seconds per real second")] = 1.0,
-    seed: Annotated[int, typer.Option(help="seed of noise, drift and wander")] = 1,
+    seed: Annotated[int, typer.Option(help="seed of noise, drift and wander")] = 0,
     faults: Annotated[Path | None, typer.Option(help="fault script")] = None,
     port: Annotated[int | None, typer.Option(help="TCP port on this computer; 0: any free one")] = None,
 ) -> None:
