@@ -22,6 +22,9 @@ from labctl_sim_topspin._au_types import Host
 from labctl_sim_topspin._au_undo import UndoLog
 from labctl_sim_topspin._parameters import kind_of
 
+STEPS_PER_TURN = 500_000
+"""A program that takes more between two pauses is taken to run for ever."""
+
 _RECORD = re.compile(r"(\d+)\.\d+\.(begun|progress|done|failed)")
 
 
@@ -96,7 +99,7 @@ class Programs:
     def turn(self, running: Running, touched: dict[str, bool]) -> None:
         """Let a program run until it pauses; `touched` collects the paths it names and whether they were there."""
         running.saved = None
-        running.machine.run()
+        running.machine.run(STEPS_PER_TURN)
         running.ran_s = self._host.now_s()
         self._look_at(running, touched)
 

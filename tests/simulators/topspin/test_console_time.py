@@ -9,6 +9,7 @@ import nmrglue as ng
 import numpy as np
 import pytest
 
+from labctl_sim_topspin import _programs
 from tests.simulators.topspin.lab import Lab
 
 WATCHER = """
@@ -237,8 +238,9 @@ def test_every_beat_has_its_own_time(lab: Lab) -> None:
     assert _beat(lab) == first
 
 
-def test_a_program_that_never_sleeps_is_ended(tmp_path: Path) -> None:
+def test_a_program_that_never_sleeps_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A loop without a pause is stopped, and the console lives on."""
+    monkeypatch.setattr(_programs, "STEPS_PER_TURN", 20_000)
     lab = Lab(tmp_path)
     lab.start("hog", "int i; i = 0; while (1) { i = 1 - i; }")
     assert re.search("hog broke: .*without a pause", lab.console.messages[-1])
@@ -264,8 +266,9 @@ def test_a_ramp_keeps_its_pace(tmp_path: Path) -> None:
     assert lab.now_s - began_s == pytest.approx(400.0, abs=1.0)
 
 
-def test_a_program_that_sleeps_no_time_is_ended(tmp_path: Path) -> None:
+def test_a_program_that_sleeps_no_time_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A loop that sleeps zero seconds for ever cannot hold time up."""
+    monkeypatch.setattr(_programs, "STEPS_PER_TURN", 20_000)
     lab = Lab(tmp_path)
     lab.start("hog", "while (1) { sleep(0); }")
     assert "hog" in lab.console.messages[-1]
