@@ -93,8 +93,11 @@ class SerialLink:
     def close(self) -> None:
         port, self._port, self._modbus = self._port, None, None
         if port is not None:
+            inner = getattr(port, "_socket", None)  # pySerial 3.5 leaves it open where the other end has gone first
             with contextlib.suppress(serial.SerialException, OSError):
                 port.close()
+            if inner is not None:
+                inner.close()
 
     def _ask(self, question: Callable[[minimalmodbus.Instrument], Answer]) -> Answer:
         _, modbus = self._open()
