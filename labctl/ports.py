@@ -351,7 +351,8 @@ class Observation:
     fraction : float or None
         0 to 1, of an acquisition or ramp.
     data_growing : bool
-        Raw data grew since the last look: the acquisition lives even if its agents are silent.
+        Raw data grew since the last look, or by all that can be seen the acquisition is under way: it lives even if
+        its agents are silent.
     needs_person : str
         What a person is asked to do, empty if nothing.
     look_again_s : float or None

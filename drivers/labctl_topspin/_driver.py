@@ -214,7 +214,7 @@ class TopSpinDriver:
         step = self._step_of(order.token)
         records = self._job.records(step.seq) if step is not None else []
         view = self._view(order) if isinstance(order.task, Acquire) else None
-        growing = self._grew(order, view)
+        growing = self._grew(order, view) or self._goes_on(order, records, view)
         if records and records[-1].last:
             return self._look_at_ended(order, records, view, growing=growing)
         silent_s = self._agents.silent_s()
@@ -305,8 +305,22 @@ class TopSpinDriver:
             return False
         if self._job.halt_was_asked(begun.seq):
             return False
-        spent_s = self._agents.console_now_s() - begun.time_s
-        return spent_s <= 1.2 * order.task.duration_s + 600.0
+        return self._has_time_left(order.task, begun)
+
+    def _goes_on(self, order: Order, records: list[Record], view: DatasetView | None) -> bool:
+        """Whether an acquisition was begun, has not ended by its audit trail, and may still take its time.
+
+        Raw data say no more while it lasts: some consoles allocate the whole file at the start, others bring it over
+        at the end, and one row may take minutes. Agents that fall silent meanwhile (a dialog, a restart of TopSpin)
+        must not pass for an acquisition that is dead.
+        """
+        if not isinstance(order.task, Acquire) or view is None or view.ended or not records:
+            return False
+        last = records[-1]
+        return last.phase == "acquiring" and self._has_time_left(order.task, last)
+
+    def _has_time_left(self, task: Acquire, begun: Record) -> bool:
+        return self._agents.console_now_s() - begun.time_s <= 1.2 * task.duration_s + 600.0
 
     def _is_coming_over(self, view: DatasetView) -> bool:
         """The audit trail has its end and the raw data are still being brought from the acquisition computer."""

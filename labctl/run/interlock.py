@@ -92,7 +92,7 @@ def judge(
     spinning_Hz, spinning_tolerance_Hz : float
         What the rotor should do now; 0 Hz: nothing is expected of it.
     data_growing : bool
-        Raw data grew since the last poll: the acquisition lives although its agents may be silent.
+        Raw data grow, or an acquisition is under way: it lives although its agents may be silent.
     """
     values = {reading.quantity: reading.value for reading in readings}
     if calibration is not None and "sensor_K" in values:
@@ -187,7 +187,7 @@ def _judge_silence(
     age_s = now_s - last_s.get(oldest, since_s)
     what = f"{oldest} was last read {age_s:.0f} s ago" if oldest else f"no readings at all for {age_s:.0f} s"
     if age_s > silence.alarm_s:
-        growing = ", while raw data grow" if data_growing else ""
+        growing = ", while the acquisition goes on" if data_growing else ""
         found["silence_alarm"] = Breach(limit="silence_alarm", detail=what + growing, value=age_s, trips=False)
     trip_s = silence.growing_s if data_growing else silence.trip_s
     if age_s > trip_s:

@@ -7,8 +7,8 @@ What counts as a moment of interest:
   found what it waited for, or that may have to react to something that just happened; every minute of one that is
   busy waiting;
 - for an idle program only the moment somebody looks: its polling is *stretched*. It runs once when its nominal sleep
-  is over, at the time somebody looks, so its heartbeat is always fresh. A gap nobody was there for is walked in short
-  strides instead.
+  is over, at the time somebody looks or just before something happens, so its heartbeat is always fresh. A gap nobody
+  was there for is walked in short strides instead.
 """
 
 from __future__ import annotations
@@ -50,14 +50,17 @@ class Schedule:
 
     def candidates(self, to_s: float, stretch_s: float) -> Iterator[tuple[float, int, Callable[[], None]]]:
         """Yield what may happen next: when, the number of the program it is a turn of (0: none), and how."""
+        first_s = math.inf
         for at_s, action in self._console.events():
+            first_s = min(first_s, at_s)
             yield at_s, 0, action
+        just_before_s = math.nextafter(first_s, 0.0)
         for number, running in list(self._console.programs.running.items()):
             wake_s, looked_for = self._wake_s(running, stretch_s)
             if wake_s is None:
                 continue
             if not looked_for:  # it runs when somebody looks, or when it has been left asleep long enough
-                wake_s = max(self._nominal_s(running), min(to_s, wake_s))
+                wake_s = max(self._nominal_s(running), min(to_s, wake_s, just_before_s))
             yield wake_s, number, lambda running=running: self._console.turn(running)  # type: ignore[misc]  # bound now
 
     def _nominal_s(self, running: Running) -> float:

@@ -374,6 +374,22 @@ def test_an_acquisition_outlives_a_restart_of_topspin(make_bench: MakeBench, tmp
     assert bench.carry_out(order(ONE_PULSE, token="0a1b2c3e-1", epoch=bench.epoch)).progress is Progress.DONE
 
 
+@pytest.mark.parametrize("layout", ["3.6", "4.0.8"])
+def test_silent_agents_do_not_make_a_2d_look_dead(make_bench: MakeBench, layout: str) -> None:
+    """A dialog holds the agents up under a 2D: at every look it is said to go on, whatever its file shows."""
+    fault = "  - {fault: dialog, during: {acquisition: 1, after: 3 min}, for: 8 min}\n"
+    bench = make_bench(faults=fault, simulator={"layout": layout})
+    exsy = order(acquire())
+    bench.driver.begin(exsy)
+    bench.wait(5 * MINUTE_S)
+    for _ in range(3):
+        seen = bench.driver.look(exsy)
+        assert (seen.progress, seen.data_growing) == (Progress.SILENT, True)
+        bench.wait(5.0)
+    assert bench.end_of(exsy).progress is Progress.DONE
+    assert not bench.driver.look(exsy).data_growing
+
+
 def test_a_lost_executor_is_noticed_and_replaced(make_bench: MakeBench) -> None:
     """An executor that dies in a settle is missed, reported, started again; the step is interrupted, not repeated."""
     bench = make_bench()
