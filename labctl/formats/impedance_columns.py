@@ -117,11 +117,12 @@ class Column:
     relative: float = 0.0
 
     @classmethod
-    def of(cls, numbers: Sequence[Number], name: ColumnName) -> Column:
-        """Build from the cells of one column."""
+    def of(cls, numbers: Sequence[Number | None], name: ColumnName) -> Column:
+        """Build from the cells of one column; None becomes nan."""
         factor = name.sign * (1.0 if name.factor is None else name.factor)
-        absolute, relative = rounding(numbers)
-        return cls(np.array([one.value for one in numbers]) * factor, absolute * abs(factor), relative)
+        absolute, relative = rounding([one for one in numbers if one is not None])
+        values = np.array([np.nan if one is None else one.value for one in numbers])
+        return cls(values * factor, absolute * abs(factor), relative)
 
     @property
     def tolerance(self) -> FloatArray:
@@ -215,7 +216,7 @@ def _phase_agrees(
     for scale in (1.0,) if unit is not None else (np.pi / 180, 1.0):  # without a unit it may be either
         off = np.angle(np.exp(1j * (phase.values * scale - np.angle(Z))))
         allowed = AGREE + phase.tolerance * scale + slack
-        if np.all(np.abs(off) <= allowed):
+        if not np.any(np.abs(off) > allowed):
             return
     worst = int(np.argmax(np.abs(off) > allowed))
     raise _contradiction(path, lines[worst], "the phase and atan2(Z'', Z')", phase.values[worst], np.angle(Z[worst]))
@@ -224,7 +225,7 @@ def _phase_agrees(
 def _agree(
     path: Path, lines: Sequence[int], what: str, one: FloatArray, other: FloatArray, allowed: FloatArray
 ) -> None:
-    wrong = ~(np.abs(one - other) <= allowed)
+    wrong = np.abs(one - other) > allowed  # a cell without a number (nan) says nothing
     if wrong.any():
         at = int(np.argmax(wrong))
         raise _contradiction(path, lines[at], what, one[at], other[at])

@@ -214,9 +214,14 @@ def _spectra(path: Path, block: _Block, mark: Mark, *, first: int) -> list[Imped
                 time_s = values * (name.factor if name.factor is not None and np.isfinite(name.factor) else 1.0)
             elif np.isfinite(values).any() and name.text:
                 extra[name.text] = values
-        elif all(one is not None for one in numbers):
-            columns[name.quantity, name.sign] = Column.of([one for one in numbers if one is not None], name)
-        elif position in block.needed:
+        elif position not in block.needed or all(one is not None for one in numbers):
+            columns[name.quantity, name.sign] = Column.of(numbers, name)
+            without = sum(one is None for one in numbers)
+            if without:
+                block.remarks.append(
+                    f"column {name.text!r}: {without} cell(s) hold no number and were not cross-checked"
+                )
+        else:
             bad = next(at for at, one in enumerate(numbers) if one is None)
             raise refuse(
                 path, lines[bad], f"not a finite number in column {name.text!r}", column=position + 1,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.ticker import NullLocator
 
 from labctl.analysis.eis_results import EisArrhenius, EisSpectrum
 from labctl.analysis.results import Results
@@ -98,7 +99,7 @@ def bode(sample: str, spectra: Sequence[EisSpectrum], path: Path) -> Figure:
             axes[0].plot(one.fit.frequency_Hz, np.abs(fitted), lw=1, color=colour)
             axes[1].plot(one.fit.frequency_Hz, -np.degrees(np.angle(fitted)), lw=1, color=colour)
     for panel in axes:
-        panel.set_xscale("log")
+        _log_frequency(panel)
         panel.set_xlabel("frequency [Hz]")
     axes[0].set_yscale("log")
     axes[0].set_ylabel("|Z| [Ω]")
@@ -140,7 +141,7 @@ def _residual_panel(panel: Axes, f: Array, real: Sequence[float], imaginary: Seq
     panel.plot(f, 100 * np.array(real), "o-", ms=2.5, lw=0.6, color=COLOURS[0], label="real")
     panel.plot(f, 100 * np.array(imaginary), "s-", ms=2.5, lw=0.6, color=COLOURS[1], label="imaginary")
     panel.axhline(0.0, color=COLOURS[6], lw=0.6)
-    panel.set_xscale("log")
+    _log_frequency(panel)
     panel.set_ylabel("% of |Z|")
     panel.set_title(title, fontsize=8.5)
 
@@ -193,6 +194,11 @@ def _conductivity_line(panel: Axes, one: EisArrhenius, index: int) -> None:
     band = np.hypot(one.ln_value_at_ref_se, one.Ea_se_eV * lever)
     panel.plot(1000 * inverse, np.exp(line), color=colour, lw=1.2)
     panel.fill_between(1000 * inverse, np.exp(line - band), np.exp(line + band), color=colour, alpha=0.15, lw=0)
+
+
+def _log_frequency(panel: Axes) -> None:
+    panel.set_xscale("log")
+    panel.xaxis.set_minor_locator(NullLocator())  # hundreds of ticks that nobody reads take most of the drawing
 
 
 def _window(one: EisSpectrum, factor: float) -> tuple[float, float]:

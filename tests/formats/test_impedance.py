@@ -135,6 +135,17 @@ def test_left_out_points_and_extra_columns_are_told(tmp_path: Path) -> None:
     assert spectrum.time_s[1] == 6.5
 
 
+def test_a_column_that_cannot_be_checked_is_told(tmp_path: Path) -> None:
+    """Cells without a number in the modulus column spare the points, and the reader says what it did not check."""
+    lines = table(";", columns()).splitlines()
+    cells = lines[7].split(";")
+    cells[4] = "∞"
+    lines[7] = ";".join(cells)
+    (spectrum,) = read_impedance(written(tmp_path, "\n".join(lines)))
+    assert spectrum.points == len(FREQUENCY_HZ)
+    assert any("1 cell(s) hold no number" in remark for remark in spectrum.remarks)
+
+
 def test_rounded_columns_do_not_contradict(tmp_path: Path) -> None:
     """Three digits in each column are rounding, not contradiction."""
     rounded = [

@@ -92,24 +92,40 @@ def choose_circuit(
     starts: int = 8,
     seed: int = 0,
 ) -> Choice:
-    """Fit every circuit and take the best that the data support.
+    """Fit every circuit to one spectrum and take the best that the data support; see `choose_circuits`."""
+    return choose_circuits([sweep], circuits=circuits, representation=representation, starts=starts, seed=seed)[0]
 
-    Circuits with as many parameters as data are left out; at least one of two arcs' worth of points is needed.
+
+def choose_circuits(
+    sweeps: Sequence[Sweep],
+    *,
+    circuits: Sequence[str] = CIRCUITS,
+    representation: Representation = "admittance",
+    starts: int = 8,
+    seed: int = 0,
+) -> list[Choice]:
+    """Fit every circuit to every spectrum, all spectra side by side, and choose for each by itself.
+
+    A circuit with as many parameters as a spectrum has numbers is left out for it.
 
     Raises
     ------
     ValueError
-        Too few points for any circuit.
+        A spectrum has too few points for any circuit.
     """
-    candidates = []
+    candidates: list[list[Candidate]] = [[] for _ in sweeps]
     for text in circuits:
         one = circuit(text)
-        if 2 * sweep.frequency_Hz.size > one.size + 2 and one.resistances:
-            (fitted,) = fit_circuit([sweep], one, representation=representation, starts=starts, seed=seed)
-            candidates.append(candidate(fitted))
-    if not candidates:
-        raise ValueError(f"{sweep.frequency_Hz.size} points are too few for any circuit")
-    return chosen(candidates)
+        fits = [at for at, sweep in enumerate(sweeps) if 2 * sweep.frequency_Hz.size > one.size + 2]
+        if not one.resistances or not fits:
+            continue
+        found = fit_circuit([sweeps[at] for at in fits], one, representation=representation, starts=starts, seed=seed)
+        for at, fitted in zip(fits, found, strict=True):
+            candidates[at].append(candidate(fitted))
+    for sweep, mine in zip(sweeps, candidates, strict=True):
+        if not mine:
+            raise ValueError(f"{sweep.frequency_Hz.size} points are too few for any circuit")
+    return [chosen(mine) for mine in candidates]
 
 
 def candidate(fitted: CircuitFit) -> Candidate:

@@ -95,7 +95,8 @@ def kramers_kronig(
     """
     omega = 2 * np.pi * frequency_Hz
     data = Z_ohm if representation == "impedance" else 1.0 / Z_ohm
-    system = _System(omega, data, 1.0 / (np.abs(data) if deviation is None else deviation), representation, capacitor)
+    weight = 1.0 / (np.abs(data) if deviation is None else deviation)
+    system = _System(omega, data, (weight, weight), representation, capacitor=capacitor)
     if deviation is None:
         fit = system.with_terms(1)
         for terms in range(2, system.most + 1):
@@ -107,13 +108,17 @@ def kramers_kronig(
     return _judged(representation, fit, data, deviation if allowance is None else allowance)
 
 
-def smooth_curve(frequency_Hz: FloatArray, Y_S: ComplexArray, deviation: FloatArray) -> tuple[ComplexArray, int]:
+def smooth_curve(
+    frequency_Hz: FloatArray, Y_S: ComplexArray, along: FloatArray, across: FloatArray
+) -> tuple[ComplexArray, int]:
     """Return a causal smooth curve through an admittance [S] and how many coefficients it took.
 
-    The number of relaxations is chosen by AICc without believing the scale of `deviation`: what scatters about the
-    curve is the noise, whatever circuit the sample is.
+    `along` and `across` are expected deviations in the direction of each datum and at right angles to it. The number of
+    relaxations is chosen by AICc without believing their scale: what scatters about the curve is the noise,
+    whatever circuit the sample is.
     """
-    system = _System(2 * np.pi * frequency_Hz, Y_S, 1.0 / deviation, "admittance", True)
+    turn = np.asarray(np.conj(Y_S) / np.abs(Y_S), dtype=np.complex128)
+    system = _System(2 * np.pi * frequency_Hz, Y_S, (1.0 / along, 1.0 / across), "admittance", turn=turn)
     fit = system.by_aicc(scale_known=False)
     return fit.smooth, fit.coefficients
 
@@ -133,30 +138,39 @@ class _System:
     """One spectrum as a linear least-squares problem in the strengths of relaxations."""
 
     def __init__(
-        self, omega: FloatArray, data: ComplexArray, weight: FloatArray, representation: Representation, capacitor: bool
+        self,
+        omega: FloatArray,
+        data: ComplexArray,
+        weights: tuple[FloatArray, FloatArray],
+        representation: Representation,
+        *,
+        capacitor: bool = True,
+        turn: ComplexArray | None = None,
     ) -> None:
         self.omega = omega
         self.representation = representation
-        self.weight = np.concatenate([weight, weight])
-        self.target = np.concatenate([data.real, data.imag]) * self.weight
+        self.turn = np.ones_like(data) if turn is None else turn
+        self.weight = np.concatenate(weights)
+        self.target = self._turned(data[:, None])[:, 0]
         self.fixed = _fixed_columns(omega, representation, capacitor=capacitor)
         self.most = max(1, min(MAX_TERMS, 2 * len(omega) - self.fixed.shape[1] - 1))
 
+    def _turned(self, columns: ComplexArray) -> FloatArray:
+        """Weighted parts of complex columns along and across the data."""
+        turned = columns * self.turn[:, None]
+        return np.asarray(np.concatenate([turned.real, turned.imag]) * self.weight[:, None])
+
     def with_terms(self, terms: int) -> _Linear:
-        first = self.fixed.shape[1]
-        columns = np.concatenate([self.fixed, _relaxations(self.omega, terms, self.representation)], axis=1)
-        columns *= self.weight[:, None]
+        plain = np.concatenate([self.fixed, _relaxations(self.omega, terms, self.representation)], axis=1)
+        columns = self._turned(plain)
         scale = np.linalg.norm(columns, axis=0)
         scale = np.where(scale > 0, scale, 1.0)
         solution = np.linalg.lstsq(columns / scale, self.target, rcond=1e-13)[0] / scale
-        fitted = columns @ solution
-        residual = fitted - self.target
-        half = len(self.omega)
-        smooth = (fitted[:half] / self.weight[:half]) + 1j * (fitted[half:] / self.weight[half:])
-        strength = solution[first:]
+        residual = columns @ solution - self.target
+        strength = solution[self.fixed.shape[1] :]
         above = float(strength[strength >= 0].sum())
         mu = 1.0 - float(-strength[strength < 0].sum()) / above if above > 0 else 0.0
-        return _Linear(terms, mu, float(residual @ residual), smooth, terms + first)
+        return _Linear(terms, mu, float(residual @ residual), np.asarray(plain @ solution + 0j), plain.shape[1])
 
     def by_aicc(self, *, scale_known: bool) -> _Linear:
         """The number of terms of the lowest AICc; the search ends when eight more brought nothing.
@@ -179,20 +193,19 @@ class _System:
         return best if best is not None else self.with_terms(1)
 
 
-def _fixed_columns(omega: FloatArray, representation: Representation, *, capacitor: bool) -> FloatArray:
-    zero, one = np.zeros_like(omega), np.ones_like(omega)
-    columns = [np.concatenate([one, zero]), np.concatenate([zero, omega])]  # R and L, or G and C
+def _fixed_columns(omega: FloatArray, representation: Representation, *, capacitor: bool) -> ComplexArray:
+    s = np.asarray(1j * omega, dtype=np.complex128)
+    columns = [np.ones_like(s), s]  # R and L, or G and C
     if representation == "impedance" and capacitor:
-        columns.append(np.concatenate([zero, -1.0 / omega]))
+        columns.append(1.0 / s)
     return np.stack(columns, axis=1)
 
 
-def _relaxations(omega: FloatArray, terms: int, representation: Representation) -> FloatArray:
+def _relaxations(omega: FloatArray, terms: int, representation: Representation) -> ComplexArray:
     ends = 1.0 / omega.max(), 1.0 / omega.min()
     tau = np.geomspace(*ends, terms) if terms > 1 else np.array([ends[0]])
     s_tau = 1j * np.outer(omega, tau)
-    term = 1.0 / (1.0 + s_tau) if representation == "impedance" else s_tau / (1.0 + s_tau)
-    return np.concatenate([term.real, term.imag])
+    return np.asarray(1.0 / (1.0 + s_tau) if representation == "impedance" else s_tau / (1.0 + s_tau))
 
 
 def _judged(

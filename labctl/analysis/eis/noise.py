@@ -121,27 +121,37 @@ def stated_error_model(spectrum: ImpedanceSpectrum) -> ErrorModel | None:
 
 
 def estimate_error_model(Y_S: ComplexArray, residual_S: ComplexArray, lost: int) -> ErrorModel:
-    """Return the current and gain noise that best explain residuals from a smooth, model-free curve.
+    """Return the current, gain and phase noise that best explain residuals from a smooth, model-free curve.
 
-    The two variances are found on a grid by likelihood (residuals as independent normals of variance
-    a^2 + g^2 |Y|^2), each refined once; `lost` is the number of coefficients of the smooth curve.
+    The likelihood of independent normals of variance a^2 + g^2 |Y|^2 along Y and a^2 + p^2 |Y|^2 across it is
+    searched on a grid, refined twice; `lost` is the number of coefficients of the smooth curve.
 
     Parameters
     ----------
     Y_S, residual_S : ndarray of complex, shape (N,)
     """
-    square = 0.5 * np.abs(residual_S) ** 2 * (2 * Y_S.size) / max(2 * Y_S.size - lost, Y_S.size / 2)
+    turned = residual_S * np.conj(Y_S) / np.abs(Y_S)
+    freedom = 2 * Y_S.size / max(2 * Y_S.size - lost, Y_S.size / 2)
+    square = np.stack([turned.real**2, turned.imag**2]) * freedom
     size2 = np.abs(Y_S) ** 2
-    typical_g = np.log(np.sqrt(np.median(square / size2)) + 1e-12)
-    typical_a = np.log(np.sqrt(np.median(square)) + 1e-300)
-    g_log, a_log = np.linspace(typical_g - 4, typical_g + 2, 25), np.linspace(typical_a - 16, typical_a + 6, 67)
+    a_log = 0.5 * np.log(np.median(square) + 1e-300) + np.linspace(-16, 6, 67)
+    typical = 0.5 * np.log(np.median(square / size2, axis=1) + 1e-24)
+    share_log = typical[:, None] + np.linspace(-4, 2, 25)
     for width in (0.5, 0.1, 0.0):
-        variance = np.exp(2 * a_log)[:, None, None] + np.exp(2 * g_log)[None, :, None] * size2
-        cost = (np.log(variance) + square / variance).sum(axis=-1)
-        i, j = np.unravel_index(int(np.argmin(cost)), cost.shape)
-        a, g = a_log[i], g_log[j]
+        additive = np.exp(2 * a_log)[:, None, None]
+        costs, picks = [], []
+        for part in (0, 1):
+            variance = additive + np.exp(2 * share_log[part])[None, :, None] * size2
+            cost = (np.log(variance) + square[part] / variance).sum(axis=-1)
+            picks.append(np.argmin(cost, axis=1))
+            costs.append(cost.min(axis=1))
+        best = int(np.argmin(costs[0] + costs[1]))
+        a = a_log[best]
+        shares = np.array([share_log[part, picks[part][best]] for part in (0, 1)])
         if width:
-            a_log, g_log = a + np.linspace(-width, width, 11), g + np.linspace(-width, width, 11)
+            grid = np.linspace(-width, width, 11)
+            a_log, share_log = a + grid, shares[:, None] + grid
+    gain, phase = (float(max(np.exp(one), 1e-7)) for one in shares)
     return ErrorModel(
-        amplitude_V_rms=1.0, current_noise_A=float(np.exp(a)), gain=float(max(np.exp(g), 1e-7)), origin="estimated"
+        amplitude_V_rms=1.0, current_noise_A=float(np.exp(a)), gain=gain, phase_rad=phase, origin="estimated"
     )

@@ -17,7 +17,7 @@ from labctl.analysis.eis.entries import bare_entry, spectrum_entry
 from labctl.analysis.eis.gather import MeasuredSpectrum
 from labctl.analysis.eis.ladder import with_continuity
 from labctl.analysis.eis.noise import NO_FIXTURE, ErrorModel, Fixture
-from labctl.analysis.eis.spectrum import SpectrumAnalysis, analyse_spectrum
+from labctl.analysis.eis.spectrum import Prepared, SpectrumAnalysis, analyse_prepared, prepared
 from labctl.analysis.eis_results import Eis, EisArrhenius, EisSpectrum, NotResolved, Prefactor
 from labctl.analysis.results import ResultWarning
 
@@ -62,12 +62,19 @@ def analyse_series(
     doubts: list[ResultWarning] = []
     for sample, members in _by_sample(measured).items():
         analyses: dict[str, SpectrumAnalysis] = {}
+        ready: dict[str, Prepared] = {}
         for one in members:
 
-            def analyse(one: MeasuredSpectrum = one, analyses: dict[str, SpectrumAnalysis] = analyses) -> None:
-                analyses[one.name] = analyse_spectrum(one.spectrum, errors=options.errors, fixture=options.fixture)
+            def prepare(one: MeasuredSpectrum = one, ready: dict[str, Prepared] = ready) -> None:
+                ready[one.name] = prepared(one.spectrum, errors=options.errors, fixture=options.fixture)
 
-            attempt(f"impedance of {one.name}", analyse)
+            attempt(f"impedance of {one.name}", prepare)
+
+        def fit(ready: dict[str, Prepared] = ready, analyses: dict[str, SpectrumAnalysis] = analyses) -> None:
+            analyses |= dict(zip(ready, analyse_prepared(list(ready.values())), strict=True))
+
+        if ready:
+            attempt(f"circuits of {sample}", fit)
         tied: dict[str, SpectrumAnalysis] = {}
         if options.continuity and len(analyses) > 1:
 
@@ -193,8 +200,12 @@ def _irreversible(sample: str, points: Sequence[EisSpectrum]) -> list[str]:
             ) ** 2
             error = (1 + change) * error**0.5
             if abs(change) > IRREVERSIBLE_SIGMA * error and abs(change) > 0.02:
+                before_after = first.started_s is not None and later.started_s is not None
                 said.append(
-                    f"{sample}: back at {first.T_K:.1f} K the conductance changed by {100 * change:+.1f} % "
+                    f"{sample}: two spectra at {first.T_K:.1f} K differ by {100 * change:+.1f} % in conductance "
+                    f"({abs(change) / error:.1f} standard errors): the sample or its contacts changed in between"
+                    if not before_after
+                    else f"{sample}: back at {first.T_K:.1f} K the conductance changed by {100 * change:+.1f} % "
                     f"({abs(change) / error:.1f} standard errors): the sample or its contacts changed on the way"
                 )
     return said

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.analysis.eis.choose import CIRCUITS, Choice, choose_circuit
+from labctl.analysis.eis.choose import CIRCUITS, Choice, choose_circuits
 from labctl.analysis.eis.fitting import Sweep
 from labctl.analysis.eis.kramers_kronig import KramersKronig, Representation, kramers_kronig, smooth_curve
 from labctl.analysis.eis.noise import (
@@ -73,29 +73,55 @@ def analyse_spectrum(
     ValueError
         Fewer than six points that count.
     """
-    sweep, left_out, warnings = prepared(spectrum, errors=errors, fixture=fixture)
-    kk = tested(sweep)
-    if not kk.passed:
-        what = f"{kk.worst_sigma:.1f} standard deviations, " if kk.worst_sigma is not None else ""
-        warnings.append(
-            f"Kramers-Kronig: residuals up to {what}{100 * kk.max_residual:.2g} % of |Z| ({kk.terms} terms): the "
-            "sample drifted, or answered nonlinearly, or a range change left a step"
-        )
-    choice = choose_circuit(sweep, circuits=circuits, representation=representation, starts=starts)
-    return SpectrumAnalysis(
-        spectrum=spectrum,
-        sweep=sweep,
-        left_out=left_out,
-        kk=kk,
-        choice=choice,
-        warnings=(*warnings, *choice.warnings),
+    ready = prepared(spectrum, errors=errors, fixture=fixture)
+    return analyse_prepared([ready], circuits=circuits, representation=representation, starts=starts)[0]
+
+
+def analyse_prepared(
+    ready: Sequence[Prepared],
+    *,
+    circuits: Sequence[str] = CIRCUITS,
+    representation: Representation = "admittance",
+    starts: int = 8,
+) -> list[SpectrumAnalysis]:
+    """Analyse several spectra, their fits side by side; each stands by itself."""
+    choices = choose_circuits(
+        [one.sweep for one in ready], circuits=circuits, representation=representation, starts=starts
     )
+    return [
+        SpectrumAnalysis(
+            spectrum=one.spectrum,
+            sweep=one.sweep,
+            left_out=one.left_out,
+            kk=one.kk,
+            choice=choice,
+            warnings=(*one.warnings, *choice.warnings),
+        )
+        for one, choice in zip(ready, choices, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prepared:
+    """A spectrum whose points were sorted, whose noise is known or estimated, and which was tested, but not fitted."""
+
+    spectrum: ImpedanceSpectrum
+    sweep: Sweep
+    left_out: tuple[int, ...]
+    kk: KramersKronig
+    warnings: tuple[str, ...]
 
 
 def prepared(
     spectrum: ImpedanceSpectrum, *, errors: ErrorModel | None = None, fixture: Fixture = NO_FIXTURE
-) -> tuple[Sweep, tuple[int, ...], list[str]]:
-    """Return the points that count with their error model, the indices of the others, and what there is to say."""
+) -> Prepared:
+    """Return the points that count with their error model and their Kramers-Kronig test.
+
+    Raises
+    ------
+    ValueError
+        Fewer than six points that count.
+    """
     warnings = []
     good = np.isfinite(spectrum.Z_ohm) & (np.abs(spectrum.Z_ohm) > 0)
     if spectrum.overload is not None and spectrum.overload.any():
@@ -114,22 +140,31 @@ def prepared(
         model = scatter_of(f, np.asarray(1.0 / Z))
         ranges = None  # whatever the ranges add is in the scatter already
     sweep = Sweep(frequency_Hz=f, Z_ohm=Z, errors=model, range_A=ranges, fixture=fixture)
-    return sweep, tuple(int(at) for at in np.flatnonzero(~good)), warnings
+    kk = kramers_kronig_of(sweep)
+    if not kk.passed:
+        what = f"{kk.worst_sigma:.1f} standard deviations, " if kk.worst_sigma is not None else ""
+        warnings.append(
+            f"Kramers-Kronig: residuals up to {what}{100 * kk.max_residual:.2g} % of |Z| ({kk.terms} terms): the "
+            "sample drifted, or answered nonlinearly, or a range change left a step"
+        )
+    left_out = tuple(int(at) for at in np.flatnonzero(~good))
+    return Prepared(spectrum=spectrum, sweep=sweep, left_out=left_out, kk=kk, warnings=tuple(warnings))
 
 
 def scatter_of(frequency_Hz: FloatArray, Y_S: NDArray[np.complex128], rounds: int = 3) -> ErrorModel:
     """Return the noise that a spectrum shows about a causal smooth curve, whatever circuit it is."""
-    deviation = np.abs(Y_S)
+    along = across = np.abs(Y_S)
     model = ErrorModel(amplitude_V_rms=1.0, gain=1.0, origin="estimated")
     for _ in range(rounds):
-        smooth, coefficients = smooth_curve(frequency_Hz, Y_S, np.asarray(deviation))
+        smooth, coefficients = smooth_curve(frequency_Hz, Y_S, along, across)
         model = estimate_error_model(smooth, Y_S - smooth, coefficients)
         along, across = model.deviations(frequency_Hz, smooth)
-        deviation = np.sqrt(0.5 * (along**2 + across**2))
+        typical = np.hypot(along, across)  # a part that came out tiny must not rule the next curve
+        along, across = np.maximum(along, 0.1 * typical), np.maximum(across, 0.1 * typical)
     return model
 
 
-def tested(sweep: Sweep) -> KramersKronig:
+def kramers_kronig_of(sweep: Sweep) -> KramersKronig:
     """Return the Kramers-Kronig test in the representation that the noise allows.
 
     Noise that was estimated from the spectrum itself may excuse what a small current drowns in, but no more than the
@@ -140,9 +175,14 @@ def tested(sweep: Sweep) -> KramersKronig:
     if errors.origin == "relative":
         return kramers_kronig(f, Z)
     deviation = np.maximum(*sweep.deviations("admittance"))
-    honest = errors if errors.origin == "known" else replace(errors, gain=min(errors.gain, USUAL_GAIN))
+    honest = errors if errors.origin == "known" else _excused(errors)
     allowance = np.maximum(*honest.deviations(f, np.asarray(1.0 / Z), sweep.range_A))
     if np.any(deviation * np.abs(Z) > NOISY):
         return kramers_kronig(f, Z, representation="admittance", deviation=deviation, allowance=allowance)
     scale = np.abs(Z) ** 2
     return kramers_kronig(f, Z, deviation=deviation * scale, allowance=allowance * scale)
+
+
+def _excused(errors: ErrorModel) -> ErrorModel:
+    phase = errors.gain if errors.phase_rad is None else errors.phase_rad
+    return replace(errors, gain=min(errors.gain, USUAL_GAIN), phase_rad=min(phase, USUAL_GAIN))
