@@ -179,7 +179,11 @@ def run_app(arguments: list[str]) -> int:
         print("aborted", file=sys.stderr)
         return 4
     except KeyboardInterrupt:
-        print("interrupted; `labctl resume DIR` goes on from here", file=sys.stderr)
+        print(
+            "interrupted: what the instruments are at goes on until their own guard ends it; `labctl resume DIR` asks "
+            "them and goes on from here",
+            file=sys.stderr,
+        )
         return 4
     except BrokenPipeError:
         return 0

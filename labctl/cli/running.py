@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import shlex
 import sys
 import time
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from labctl.dataset.model import Dataset, Verdict
     from labctl.plan.steps import Plan
     from labctl.run.engine import CampaignOutcome
+    from labctl.run.events import Operated
     from labctl.run.options import EngineOptions
     from labctl.station.stations import OpenStations
 
@@ -94,6 +97,7 @@ def resume_command(directory: Path, outage: str | None, attended: str | None) ->
 
 def go(run_dir: Path, *, outage_s: float, attended: str = "") -> int:
     """Run the campaign of a folder from wherever it stands; leave results and report behind."""
+    from labctl.cli.keyboard import keyboard
     from labctl.clock import SystemClock, VirtualClock
     from labctl.run.engine import run_campaign
     from labctl.station.stations import open_instruments
@@ -119,30 +123,51 @@ def go(run_dir: Path, *, outage_s: float, attended: str = "") -> int:
     try:
         if start.simulated:
             _catch_up(clock, opened, run_dir, outage_s)
-        with _progress(plan, start) as on_progress:
+        with keyboard() as operator, _progress(plan, start) as on_progress:
             outcome = run_campaign(
                 plan,
                 opened.instruments,
                 clock=clock,
                 run_dir=run_dir,
-                options=_options(done, plan, start, run_dir, attended),
+                options=_options(done, plan, start, run_dir, attended, operator),
                 on_dataset=_Judging(run_dir, plan),
                 on_progress=on_progress,
             )
     finally:
         opened.close()
-    return _finish(run_dir, outcome)
+    return _finish(run_dir, outcome, start)
 
 
-def _finish(run_dir: Path, outcome: CampaignOutcome) -> int:
+def _finish(run_dir: Path, outcome: CampaignOutcome, start: Start) -> int:
     from labctl.cli.finishing import finish, print_summary
 
     results = finish(run_dir)
     print_summary(results, outcome.phase.value, outcome.reasons, run_dir)
+    for line in how_it_stands(outcome, run_dir, simulated=start.simulated):
+        print(line)
     return outcome.exit_code
 
 
-def _options(done: Checked, plan: Plan, start: Start, run_dir: Path, attended: str) -> EngineOptions:
+def how_it_stands(outcome: CampaignOutcome, run_dir: Path, *, simulated: bool) -> list[str]:
+    """Return what somebody who comes to a campaign that is not done has to know: heat on or off, and how to go on."""
+    from labctl.run.lifecycle import CampaignPhase, StationPhase
+
+    if outcome.phase is CampaignPhase.DONE:
+        return []
+    lines = []
+    for name, phase in outcome.stations.items():
+        if phase is StationPhase.UNCONFIRMED:
+            lines.append(f"{name}: the safe state could NOT be read back: HEAT MAY STILL BE ON, go and look")
+        elif phase is StationPhase.SAFE:
+            lines.append(f"{name}: the safe state was read back; nothing acquired is lost")
+    word = "" if simulated else ' --attended "why it is safe to go on"'
+    lines.append(f"to go on, after a look at the cause: labctl resume {shlex.quote(str(run_dir))}{word}")
+    return lines
+
+
+def _options(
+    done: Checked, plan: Plan, start: Start, run_dir: Path, attended: str, operator: Callable[[], Sequence[Operated]]
+) -> EngineOptions:
     from labctl.plan.calibration import as_read
     from labctl.run.events import Policy
     from labctl.run.options import EngineOptions, StationOptions
@@ -157,6 +182,8 @@ def _options(done: Checked, plan: Plan, start: Start, run_dir: Path, attended: s
         policy=Policy(on_fault=dict(done.protocol.model.on_fault)),
         stations=stations,
         state_dir=run_dir / SIMULATED_LAB if start.simulated else None,
+        operator=operator,
+        operator_continues=False,
         attended=attended,
         version=__version__,
     )

@@ -235,7 +235,6 @@ class Engine:
         self._blocked_since_s: float | None = None
         self._blocked: JournalUnwritable | None = None
         self._clock_offset_s: float | None = None
-        self._interrupts = 0
         self._last_wait_s = -1.0
         self._standstill = 0
         self._turns = 0
@@ -386,15 +385,7 @@ class Engine:
                 )
         if deadline_s <= now_s and not self._virtual:
             return
-        try:
-            self._clock.wait_until(deadline_s)
-        except KeyboardInterrupt:
-            self._interrupts += 1
-            if self._interrupts > 2:
-                raise
-            reason = "interrupted from the keyboard"
-            pause = Operated(verb="pause", reason=reason)
-            self._todo.append(pause if self._interrupts == 1 else Operated(verb="abort", reason=reason))
+        self._clock.wait_until(deadline_s)
 
     def _mind_the_clock(self) -> None:
         offset_s = self._clock.now_s() - self._clock.monotonic_s()
@@ -555,7 +546,7 @@ class Engine:
                 if since_s >= options.pause_cool_s and duty.warm:
                     reason = f"paused for {since_s:.0f} s and nobody came"
                     return None, (SafeAsked(station=name, reason=reason),), 0.0
-                if not duty.warm and (options.operator is None or since_s >= options.pause_cool_s):
+                if not duty.warm and (not options.may_be_continued or since_s >= options.pause_cool_s):
                     del self._duties[name]  # nothing is warm: it may stand like this
                 return None, (), max(0.0, options.pause_cool_s - since_s)
             case _:

@@ -58,6 +58,8 @@ class EngineOptions:
         Where stations keep lock and epoch; None: `labctl.run.ownership.default_state_dir`.
     operator : callable or None
         Asked at every turn for what persons want; None: nobody can be asked.
+    operator_continues : bool
+        `operator` may also let a paused station go on; where it cannot, a cold station that is paused ends the run.
     attended : str
         A person is here and lets paused and safe stations go on; the reason is journaled.
     inline_analysis : bool or None
@@ -76,6 +78,13 @@ class EngineOptions:
     stations: Mapping[str, StationOptions] = field(default_factory=dict)
     state_dir: Path | None = None
     operator: Callable[[], Sequence[Operated]] | None = None
+    operator_continues: bool = True
     attended: str = ""
     inline_analysis: bool | None = None
+
+    @property
+    def may_be_continued(self) -> bool:
+        """Whether anybody can let a paused station go on while this engine lives."""
+        return self.operator is not None and self.operator_continues
+
     version: str = ""

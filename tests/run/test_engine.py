@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from labctl.clock import SystemClock, VirtualClock
+from labctl.clock import SystemClock
 from labctl.dataset.model import Dataset, Verdict
 from labctl.dataset.store import read_manifest, read_verdict
 from labctl.errors import ForeignDataError, InputError, InstrumentSilent, SafetyRefusal
@@ -20,7 +20,7 @@ from labctl.run.lifecycle import CampaignPhase, StationPhase
 from labctl.run.options import EngineOptions, StationOptions
 from labctl.run.trace import read_trace
 from labctl.testing import ScriptedInstrument
-from tests.run.bench import LIMITS, Bench, calibration
+from tests.run.bench import LIMITS, START_S, Bench, calibration
 from tests.run.campaigns import small_plan
 
 
@@ -429,21 +429,10 @@ def test_real_clock_with_a_worker(tmp_path: Path) -> None:
     assert len(verdicts) == len(set(verdicts)) == told.acquired == told.planned
 
 
-def test_keyboard_pauses_then_aborts(tmp_path: Path) -> None:
-    """Ctrl-C while waiting pauses; a second one aborts and makes safe; both are in the journal."""
-
-    class InterruptedClock(VirtualClock):
-        presses = 0
-
-        def wait_until(self, deadline_s: float) -> None:
-            if lab.engine is not None and lab.engine.state.stations["nmr"].open.endswith("tmix00"):
-                self.presses += 1
-                if self.presses <= 2:
-                    raise KeyboardInterrupt
-            super().wait_until(deadline_s)
-
-    lab = Bench(folder=tmp_path, plan=small_plan(temperatures_K=(313.0,)), clock=InterruptedClock(1_700_000_000.0))
-    outcome = lab.run()
-    assert (outcome.phase, outcome.exit_code) == (CampaignPhase.ABORTED, 4)
-    assert [event.verb for event in lab.events() if isinstance(event, Operated)] == ["pause", "abort"]
-    assert lab.nmr.safe_asked_s is not None
+def test_a_pause_nobody_can_end_ends_the_run_when_cold(bench: Bench) -> None:
+    """Where nobody can let it go on, a station that is paused and not warm does not wait for a word."""
+    pauses = [Operated(verb="pause", reason="keyboard")]
+    outcome = bench.run(operator=lambda: [pauses.pop()] if pauses else [], operator_continues=False)
+    assert (outcome.phase, outcome.stations["nmr"]) == (CampaignPhase.PAUSED, StationPhase.PAUSED)
+    assert bench.clock.now_s() - START_S < bench.options.pause_cool_s
+    assert bench.run(attended="back").exit_code == 0
