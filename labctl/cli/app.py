@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from labctl.errors import InternalError, LabctlError
+from labctl.errors import InputError, InternalError, LabctlError
 
 app = typer.Typer(
     name="labctl",
@@ -187,6 +187,15 @@ def run_app(arguments: list[str]) -> int:
         return 4
     except BrokenPipeError:
         return 0
+    except OSError as problem:
+        if problem.filename is None:
+            return report_bug(problem)
+        return complain(
+            InputError(
+                f"{problem.filename} cannot be used ({problem.strerror or problem})",
+                next_step="Look at the path, the rights to it and the space on its disk",
+            )
+        )
     except Exception as problem:  # noqa: BLE001 - the last net: people get a line, never a traceback
         usage = getattr(problem, "format_message", None)  # typer's own complaints about arguments
         if usage is not None and hasattr(problem, "exit_code"):

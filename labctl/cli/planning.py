@@ -65,7 +65,11 @@ def check_command(protocol_path: Path, lab_path: Path | None) -> None:
         print(finding)
     doubts = sum(finding.severity == "warning" for finding in done.findings)
     advice = len(done.findings) - doubts
-    print(f"{protocol_path}: no errors, {doubts} warnings, {advice} pieces of advice")
+    print(f"{protocol_path}: no errors, {_counted(doubts, 'warning')}, {_counted(advice, 'piece')} of advice")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def plan_command(
@@ -178,6 +182,8 @@ def start_time_s(text: str | None) -> float:
         ) from None
     if moment.tzinfo is None:
         raise InputError(f"--start {text!r} has no zone", expected=f"{text}Z or {text}+01:00")
+    if not 1971 <= moment.year <= 2999:  # campaigns take weeks, and calendars end
+        raise InputError(f"--start {text!r} is out of reach", expected="a year from 1971 to 2999")
     return moment.timestamp()
 
 

@@ -57,8 +57,28 @@ def freeze(
     Raises
     ------
     InputError
-        The folder holds something already; nothing in it was touched.
+        The folder holds something already, or cannot be made or written to; nothing in it was touched.
     """
+    try:
+        return _freeze(run_dir, protocol, lab, sample, faults, simulated=simulated, seed=seed, start_s=start_s)
+    except OSError as problem:
+        raise InputError(
+            f"the run folder {run_dir} cannot be made ({problem.strerror or problem})",
+            next_step="Name a folder that can be written to with --dir",
+        ) from None
+
+
+def _freeze(
+    run_dir: Path,
+    protocol: Path,
+    lab: Path,
+    sample: Path | None,
+    faults: Path | None,
+    *,
+    simulated: bool,
+    seed: int,
+    start_s: float,
+) -> Start:
     if (run_dir / JOURNAL).exists():
         raise InputError(
             f"{run_dir} already holds a campaign",
@@ -100,9 +120,9 @@ def thaw(run_dir: Path) -> Start:
     try:
         document: Any = json.loads(path.read_text(encoding="utf-8"))
         start = Start(**document)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{run_dir} is not a run folder (no run.json in it)", next_step="Name one") from None
-    except (json.JSONDecodeError, TypeError, UnicodeDecodeError) as problem:
+    except (OSError, json.JSONDecodeError, TypeError, UnicodeDecodeError) as problem:
         raise InputError(f"{path} cannot be read: {problem}", expected="run.json as labctl wrote it") from None
     for name, expected in (("protocol.yaml", start.protocol_sha256), ("lab.yaml", start.lab_sha256)):
         file = run_dir / name
@@ -114,6 +134,20 @@ def thaw(run_dir: Path) -> Start:
                 next_step="Put the frozen file back; a run keeps its plan",
             )
     return start
+
+
+def unfreeze(run_dir: Path) -> None:
+    """Take back what `freeze` made, so that the same command can be given again once its mistake is mended.
+
+    A folder in which a campaign has begun (it has a journal) stays as it is.
+    """
+    if (run_dir / JOURNAL).exists():
+        return
+    for name in ("protocol.yaml", "lab.yaml", "run.json"):
+        (run_dir / name).unlink(missing_ok=True)
+    shutil.rmtree(run_dir / SIMULATED_LAB, ignore_errors=True)
+    if not any(run_dir.iterdir()):
+        run_dir.rmdir()
 
 
 def _sha256(path: Path) -> str:

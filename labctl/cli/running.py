@@ -6,7 +6,8 @@ import datetime as dt
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from labctl import __version__
 from labctl.cli.locating import lab_file, sample_file
 from labctl.cli.planning import Checked, checked, start_time_s
-from labctl.cli.run_folder import JOURNAL, SIMULATED_LAB, Start, freeze, thaw
+from labctl.cli.run_folder import JOURNAL, SIMULATED_LAB, Start, freeze, thaw, unfreeze
 from labctl.errors import InputError, SafetyRefusal
 from labctl.units import QuantityError, parse
 
@@ -69,7 +70,19 @@ def run_command(
         start_s=start_s,
     )
     print(f"run folder {run_dir}", file=sys.stderr)
-    return go(run_dir, outage_s=0.0)
+    try:
+        return go(run_dir, outage_s=0.0)
+    except InputError as problem:
+        unfreeze(run_dir)
+        raise _by_its_author(problem, run_dir, {"sample.yaml": sample, "faults.yaml": faults}) from None
+
+
+def _by_its_author(problem: InputError, run_dir: Path, files: Mapping[str, Path | None]) -> InputError:
+    """Return a complaint about the frozen copy of a file as one about the file somebody wrote."""
+    names = {str(run_dir / SIMULATED_LAB / name): str(path) for name, path in files.items() if path is not None}
+    if not problem.findings:
+        return problem
+    return InputError(findings=tuple(replace(one, file=names.get(one.file, one.file)) for one in problem.findings))
 
 
 def resume_command(directory: Path, outage: str | None, attended: str | None) -> int:

@@ -120,3 +120,43 @@ def test_sites_that_cannot_be_read_are_refused(text: str) -> None:
     """A site without a shift, or named twice, is an input error."""
     with pytest.raises(InputError, match="--sites"):
         parse_sites(text)
+
+
+@pytest.mark.parametrize("verb", ["resume", "status", "verify", "report"])
+def test_a_file_is_no_run_folder(verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file where a run folder is asked for gets one line and exit code 2."""
+    (tmp_path / "file").touch()
+    assert run_app([verb, str(tmp_path / "file")]) == 2
+    assert "is not a run folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "\0"])
+def test_a_run_folder_that_cannot_be_made(
+    place: str, protocols: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`run --dir` on a file, below one, or on what can be no name is refused with exit code 2."""
+    (tmp_path / "file").touch()
+    demo = str(protocols / "vt_exsy_demo.yaml")
+    assert run_app(["run", demo, "--simulate", "--dir", str(tmp_path / place)]) == 2
+    assert "bug" not in capsys.readouterr().err
+
+
+def test_a_start_beyond_the_calendar_is_refused(protocols: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A start so late that the campaign's end has no date is a mistake of the arguments."""
+    demo = str(protocols / "vt_exsy_demo.yaml")
+    assert run_app(["plan", demo, "--start", "9999-12-31T23:00:00Z"]) == 2
+    assert "2999" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("what", ["sample", "faults"])
+def test_a_mistake_in_what_is_simulated_can_be_mended_and_run_again(
+    what: str, protocols: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A broken sample or fault script is blamed by its own name, and no half-made run folder stands in the way."""
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("version: 1\nfaults: [{fault: meteor, at: 1 h}]\n", encoding="utf-8")
+    arguments = ["run", str(protocols / "vt_exsy_demo.yaml"), "--dir", str(tmp_path / "run")]
+    arguments += [f"--simulate={broken}"] if what == "sample" else ["--simulate", "--faults", str(broken)]
+    assert run_app(arguments) == 2
+    assert any(line.startswith(f"{broken}:2:") for line in capsys.readouterr().err.splitlines())
+    assert not (tmp_path / "run").exists()
