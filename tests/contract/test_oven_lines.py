@@ -49,7 +49,7 @@ def script(kind: Kind, faults: list[tuple[str, int, str]], *, first_s: float = 6
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(faults=st.lists(one_fault, min_size=1, max_size=6))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_no_reading_is_ever_an_old_one(kind: Kind, faults: list[tuple[str, int, str]]) -> None:
     """While the set point walks, each reading is that of now, or `InstrumentSilent`; after the faults all is well."""
     with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +71,7 @@ def test_no_reading_is_ever_an_old_one(kind: Kind, faults: list[tuple[str, int, 
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(faults=st.lists(one_fault, min_size=1, max_size=4), at=st.integers(0, 12))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_no_write_is_believed_that_was_not_taken(kind: Kind, faults: list[tuple[str, int, str]], at: int) -> None:
     """When `begin` returns the ramp is on its way at its rate; when it does not, the oven is no hotter than before."""
     with tempfile.TemporaryDirectory() as folder:
