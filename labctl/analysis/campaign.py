@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from labctl.analysis.activation import arrhenius_entries, with_energies
 from labctl.analysis.context import AnalysisContext
+from labctl.analysis.cycling.gather import MeasuredCell, gather_cells
+from labctl.analysis.cycling.series import analyse_cells
+from labctl.analysis.cycling.series import dataset_entry as cycling_entry
 from labctl.analysis.eis.entries import dataset_entry as impedance_entry
 from labctl.analysis.eis.gather import MeasuredSpectrum, gather_impedance
 from labctl.analysis.eis.series import analyse_series
@@ -31,6 +34,7 @@ from labctl.analysis.referee import (
 from labctl.analysis.results import LayeredFit, Results, ResultWarning, Site
 from labctl.analysis.temperature import TemperatureFits, fit_temperatures
 from labctl.formats.impedance_file import impedance_dialect
+from labctl.formats.maccor_head import is_maccor
 
 FloatArray = NDArray[np.float64]
 
@@ -41,7 +45,7 @@ SAME_TEMPERATURE_K = 1.0
 def analyze_paths(
     paths: Sequence[Path], *, sites: Mapping[str, float] | None = None, temperature_K: float | None = None
 ) -> Results:
-    """Analyse any finished data: EXPNO folders, impedance files, folders of them, or labctl's run folders.
+    """Analyse any finished data: EXPNO folders, impedance files, Maccor exports, folders of them, or run folders.
 
     Parameters
     ----------
@@ -57,12 +61,14 @@ def analyze_paths(
         A path does not exist, or nothing below the paths can be read.
     """
     spectra, unread_spectra = gather_impedance(paths)
-    nmr = [path for path in paths if not (path.is_file() and impedance_dialect(path))]
-    measured, unread = gather(nmr, others=bool(spectra), complaints=unread_spectra)
+    cells, unread_cells = gather_cells(paths)
+    nmr = [path for path in paths if not (path.is_file() and (impedance_dialect(path) or is_maccor(path)))]
+    others = [*unread_spectra, *unread_cells]
+    measured, unread = gather(nmr, others=bool(spectra or cells), complaints=others)
     if temperature_K is not None:
         measured = [one if one.manifest else replace(one, T_K=temperature_K) for one in measured]
         spectra = [one if one.manifest else replace(one, T_K=temperature_K) for one in spectra]
-    return _Analysis(AnalysisContext(sites=sites or {})).run(measured, [*unread, *unread_spectra], spectra)
+    return _Analysis(AnalysisContext(sites=sites or {})).run(measured, [*unread, *others], spectra, cells)
 
 
 def analyze_campaign(run_dir: Path, context: AnalysisContext) -> Results:
@@ -74,8 +80,10 @@ def analyze_campaign(run_dir: Path, context: AnalysisContext) -> Results:
         The folder holds no readable dataset.
     """
     spectra, unread_spectra = gather_impedance([run_dir])
-    measured, unread = gather([run_dir], others=bool(spectra), complaints=unread_spectra)
-    return _Analysis(context).run(measured, [*unread, *unread_spectra], spectra)
+    cells, unread_cells = gather_cells([run_dir])
+    others = [*unread_spectra, *unread_cells]
+    measured, unread = gather([run_dir], others=bool(spectra or cells), complaints=others)
+    return _Analysis(context).run(measured, [*unread, *others], spectra, cells)
 
 
 @dataclass(slots=True)
@@ -103,7 +111,11 @@ class _Analysis:
         self._numbered = not self.sites
 
     def run(
-        self, measured: Sequence[Measured], unread: Sequence[str], spectra: Sequence[MeasuredSpectrum] = ()
+        self,
+        measured: Sequence[Measured],
+        unread: Sequence[str],
+        spectra: Sequence[MeasuredSpectrum] = (),
+        cells: Sequence[MeasuredCell] = (),
     ) -> Results:
         self.results.warnings += [
             ResultWarning(code="unreadable", message=one, advice="the rest was analysed without it") for one in unread
@@ -120,11 +132,17 @@ class _Analysis:
         self._enter_spectra(temperatures)
         self._kinetics(temperatures)
         self._impedance(spectra)
+        self._cycling(cells)
         return self.results
 
     def _impedance(self, spectra: Sequence[MeasuredSpectrum]) -> None:
         self.results.datasets += [impedance_entry(one) for one in spectra]
         self.results.eis, warnings = analyse_series(spectra, attempt=self.attempt)
+        self.results.warnings += warnings
+
+    def _cycling(self, cells: Sequence[MeasuredCell]) -> None:
+        self.results.datasets += [cycling_entry(one) for one in cells]
+        self.results.cycling, warnings = analyse_cells(cells, attempt=self.attempt)
         self.results.warnings += warnings
 
     # ------------------------------------------------------------------------------------ what belongs together

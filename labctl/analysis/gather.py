@@ -70,7 +70,7 @@ def gather(
             "nothing to analyse below "
             + ", ".join(str(path) for path in paths)
             + "".join(f"\n{one}" for one in [*complaints, *unread]),
-            expected="EXPNO folders that hold acqus with fid or ser, impedance spectra, or a run folder",
+            expected="EXPNO folders (acqus with fid or ser), impedance spectra, Maccor exports, or a run folder",
         )
     return found, unread
 
@@ -96,7 +96,7 @@ def gather_run(run_dir: Path) -> tuple[list[Measured], list[str]]:
     datasets, unread = latest_datasets(run_dir)
     found = []
     for dataset in datasets:
-        if dataset.kind == "impedance":  # read by labctl.analysis.eis.gather
+        if dataset.kind in {"impedance", "cycling"}:  # read by the gather of eis and of cycling
             continue
         try:
             found.append(measured_of(run_dir, dataset))

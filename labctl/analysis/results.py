@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from labctl.analysis.cycling_results import Cycling
 from labctl.analysis.eis_results import Eis
 from labctl.analysis.schema import ResultModel as _Model
 
@@ -30,7 +31,7 @@ class DatasetEntry(_Model):
 
     dataset: str = Field(description="step id, or the folder for data not acquired by labctl")
     path: str
-    kind: Literal["one_pulse", "nutation", "saturation_recovery", "exsy", "impedance", "unknown"]
+    kind: Literal["one_pulse", "nutation", "saturation_recovery", "exsy", "impedance", "cycling", "unknown"]
     completeness: Literal["complete", "partial", "failed"]
     shape: list[int] = Field(description="rows x complex points as acquired")
     pulse_program: str = ""
@@ -246,6 +247,6 @@ class Results(_Model):
     t1: list[T1] = Field(default_factory=list)
     exsy: Exsy = Field(default_factory=Exsy)
     eis: Eis = Field(default_factory=Eis)
-    cycling: dict[str, Any] = Field(default_factory=dict)
+    cycling: Cycling = Field(default_factory=Cycling)
     warnings: list[ResultWarning] = Field(default_factory=list)
     certificate: Certificate | None = None

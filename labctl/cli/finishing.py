@@ -133,6 +133,10 @@ def _write_report(run_dir: Path, results: Results, told: History) -> None:
         from labctl.report.eis_figures import eis_figures
 
         drawn += eis_figures(results, folder)
+    if results.cycling.cells:
+        from labctl.report.cycling_figures import cycling_figures
+
+        drawn += cycling_figures(results, folder)
     write_report(
         run_dir / "report.html",
         results,

@@ -42,6 +42,10 @@ from labctl.formats.maccor_runs import (
 from labctl.formats.maccor_table import LARGEST_BYTES, Rows, read_rows
 
 
+BEGUN_WITHIN_S = 2.0
+"""First rows of a step stand at 0.01-0.07 s."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proofs:
     """What was concluded from a file, and what bears it out.
@@ -404,10 +408,16 @@ class _Reading:
                     energy_Wh=float(flowed_Wh[last_row]),
                     integrated_Ah=float(charge.value[run]) * per if runs.direction[run] else 0.0,
                     integrated_Wh=float(energy.value[run]) * per if runs.direction[run] else 0.0,
-                    begun_before=before and run == active[0],
+                    begun_before=run == active[0] and (before or self._cut_off_before(first_row, time.factor)),
                 )
             )
         return made, (flowed_Ah, flowed_Wh)
+
+    def _cut_off_before(self, row: int, factor: float) -> bool:
+        """Whether the file begins within a step."""
+        return (
+            row == 0 and self.step_time is not None and self.step_time[0] * self._step_factor(factor) > BEGUN_WITHIN_S
+        )
 
     def _integrated(self, runs: Runs, rate: FloatArray, time_s: FloatArray, out: FloatArray) -> None:
         pieces = np.concatenate([[0.0], np.cumsum(0.5 * (rate[1:] + rate[:-1]) * np.diff(time_s))]) / SECONDS_PER_HOUR

@@ -1,0 +1,138 @@
+"""Which cells were cycled: Maccor exports of anybody's making, and run folders with their manifests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from labctl.analysis.cycling.cell import CellDescription, cell_beside, description
+from labctl.analysis.gather import latest_datasets
+from labctl.dataset.model import Completeness, Dataset
+from labctl.errors import InputError
+from labctl.formats import battery_data as bdf
+from labctl.formats.maccor_export import MaccorExport, read_maccor_file
+from labctl.formats.maccor_files import begins_anew, join, read_maccor
+from labctl.formats.maccor_head import is_maccor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MeasuredCell:
+    """One cell's test as the analysis sees it; `name` is the step id, or the file as the user wrote it."""
+
+    name: str
+    export: MaccorExport
+    cell: CellDescription
+    completeness: Completeness = "complete"
+    manifest: Dataset | None = None
+    remarks: tuple[str, ...] = ()
+
+
+def gather_cells(paths: Sequence[Path]) -> tuple[list[MeasuredCell], list[str]]:
+    """Return every cell at or below `paths`, and what could not be read (one line each).
+
+    Files are told apart by content. Files of one test (same name and procedure in their heads, each counting from
+    its own first record) are joined; in a run folder the manifests decide.
+    """
+    found: list[MeasuredCell] = []
+    unread: list[str] = []
+    loose: list[Path] = []
+    for path in paths:
+        if (path / "datasets").is_dir():
+            part, said = _of_run(path)
+            found += part
+            unread += said
+        else:
+            loose += [one for one in ([path] if path.is_file() else _files(path)) if is_maccor(one)]
+    exports: list[tuple[Path, MaccorExport]] = []
+    for one in dict.fromkeys(loose):
+        try:
+            exports.append((one, read_maccor_file(one)))
+        except InputError as problem:
+            unread.append(str(problem))
+    for group in _by_test(exports):
+        try:
+            found.append(_joined(group))
+        except InputError as problem:
+            unread.append(str(problem))
+    return found, unread
+
+
+def _by_test(exports: Sequence[tuple[Path, MaccorExport]]) -> list[list[tuple[Path, MaccorExport]]]:
+    """Group the files of one test; without a test name a file stands alone."""
+    groups: dict[tuple[str, ...], list[tuple[Path, MaccorExport]]] = {}
+    for path, export in exports:
+        test, procedure = export.head.values.get("test", ""), export.head.values.get("procedure", "")
+        alone = not test or not begins_anew(export)
+        key = (str(path),) if alone else (str(path.parent), test, procedure)
+        groups.setdefault(key, []).append((path, export))
+    return list(groups.values())
+
+
+def _joined(group: Sequence[tuple[Path, MaccorExport]]) -> MeasuredCell:
+    first = group[0][0]
+    remarks: tuple[str, ...] = ()
+    cell = next((one for one in (cell_beside(path) for path, _ in group) if one is not None), None)
+    if len(group) == 1:
+        export = group[0][1]
+    else:
+        dated = all(bdf.CLOCK in one.frame.columns for _, one in group)
+        export = join([one for _, one in group]) if dated else read_maccor([path for path, _ in group])
+        remarks = ("files of one test, joined: " + ", ".join(path.name for path, _ in group),)
+    return MeasuredCell(name=str(first), export=export, cell=cell or CellDescription(), remarks=remarks)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Files below a folder in order; folders of NMR data are passed over."""
+    for at, folders, names in os.walk(folder):
+        folders.sort()
+        if "acqus" in names or "acqu" in names:
+            folders.clear()
+            continue
+        for name in sorted(names):
+            if not name.startswith("."):
+                yield Path(at) / name
+
+
+def _of_run(run_dir: Path) -> tuple[list[MeasuredCell], list[str]]:
+    datasets, _ = latest_datasets(run_dir)  # broken manifests are told of once, by the gathering of all kinds
+    found: list[MeasuredCell] = []
+    unread: list[str] = []
+    for dataset in datasets:
+        if dataset.kind != "cycling":
+            continue
+        try:
+            found.append(measured_cell(run_dir, dataset))
+        except InputError as problem:
+            unread.append(f"{dataset.step_id}: {problem}")
+    return found, unread
+
+
+def measured_cell(run_dir: Path, dataset: Dataset) -> MeasuredCell:
+    """Return the cell of one dataset of a run folder.
+
+    The manifest's settings describe the cell by the keys of `CellDescription`; a ``.cell.json`` beside the export
+    wins.
+
+    Raises
+    ------
+    InputError
+        No file of it is an export that can be read.
+    """
+    exports = [run_dir / one.path for one in dataset.files]
+    exports = [one for one in exports if is_maccor(one)]
+    if not exports:
+        raise InputError(f"{run_dir / dataset.directory}: no Maccor export", expected="the export the driver wrote")
+    zone = dataset.settings.get("time_zone")
+    export = read_maccor(exports, time_zone=zone if isinstance(zone, str) else None)
+    beside = cell_beside(exports[0])
+    told = description(dataset.settings, file=dataset.step_id, strict=False)
+    return MeasuredCell(
+        name=dataset.step_id,
+        export=export,
+        cell=beside or told,
+        completeness=dataset.completeness,
+        manifest=dataset,
+        remarks=dataset.remarks,
+    )
