@@ -41,7 +41,6 @@ from labctl.formats.maccor_runs import (
 )
 from labctl.formats.maccor_table import LARGEST_BYTES, Rows, read_rows
 
-
 BEGUN_WITHIN_S = 2.0
 """First rows of a step stand at 0.01-0.07 s."""
 
