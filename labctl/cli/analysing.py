@@ -92,7 +92,7 @@ def print_results(results: Results) -> None:
         out.print(table)
     if results.exsy.matrices:
         table = Table("T [K]", "Tmix", "A (row: source)", "chi2/nu", "dataset", title="Mixing matrices", box=None)
-        for matrix in results.exsy.matrices:
+        for matrix in sorted(results.exsy.matrices, key=lambda one: (one.T_K or 0.0, one.tmix_s)):
             rows = "\n".join(
                 "  ".join(plus_minus(a, se) for a, se in zip(row, errors, strict=True))
                 for row, errors in zip(matrix.A, matrix.A_se, strict=True)
@@ -118,7 +118,8 @@ def print_results(results: Results) -> None:
         out.print(f"Ea of {one.quantity} ({one.model}, {one.convention} against 1/T) = {energy}", style="bold")
     print_impedance(results, out)
     for warning in results.warnings:
-        out.print(f"warning: {warning.code}: {warning.where}: {warning.message} {warning.advice}".rstrip())
+        said = ": ".join(part for part in ("warning", warning.code, warning.where, warning.message) if part)
+        out.print(f"{said}; {warning.advice}" if warning.advice else said, markup=False)
 
 
 def print_impedance(results: Results, out: Console) -> None:

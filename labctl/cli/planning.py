@@ -7,6 +7,7 @@ import itertools
 import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from labctl.errors import Finding, InputError
 
 if TYPE_CHECKING:
     from labctl.plan.steps import Plan
+    from labctl.plan.table import Row
     from labctl.protocol.load import LoadedLab, LoadedProtocol
 
 
@@ -93,25 +95,63 @@ def plan_command(
 
     offset_s = utc_offset_s(start_s)
     out = console(wide=True)
+    listed = plan_rows(costs, start_s=start_s, utc_offset_s=offset_s)
+    prefix, kept, left_out = fitting(listed, out.width)
     table = Table(
-        *COLUMNS, title=f"{plan.campaign}", box=None, pad_edge=False, header_style="bold", title_justify="left"
+        title=f"{plan.campaign}{f', {prefix}' if prefix else ''}",
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+        title_justify="left",
     )
-    for spare, group in itertools.groupby(
-        plan_rows(costs, start_s=start_s, utc_offset_s=offset_s), key=lambda row: row.spare
-    ):
+    for index in kept:
+        table.add_column(COLUMNS[index], no_wrap=True)
+    for spare, group in itertools.groupby(listed, key=lambda row: row.spare):
         rows = list(group)
         if spare and not every_step:  # settling checks that are skipped once the line stands still
             checks = sum(row.step_id.rsplit("/", 1)[-1].startswith("line") for row in rows)
-            table.add_row(f"  … up to {checks} more checks of the line, if it has not settled", style="dim")
+            table.add_row("…", f"up to {checks} more checks", style="dim")
             continue
         for row in rows:
-            table.add_row(*row.cells, style="dim" if row.spare else "")
+            cells = (row.cells[0].removeprefix(prefix), *row.cells[1:])
+            table.add_row(*(cells[index] for index in kept), style="dim" if row.spare else "")
     out.print(table)
+    if left_out:
+        out.print(f"(this terminal is too narrow for: {', '.join(left_out)})", style="dim")
     out.print()
     for name, value in summary_rows(costs, utc_offset_s=offset_s):
         out.print(f"{name:>24}  {value}", highlight=False)
     for finding in done.findings:
         print(finding, file=sys.stderr)
+
+
+_LEFT_OUT_FIRST = ("duty", "RF on", "disk", "scans", "D1", "begins", "Tmix", "set point")
+
+
+def fitting(rows: Sequence[Row], width: int) -> tuple[str, list[int], list[str]]:
+    """Return what a terminal of so many characters can show.
+
+    The prefix of step ids that most rows share (empty if whole ids fit), the columns to show, and the headings of
+    those left out.
+    """
+    from labctl.plan.table import COLUMNS
+
+    def needed(prefix: str, kept: list[int]) -> int:
+        cells = [[row.cells[0].removeprefix(prefix), *row.cells[1:]] for row in rows]
+        return sum(max(len(COLUMNS[at]), *(len(row[at]) for row in cells)) for at in kept) + 2 * len(kept)
+
+    kept = list(range(len(COLUMNS)))
+    if not rows or needed("", kept) <= width:
+        return "", kept, []
+    prefix = rows[0].step_id.rpartition("/")[0].rpartition("/")[0]
+    prefix += "/" if prefix else ""
+    left_out = []
+    for heading in _LEFT_OUT_FIRST:
+        if needed(prefix, kept) <= width:
+            break
+        kept.remove(COLUMNS.index(heading))
+        left_out.append(heading)
+    return prefix, kept, left_out
 
 
 def plan_document(plan: Plan, costs: Any) -> dict[str, Any]:

@@ -28,13 +28,32 @@ def watch_progress(plan: Plan, *, simulated: bool) -> Iterator[OnProgress]:
         yield _Lines(simulated=simulated)
 
 
+class News:
+    """What is worth a line: every message, and what a person is asked once per attempt at a step."""
+
+    def __init__(self) -> None:
+        self._asked: dict[str, tuple[str, int, str]] = {}
+
+    def lines(self, report: ProgressReport) -> list[str]:
+        """Return what this report says that was not said before."""
+        lines = []
+        asked = self._asked.get(report.station)
+        if report.message and (asked is None or asked[2] != report.message):
+            lines.append(report.message)
+        now = (report.step_id, report.attempt, report.needs_person)
+        if report.needs_person and now != asked:
+            self._asked[report.station] = now
+            lines.append(f"a person is needed: {report.needs_person}")
+        return lines
+
+
 class _Lines:
     """One line when a step begins, and one for every message; fit for a log file."""
 
     def __init__(self, *, simulated: bool) -> None:
         self._simulated = simulated
         self._step: dict[str, tuple[str, int]] = {}
-        self._asked: dict[str, str] = {}
+        self._news = News()
 
     def __call__(self, report: ProgressReport) -> None:
         now = dt.datetime.fromtimestamp(report.at_s, dt.UTC)
@@ -47,12 +66,8 @@ class _Lines:
                 f"{left} left{' (simulated)' if self._simulated else ''}",
                 file=sys.stderr,
             )
-        if report.message:
-            print(f"{now:%Y-%m-%d %H:%M:%S}Z {report.station}: {report.message}", file=sys.stderr)
-        if report.needs_person:
-            print(
-                f"{now:%Y-%m-%d %H:%M:%S}Z {report.station}: a person is needed: {report.needs_person}", file=sys.stderr
-            )
+        for line in self._news.lines(report):
+            print(f"{now:%Y-%m-%d %H:%M:%S}Z {report.station}: {line}", file=sys.stderr)
 
 
 @contextmanager
@@ -72,7 +87,7 @@ def _bar(plan: Plan, *, simulated: bool) -> Iterator[OnProgress]:
     name = f"{plan.campaign} (simulated)" if simulated else plan.campaign
     with progress:
         task = progress.add_task(name, total=1.0, left="?", ends="?", step="", readings="")
-        told: set[tuple[str, str]] = set()
+        news = News()
 
         def on_progress(report: ProgressReport) -> None:
             ends = dt.datetime.fromtimestamp(report.eta_s, dt.UTC).astimezone()
@@ -84,11 +99,9 @@ def _bar(plan: Plan, *, simulated: bool) -> Iterator[OnProgress]:
                 step=report.step_id.rpartition("vt_exsy/")[2] or report.step_id,
                 readings=_readings(report),
             )
-            for message in (report.message, report.needs_person and f"a person is needed: {report.needs_person}"):
-                if message and (report.station, message) not in told:
-                    told.add((report.station, message))
-                    moment = dt.datetime.fromtimestamp(report.at_s, dt.UTC).astimezone()
-                    progress.console.print(f"{moment:%Y-%m-%d %H:%M} {report.station}: {message}")
+            for line in news.lines(report):
+                moment = dt.datetime.fromtimestamp(report.at_s, dt.UTC).astimezone()
+                progress.console.print(f"{moment:%Y-%m-%d %H:%M} {report.station}: {line}", markup=False)
 
         yield on_progress
 

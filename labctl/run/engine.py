@@ -444,8 +444,10 @@ class Engine:
             case Tripped():
                 self._say(event.station, f"interlock {event.limit}: {event.detail}")
             case Intended():
-                for note in event.notes:
-                    self._say(event.station, f"{event.step_id}: {note}")
+                for note in event.notes:  # the same for each acquisition of a temperature
+                    if (told := f"{event.station} {note}") not in self._said:
+                        self._said.add(told)
+                        self._say(event.station, f"{event.step_id}: {note}")
             case LoopSeen():
                 self._guards[event.station].watched = False  # proves a band once, right after the gap
             case _:
