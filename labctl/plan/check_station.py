@@ -41,7 +41,7 @@ def check_station(
 
 
 def _check_readiness(note: Notebook, station: Station) -> None:
-    if missing := station.limits.missing():
+    if missing := station.missing_limits():
         note.warning(("limits",), "a real run will be refused; limits missing", value=", ".join(missing))
     if unsigned := station.unsigned():
         note.warning(("commissioning",), "a real run will be refused; stages not signed", value=", ".join(unsigned))

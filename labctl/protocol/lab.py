@@ -161,6 +161,12 @@ class Signature(Written):
     note: str = key("note", "remarks", default="")
 
 
+_OVEN_STAGES = {
+    "independent_cutout": "a cut-out apart from the controller is fitted, set below what the cell bears,"
+    " and has been made to trip",
+    "empty_oven": "an attended ramp of the empty oven to its highest temperature",
+}
+
 COMMISSIONING: Mapping[str, Mapping[str, str]] = {
     "topspin": {
         "gas_cut_without_rotor": "VT gas cut without a rotor: the heater goes off",
@@ -169,9 +175,17 @@ COMMISSIONING: Mapping[str, Mapping[str, str]] = {
         "console_killed_in_zg": "TopSpin killed in the middle of zg",
         "twelve_hours_40C": "12 h at 40 °C with a sacrificial sample",
         "overnight": "one overnight run",
-    }
+    },
+    "lakeshore": _OVEN_STAGES,
+    "eurotherm": _OVEN_STAGES,
 }
 """Stages a station must have signed before a real run, by driver."""
+
+LIMITS_NEEDED: Mapping[str, tuple[str, ...]] = {
+    "lakeshore": ("sensor_max", "sample_max", "ramp_max"),
+    "eurotherm": ("sensor_max", "sample_max", "ramp_max"),
+}
+"""Limits without which a station does not run for real, by driver; one that is not named here needs them all."""
 
 
 class Station(Written):
@@ -196,6 +210,12 @@ class Station(Written):
         if stages is None:
             return () if signed else ("any stage",)
         return tuple(stage for stage in stages if stage not in signed)
+
+    def missing_limits(self) -> tuple[str, ...]:
+        """Return the limits a real run of this driver needs and the lab file leaves out."""
+        missing = self.limits.missing()
+        needed = LIMITS_NEEDED.get(self.driver)
+        return missing if needed is None else tuple(name for name in needed if name in missing)
 
     def simulator_settings(self) -> dict[str, Any]:
         """Return what a simulator of this station is opened with: `settings` and, below ``simulator``, its own."""
@@ -236,7 +256,7 @@ def refuse_unless_ready(lab: Lab, station: str) -> None:
     """
     here = lab.station(station)
     faults = []
-    if missing := here.limits.missing():
+    if missing := here.missing_limits():
         faults.append("hardware limits missing: " + ", ".join(missing))
     for name, said in (
         ("frame_cooling", here.limits.frame_cooling),

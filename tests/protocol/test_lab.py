@@ -103,3 +103,18 @@ def test_mistakes_in_lab_files_have_a_line(old: str, new: str, fragment: str, pr
         read(Lab, located_yaml.loads(text.replace(old, new, 1), file="lab.yaml"))
     assert line in {finding.line for finding in caught.value.findings}
     assert fragment in str(caught.value)
+
+
+@pytest.mark.parametrize("driver", ["lakeshore", "eurotherm"])
+def test_an_oven_needs_its_own_limits_and_a_signed_cut_out(driver: str) -> None:
+    """An oven has no gas and no rotor; it does have a cell that bears so much, and an independent cut-out."""
+    limits = {"sensor_max": "200 degC", "sample_max": "180 degC", "ramp_max": "5 K/min"}
+    signed = [{"stage": stage, "date": "2026-01-12", "initials": "AB"} for stage in COMMISSIONING[driver]]
+    calibration = {"model": "offset", "offset": "0 K", "uncertainty": "1 K"}
+    written = {"driver": driver, "limits": limits, "commissioning": signed, "calibration": calibration}
+    lab = Lab.model_validate({"version": 1, "lab": "L", "stations": {"oven": written}})
+    refuse_unless_ready(lab, "oven")
+    for part, named in ((("limits", {"sensor_max": "200 degC"}), "sample_max"), (("commissioning", []), "cutout")):
+        less = Lab.model_validate({"version": 1, "lab": "L", "stations": {"oven": {**written, part[0]: part[1]}}})
+        with pytest.raises(SafetyRefusal, match=named):
+            refuse_unless_ready(less, "oven")
