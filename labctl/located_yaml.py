@@ -105,12 +105,16 @@ def loads(text: str, *, file: str) -> Located:
     from ruamel.yaml import YAML  # noqa: PLC0415 - `labctl --help` must not pay for it
     from ruamel.yaml.error import MarkedYAMLError, YAMLError  # noqa: PLC0415
 
+    _refuse_unprintable(text, file)
     _refuse_deep_brackets(text, file)
     try:
         root = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
         what = str(problem.problem or problem.context or "cannot be read").strip()
+        began = problem.context_mark
+        if mark and began and began.line < mark.line:  # an open quote or bracket is noticed far below
+            what += f" {problem.context} that begins in line {began.line + 1}"
         raise InputError(
             findings=(
                 Finding(
@@ -132,6 +136,15 @@ def loads(text: str, *, file: str) -> Located:
     except RecursionError:
         raise InputError(findings=(Finding(file=file, line=1, column=1, what="is nested too deeply"),)) from None
     return Located(data=data, file=file, places=located.places, text=text)
+
+
+def _refuse_unprintable(text: str, file: str) -> None:
+    """Characters that YAML does not allow, in quotes or not; most often a file that was damaged, or is no text."""
+    if found := re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]", text):
+        line = text.count("\n", 0, found.start()) + 1
+        column = found.start() - text.rfind("\n", 0, found.start())
+        what = f"holds the character U+{ord(found.group()):04X}, which is no text"
+        raise InputError(findings=(Finding(file=file, line=line, column=column, what=what, expected="take it out"),))
 
 
 def _refuse_deep_brackets(text: str, file: str) -> None:

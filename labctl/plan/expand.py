@@ -81,7 +81,13 @@ def expno_faults(steps: Sequence[Step]) -> list[str]:
     """Return what is wrong with the EXPNO map: more acquisitions in a visit than slots, or one slot used twice."""
     faults = []
     slots = Counter((step.station, step.task.expno_slot) for step in steps if isinstance(step.task, Acquire))
-    faults += [f"EXPNO {slot} of {station} would be used twice" for (station, slot), n in slots.items() if n > 1]
+    twice: dict[str, list[int]] = {}
+    for (station, slot), n in slots.items():
+        if n > 1:
+            twice.setdefault(station, []).append(slot)
+    for station, shared in twice.items():
+        others = f" and {len(shared) - 3} more" if len(shared) > 3 else ""
+        faults.append(f"EXPNO {', '.join(map(str, shared[:3]))}{others} of {station} would be used twice")
     visits = Counter(step.id.rsplit("/", 1)[0] for step in steps if isinstance(step.task, Acquire))
     faults += [
         f"{n} acquisitions in {visit} need more than {SLOTS} EXPNO slots" for visit, n in visits.items() if n > SLOTS

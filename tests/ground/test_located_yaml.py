@@ -38,6 +38,8 @@ REFUSED = {
     "a: &x {b: 1}\nc:\n  <<: *x\n": (3, "merge keys"),
     "a: *nowhere\n": (1, "not YAML"),
     "\ta: 1\n": (1, "not YAML"),
+    "a: 1\nb: 'open\nc: 2\n": (4, "begins in line 2"),
+    "a: 1\nb: x\0y\n": (2, "U+0000"),
 }
 
 
