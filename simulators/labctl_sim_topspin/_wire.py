@@ -97,7 +97,7 @@ def open_simulator(
     """
     state_dir = state_dir.absolute()
     checked = read_settings(settings, station=station, state_dir=state_dir)
-    script = () if faults is None else load_faults(faults)
+    script = () if faults is None else load_faults(faults, station=station)
     console = Console(checked, seed=seed, nmr=_nmr_of(sample), faults=script, start_s=clock.now_s())
     if clock.now_s() > console.now_s():
         console.advance(clock.now_s(), alone=True)

@@ -92,8 +92,8 @@ class Fault:
         )
 
 
-def load_faults(path: Path) -> tuple[Fault, ...]:
-    """Return the faults of a script, in its order.
+def load_faults(path: Path, *, station: str = "") -> tuple[Fault, ...]:
+    """Return the faults of a script, in its order; those of other stations are passed over.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def load_faults(path: Path) -> tuple[Fault, ...]:
         One finding per mistake, with file, line and column.
     """
     located = load(path)
-    reader = _Reader(located)
+    reader = _Reader(located, station)
     faults = reader.script()
     if reader.findings:
         raise InputError(findings=tuple(reader.findings))
@@ -109,8 +109,9 @@ def load_faults(path: Path) -> tuple[Fault, ...]:
 
 
 class _Reader:
-    def __init__(self, located: Located) -> None:
+    def __init__(self, located: Located, station: str) -> None:
         self._located = located
+        self._station = station
         self.findings: list[Finding] = []
 
     def script(self) -> tuple[Fault, ...]:
@@ -134,6 +135,8 @@ class _Reader:
         if not isinstance(entry, dict):
             self._refuse(path, "is not a fault", "fault: heater_trip, then at: or during:", entry)
             return None
+        if entry.get("station", self._station) != self._station:
+            return None
         name = entry.get("fault")
         kind = FAULTS.get(str(name))
         if kind is None:
@@ -147,7 +150,7 @@ class _Reader:
         found: dict[str, Any] = {"kind": str(name)}
         for key, value in entry.items():
             here = (*path, key)
-            if key == "fault":
+            if key in {"fault", "station"}:
                 continue
             if key == "at":
                 found["at_s"] = self._quantity(here, value, "s", "3 h")
@@ -158,7 +161,14 @@ class _Reader:
             elif key == "by" and kind.by:
                 found["by"] = self._size(here, value, kind.by)
             else:
-                allowed = ["fault", "at", "during", *(["for"] if kind.lasts else []), *(["by"] if kind.by else [])]
+                allowed = [
+                    "fault",
+                    "station",
+                    "at",
+                    "during",
+                    *(["for"] if kind.lasts else []),
+                    *(["by"] if kind.by else []),
+                ]
                 self._refuse(here, f"is not a key of {name}", f"one of {', '.join(allowed)}")
         if ("at" in entry) is ("during" in entry):
             self._refuse(
@@ -209,7 +219,7 @@ class _Reader:
         return found
 
     def _refuse(self, path: KeyPath, what: str, expected: str, value: object = "") -> None:
-        shown = "" if value in {"", None} or isinstance(value, (dict, list)) else repr(value)
+        shown = "" if isinstance(value, (dict, list)) or value in {"", None} else repr(value)
         self.findings.append(self._located.finding(path, what, value=shown, expected=expected))
 
 
