@@ -74,6 +74,8 @@ def read_clock(
     forms: tuple[str, ...] = _NAMED if re.match(r"\d{1,2}-[A-Za-z]{3}", first) else (_MONTH_FIRST, _DAY_FIRST)
     if "." in first.split(" ", maxsplit=1)[0]:
         text, forms = text.str.replace_all(".", "/", literal=True), (_DAY_FIRST,)
+    if len(forms) > 1 and forms != _NAMED:
+        forms = _possible(text) or forms
     read = [(form, _parse(text, form, time_form)) for form in forms]
     whole = [(form, one) for form, one in read if one.null_count() == text.null_count()]
     if not whole:
@@ -94,6 +96,15 @@ def read_clock(
             chosen = likely[0] if month_first is not False else likely[1]
     warnings = () if dated else (f"the date {first!r} may be month/day or day/month: clock times are relative only",)
     return Clock(seconds=_numbers(chosen[1]), dated=dated, month_first=order, warnings=warnings)
+
+
+def _possible(text: pl.Series) -> tuple[str, ...]:
+    """Date orders that every date of the column allows."""
+    parts = text.str.head(10).unique().str.extract_groups(r"^(\d{1,2})/(\d{1,2})/")
+    first, second = (parts.struct.field(name).cast(pl.Int64).max() for name in ("1", "2"))
+    if not isinstance(first, int) or not isinstance(second, int):
+        return ()
+    return tuple(form for form, month in ((_MONTH_FIRST, first), (_DAY_FIRST, second)) if month <= 12)
 
 
 def _parse(text: pl.Series, date_form: str, time_form: str) -> pl.Series:

@@ -7,7 +7,7 @@ at every step or only when the current turns. `read_maccor` takes nothing of tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +18,12 @@ from labctl.formats.impedance_text import refuse
 from labctl.formats.maccor_clock import Clock, clock_jumps, read_clock
 from labctl.formats.maccor_columns import ColumnName, Quantity
 from labctl.formats.maccor_head import HEAD_BYTES, ExportHead, check_columns, maccor_head
+from labctl.formats.maccor_model import MaccorExport, Proofs, StepRun
 from labctl.formats.maccor_proof import (
     TIME_UNITS,
     TimeUnit,
     Witness,
     check_answer,
-    check_runs,
     directions,
     masks,
     prove_time,
@@ -35,113 +35,11 @@ from labctl.formats.maccor_runs import (
     IntArray,
     Runs,
     cut_runs,
-    find_restarts,
     integrate,
     with_tails,
 )
+from labctl.formats.maccor_steps import Counted, step_runs_of
 from labctl.formats.maccor_table import LARGEST_BYTES, Rows, read_rows
-
-BEGUN_WITHIN_S = 2.0
-"""First rows of a step stand at 0.01-0.07 s."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proofs:
-    """What was concluded from a file, and what bears it out.
-
-    Attributes
-    ----------
-    time_unit, time_proof : str
-        ``s``, ``min`` or ``h``; ``charge``, ``clock``, both, or empty where the header's word was all there was.
-    capacity_ratio, energy_ratio : float or None
-        Column over integral; None where no charge moved, or there is no such column.
-    current : str
-        ``signed``, ``magnitude`` or ``not told apart``.
-    answers : int
-        Changes of current that the voltage answered in their direction.
-    restarts : str
-        When the capacity column restarts: ``every step``, ``direction change``, ``never``, ``irregular``,
-        ``not told apart`` (both readings then agree).
-    voltage_factor : float
-        Volts per unit of the voltage column.
-    assumed : tuple of str
-        Units that neither the header nor a proof gives.
-    """
-
-    time_unit: str
-    time_proof: str
-    capacity_ratio: float | None
-    energy_ratio: float | None
-    current: str
-    answers: int
-    restarts: str
-    voltage_factor: float
-    assumed: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepRun:
-    """One pass of one step.
-
-    Attributes
-    ----------
-    first, last : int
-        Rows of `MaccorExport.frame`.
-    line : int
-        Line of the first row in its file.
-    direction : int
-        1 charge, -1 discharge, 0 neither.
-    end_code : int or None
-        Code (128 and above) with which the step ended; None while it runs, or where the file has no codes.
-    capacity_Ah, energy_Wh : float
-        By the tester's own counters, from the begin of the step; by integration where there are none.
-    integrated_Ah, integrated_Wh : float
-        Between first and last row, by the trapezoidal rule.
-    begun_before : bool
-        Whether the step began before the file's first row.
-    """
-
-    first: int
-    last: int
-    line: int
-    step: int
-    state: str
-    direction: int
-    end_code: int | None
-    capacity_Ah: float
-    energy_Wh: float
-    integrated_Ah: float
-    integrated_Wh: float
-    begun_before: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class MaccorExport:
-    """One test as its export tells it.
-
-    Attributes
-    ----------
-    frame : DataFrame
-        One row a record, impedance rows apart; columns of `labctl.formats.battery_data`.
-    impedance : DataFrame
-        Rows of state FRA, which stand still on the time axis.
-    runs : tuple of StepRun
-    """
-
-    paths: tuple[Path, ...]
-    head: ExportHead
-    frame: pl.DataFrame
-    impedance: pl.DataFrame
-    runs: tuple[StepRun, ...]
-    proofs: Proofs
-    has_end_codes: bool
-    month_first: bool | None
-    warnings: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        """What the test is called: by its head, else the file's name."""
-        return self.head.values.get("test", "").replace("\\", "/").rsplit("/", 1)[-1] or self.paths[0].name
 
 
 def read_maccor_file(path: Path, *, time_zone: str | None = None, month_first: bool | None = None) -> MaccorExport:
@@ -244,9 +142,21 @@ class _Reading:
             path, first_line, current=signed_A, voltage=voltage_V, time_s=time_s,
             lettered=self.letters is not None, runs=runs,
         )  # fmt: skip
-        step_runs, cumulative = self._step_runs(
-            runs, time, time_s, size_A, voltage_V, capacity_Ah, energy_Wh if energy and energy.agrees else None
+        counted = Counted(
+            time_s=time_s,
+            step_begun_s=None if self.step_time is None else self.step_time * self._step_factor(time.factor),
+            size_A=size_A,
+            voltage_V=voltage_V,
+            capacity_Ah=capacity_Ah,
+            energy_Wh=energy_Wh if energy and energy.agrees else None,
+            rounding_Ah=self._half_unit("capacity") * (units.get("capacity") or 1.0),
+            rounding_Wh=self._half_unit("energy") * (units.get("energy") or 1.0),
         )
+        step_runs, cumulative, said = step_runs_of(
+            path, first_line, runs, time.restarts, counted, step=self.step, letters=self.letters,
+            end_code=self.end_code, capacity_factor=units.get("capacity") or 1.0,
+        )  # fmt: skip
+        self.warnings += said
         self._remark(time, assumed, per_V, units["voltage"], energy, time_s)
         frame = battery_frame(
             self.rows.frame,
@@ -333,96 +243,6 @@ class _Reading:
             per=1 / SECONDS_PER_HOUR, runs=runs, rate=power,
             roundings=(self._half_unit("energy"), self._half_unit("test_time")), assumed=assumed,
         )  # fmt: skip
-
-    def _step_runs(
-        self,
-        runs: Runs,
-        time: TimeUnit,
-        time_s: FloatArray,
-        size_A: FloatArray,
-        voltage_V: FloatArray,
-        capacity_Ah: FloatArray | None,
-        energy_Wh: FloatArray | None,
-    ) -> tuple[list[StepRun], tuple[FloatArray, FloatArray]]:
-        """Charge and energy of each run, and of each row since its run began."""  # fmt: skip
-        path, line = self.path, self.rows.first_line
-        per = 1 / SECONDS_PER_HOUR
-        charge = integrate(size_A, time_s, runs.first, runs.core_last)
-        energy = integrate(size_A * voltage_V, time_s, runs.first, runs.core_last)
-        active = runs.active
-        flowed_Ah, flowed_Wh = np.zeros(self.size), np.zeros(self.size)
-        before = False
-        if capacity_Ah is not None and time.restarts is not None:
-            claimed = capacity_Ah[runs.core_last[active]] - capacity_Ah[runs.first[active]]
-            rounding = self._half_unit("capacity") * (self._named("capacity").factor or 1.0)
-            self.warnings += check_runs(
-                path, line, runs, claimed, charge.value[active] * per, charge, per, "the capacity [Ah]", rounding
-            )
-            if time.restarts.rule == "irregular":
-                self.warnings.append("the capacity column restarts at some steps and runs on at others")
-            for run in time.restarts.unexplained:
-                self.warnings.append(
-                    f"line {line + int(runs.first[run])}: the capacity column neither restarts nor runs on here"
-                )
-            base = time.restarts.base * (self._named("capacity").factor or 1.0)
-            before = time.restarts.before
-            for k, run in enumerate(active):
-                part = slice(runs.first[run], runs.last[run] + 1)
-                flowed_Ah[part] = capacity_Ah[part] - base[k]
-        else:
-            self._integrated(runs, size_A, time_s, flowed_Ah)
-        if energy_Wh is not None:
-            first = runs.first[active]
-            step_s = (
-                np.zeros(first.size)
-                if self.step_time is None
-                else self.step_time[first] * self._step_factor(time.factor)
-            )
-            begun = size_A[first] * voltage_V[first] * step_s * per
-            found = find_restarts(energy_Wh, runs, begun, self._half_unit("energy"))
-            for k, run in enumerate(active):
-                part = slice(runs.first[run], runs.last[run] + 1)
-                flowed_Wh[part] = energy_Wh[part] - found.base[k]
-        else:
-            self._integrated(runs, size_A * voltage_V, time_s, flowed_Wh)
-        made = []
-        tailed = False
-        for run in range(runs.first.size):
-            first_row, last_row = int(runs.first[run]), int(runs.last[run])
-            if tailed and last_row == int(runs.last[run - 1]):
-                tailed = False
-                continue  # the row of suspension, already joined to the run before
-            tailed = last_row != int(runs.core_last[run])
-            code = None if self.end_code is None else int(self.end_code[last_row])
-            made.append(
-                StepRun(
-                    first=first_row,
-                    last=last_row,
-                    line=line + first_row,
-                    step=int(self.step[first_row]),
-                    state="" if self.letters is None else str(self.letters[first_row]),
-                    direction=int(runs.direction[run]),
-                    end_code=code if code is not None and code >= 128 else None,
-                    capacity_Ah=float(flowed_Ah[last_row]),
-                    energy_Wh=float(flowed_Wh[last_row]),
-                    integrated_Ah=float(charge.value[run]) * per if runs.direction[run] else 0.0,
-                    integrated_Wh=float(energy.value[run]) * per if runs.direction[run] else 0.0,
-                    begun_before=run == active[0] and (before or self._cut_off_before(first_row, time.factor)),
-                )
-            )
-        return made, (flowed_Ah, flowed_Wh)
-
-    def _cut_off_before(self, row: int, factor: float) -> bool:
-        """Whether the file begins within a step."""
-        return (
-            row == 0 and self.step_time is not None and self.step_time[0] * self._step_factor(factor) > BEGUN_WITHIN_S
-        )
-
-    def _integrated(self, runs: Runs, rate: FloatArray, time_s: FloatArray, out: FloatArray) -> None:
-        pieces = np.concatenate([[0.0], np.cumsum(0.5 * (rate[1:] + rate[:-1]) * np.diff(time_s))]) / SECONDS_PER_HOUR
-        for run in runs.active:
-            part = slice(runs.first[run], runs.last[run] + 1)
-            out[part] = pieces[part] - pieces[runs.first[run]]
 
     def _remark(
         self,

@@ -10,7 +10,8 @@ import polars as pl
 
 from labctl.errors import Finding, InputError
 from labctl.formats import battery_data as bdf
-from labctl.formats.maccor_export import MaccorExport, StepRun, read_maccor_file
+from labctl.formats.maccor_export import read_maccor_file
+from labctl.formats.maccor_model import MaccorExport, StepRun
 
 FILE = "File / 1"
 _ACCUMULATED = (bdf.CHARGED, bdf.DISCHARGED, bdf.CHARGED_WH, bdf.DISCHARGED_WH, bdf.NET)

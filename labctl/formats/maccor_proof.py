@@ -307,6 +307,8 @@ def prove_time(
             found.append(TimeUnit(factor=factor, proof="clock", restarts=restarts, capacity=charge))
         elif factor == stated:
             found.append(TimeUnit(factor=factor, proof="", restarts=restarts, capacity=charge))
+        if factor == stated and found and found[-1].proof:
+            return found[-1]
     if stated is not None:
         mine = [one for one in found if one.factor == stated]
         others = [one for one in found if one.factor != stated and one.proof]

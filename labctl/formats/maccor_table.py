@@ -109,7 +109,8 @@ def read_rows(path: Path, raw: bytes, head: ExportHead) -> Rows:
             path, first_line, "rows of several widths"
         )
     frame = frame.rename({f"column_{at}": label for at, label in labels.items()})
-    frame = frame.with_columns(_seconds(name, decimal) for name in durations)
+    with_days = {one.quantity: "d" in sample[0][at] for at, one in enumerate(names) if one.quantity in durations}
+    frame = frame.with_columns(_seconds(name, decimal, with_days=days) for name, days in with_days.items())
     needed = [one for one in (*NEEDED, "step_time", "capacity", "energy", "end_code") if one in frame.columns]
     bad = frame.select(pl.any_horizontal(*(pl.col(one).is_null() | ~pl.col(one).is_finite() for one in needed)).any())
     if bad.item():
@@ -193,26 +194,19 @@ def _type(name: ColumnName, durations: frozenset[str]) -> type[pl.DataType]:
     return pl.Int64 if name.quantity in COUNTERS else pl.Float64
 
 
-def _seconds(name: str, decimal: str) -> pl.Expr:
-    """``  2d 02:52:51.5699`` in seconds; seconds are not zero padded in some exports."""
+def _seconds(name: str, decimal: str, *, with_days: bool) -> pl.Expr:
+    """``  2d 02:52:51.5699`` in seconds; seconds are not zero padded in some exports. Other texts become null."""
     text = pl.col(name).str.strip_chars()
     if decimal == ",":
         text = text.str.replace(",", ".", literal=True)
-    parts = text.str.split_exact(":", 2)
-    first = parts.struct.field("field_0").str.split_exact("d", 1)
-    both = first.struct.field("field_1").is_not_null()
-    days = pl.when(both).then(first.struct.field("field_0")).otherwise(pl.lit("0"))
-    hours = pl.when(both).then(first.struct.field("field_1")).otherwise(first.struct.field("field_0"))
-
-    def as_float(one: pl.Expr) -> pl.Expr:
-        return one.str.strip_chars().cast(pl.Float64, strict=False)
-
-    return (
-        86400 * as_float(days)
-        + 3600 * as_float(hours)
-        + 60 * as_float(parts.struct.field("field_1"))
-        + as_float(parts.struct.field("field_2"))
-    ).alias(name)
+    if with_days:
+        text = text.str.replace(r"d\s*", ":")
+    parts = text.str.split_exact(":", 3 if with_days else 2)
+    factors = (86400, 3600, 60, 1) if with_days else (3600, 60, 1)
+    fields = [
+        factor * parts.struct.field(f"field_{at}").cast(pl.Float64, strict=False) for at, factor in enumerate(factors)
+    ]
+    return pl.sum_horizontal(fields, ignore_nulls=False).alias(name)
 
 
 def _blame(

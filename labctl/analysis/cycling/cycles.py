@@ -135,7 +135,7 @@ def flags(cycle: Cycle, ends: ChargeEnds, *, has_end_codes: bool, set_mAh: float
             and abs(half.capacity_mAh / half.integrated_mAh - 1) > INTEGRAL_TOLERANCE
         ):
             said.append(
-                f"the {word}'s counter says {half.capacity_mAh:.6g} mAh, its rows integrate to {half.integrated_mAh:.6g}"
+                f"the {word} counts {half.capacity_mAh:.6g} mAh, but its rows integrate to {half.integrated_mAh:.6g}"
             )
     charge = cycle.charge
     if charge is not None and charge.end_code == CAPACITY_END and set_mAh is not None:

@@ -12,9 +12,10 @@ from labctl.analysis.gather import latest_datasets
 from labctl.dataset.model import Completeness, Dataset
 from labctl.errors import InputError
 from labctl.formats import battery_data as bdf
-from labctl.formats.maccor_export import MaccorExport, read_maccor_file
+from labctl.formats.maccor_export import read_maccor_file
 from labctl.formats.maccor_files import begins_anew, join, read_maccor
 from labctl.formats.maccor_head import is_maccor
+from labctl.formats.maccor_model import MaccorExport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

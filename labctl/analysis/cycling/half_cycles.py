@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from labctl.formats import battery_data as bdf
-from labctl.formats.maccor_export import MaccorExport, StepRun
+from labctl.formats.maccor_model import MaccorExport, StepRun
 
 FloatArray = NDArray[np.float64]
 
