@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from labctl_sim_oven._alone import serve_alone
 from labctl_sim_oven._lab import Hit, Lab, last_state
-from labctl_sim_oven._oven import SAMPLING_s, Ailments, Oven, plain_of
+from labctl_sim_oven._oven import Ailments, Oven, SAMPLING_s, plain_of
 from labctl_sim_oven._physics import Nodes, Thermal, after, keyed_normal, propagator
 from labctl_sim_oven._port import Port
 from labctl_sim_oven._regulator import Gains, Mode, Regulator, regulated, walked

@@ -87,7 +87,6 @@ def has_pty() -> bool:
 class _Client:
     stream: _Stream
     port: Port
-    lasting: bool
 
 
 class Server:
@@ -104,6 +103,7 @@ class Server:
     def __init__(
         self, lab: Lab, new_port: Callable[[], Port], clock: ScaledClock, *, speed: float, port: int | None = 0
     ) -> None:
+        self._listener = None if port is None else socket.create_server((_HOST, port))  # before all else: it may fail
         self._lab = lab
         self._new_port = new_port
         self._clock = clock
@@ -112,16 +112,14 @@ class Server:
         self._wake_in, self._wake_out = socket.socketpair()
         self._selector.register(self._wake_out, selectors.EVENT_READ)
         self._clients: dict[int, _Client] = {}
-        self._listener: socket.socket | None = None
         self._stopped = False
         self.tcp_port: int | None = None
         self.pty_path: str | None = None
-        if port is None:
+        if self._listener is None:
             pty = _Pty()
             self.pty_path = pty.path
-            self._admit(pty, lasting=True)
+            self._admit(pty)
         else:
-            self._listener = socket.create_server((_HOST, port))
             self.tcp_port = int(self._listener.getsockname()[1])
             self._selector.register(self._listener, selectors.EVENT_READ)
 
@@ -164,7 +162,7 @@ class Server:
         elif source is self._listener:
             assert self._listener is not None
             connected, _ = self._listener.accept()
-            self._admit(_Connection(connected), lasting=False)
+            self._admit(_Connection(connected))
         elif isinstance(source, (_Connection, _Pty)):
             client = self._clients[source.fileno()]
             data = source.receive()
@@ -173,8 +171,8 @@ class Server:
             else:
                 client.port.feed(data, now_s)
 
-    def _admit(self, stream: _Connection | _Pty, *, lasting: bool) -> None:
-        self._clients[stream.fileno()] = _Client(stream, self._new_port(), lasting)
+    def _admit(self, stream: _Connection | _Pty) -> None:
+        self._clients[stream.fileno()] = _Client(stream, self._new_port())
         self._selector.register(stream, selectors.EVENT_READ)
 
     def _dismiss(self, client: _Client) -> None:
