@@ -147,7 +147,7 @@ def schema(
 
 @app.command()
 def simulate(
-    instrument: Annotated[str, typer.Argument(metavar="topspin|lakeshore|eurotherm", help="which instrument")],
+    instrument: Annotated[str, typer.Argument(metavar="topspin|lakeshore|eurotherm|maccor", help="which instrument")],
     directory: Annotated[
         Path | None,
         typer.Option("--dir", help="where the simulated instrument keeps files and state; default temporary"),
@@ -158,11 +158,16 @@ def simulate(
     seed: Annotated[int, typer.Option(help="seed of noise, drift and wander")] = 0,
     faults: Annotated[Path | None, typer.Option(help="fault script")] = None,
     port: Annotated[int | None, typer.Option(help="TCP port on this computer; 0: any free one")] = None,
+    json_port: Annotated[int | None, typer.Option(help="maccor: TCP port of JSON messages (real: 57570)")] = None,
+    bin_port: Annotated[int | None, typer.Option(help="maccor: TCP port of binary messages (real: 57560)")] = None,
+    profile: Annotated[str | None, typer.Option(help="maccor: faithful, or pymacnet (canned replies)")] = None,
+    procedures: Annotated[Path | None, typer.Option(help="maccor: folder of test procedures")] = None,
 ) -> None:
     """Run a simulator alone, for any client; prints one JSON line with its ports and paths when ready."""
     from labctl.cli.simulating import simulate_command
 
-    simulate_command(instrument, directory, sample, lab, speed, seed, faults, port)
+    own = {"json_port": json_port, "bin_port": bin_port, "profile": profile, "procedures": procedures}
+    simulate_command(instrument, directory, sample, lab, speed, seed, faults, port, own)
 
 
 def run_app(arguments: list[str]) -> int:

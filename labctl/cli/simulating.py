@@ -23,6 +23,7 @@ def simulate_command(
     seed: int,
     faults: Path | None,
     port: int | None = None,
+    own: Mapping[str, Any] | None = None,
 ) -> None:
     """Serve one simulated instrument until interrupted; one JSON line says when it is ready, and where.
 
@@ -41,9 +42,14 @@ def simulate_command(
         options["port"] = port
     elif port is not None:
         raise InputError(f"the simulator of {instrument} has no port", expected="no --port: it works with folders")
+    for key, value in (own or {}).items():  # what only some instruments have
+        if key in takes:
+            options[key] = value
+        elif value is not None:
+            raise InputError(f"the simulator of {instrument} takes no --{key.replace('_', '-')}")
     needs_sample = takes["sample"].default is inspect.Parameter.empty
     name, settings, named_sample, path = _station(instrument, lab, needed=needs_sample)
-    chosen = sample or named_sample
+    chosen = sample or named_sample or getattr(server, "DEFAULT_SAMPLE", None)
     if chosen is None and needs_sample:
         raise InputError("no sample to simulate is named", expected="--sample NAME")
     if chosen is not None:

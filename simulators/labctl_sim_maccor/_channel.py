@@ -267,9 +267,12 @@ class Channel:
         if last <= test.anchor:
             return False
         moment = self._at(last)
-        if self._notable(moment):
+        if self._sudden(moment):
             if last > test.anchor + 1:
-                moment = self._at(self._first(test.anchor, last, self._notable))
+                moment = self._at(self._first(test.anchor, last, self._sudden))
+            self._happen(moment)
+            return True
+        if self._report(moment) is not None:  # in time, and the horizon is no later than that
             self._happen(moment)
             return True
         if last == horizon:
@@ -309,12 +312,13 @@ class Channel:
 
     # ----------------------------------------------------------------------------------------- events
 
-    def _notable(self, moment: Moment) -> bool:
+    def _sudden(self, moment: Moment) -> bool:
+        """Whether something has happened whose time is not known beforehand."""
         return (
             self._tripped(moment)
             or self._ended(moment) is not None
             or self._must_hold(moment)
-            or self._report(moment) is not None
+            or self._report(moment) in {Why.VOLTAGE_REPORT, Why.CURRENT_REPORT}
         )
 
     def _happen(self, moment: Moment) -> None:

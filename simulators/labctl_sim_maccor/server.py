@@ -19,6 +19,9 @@ from labctl_sim_maccor._sessions import Delivery, Request, Session
 from labctl_sim_maccor._simulator import SimulatedMaccor, open_simulator
 from labctl_sim_maccor._state import last_state
 
+DEFAULT_SAMPLE = "in_li_lpsc_li2s"
+"""Name of the sample file to serve where none is named."""
+
 _HOST = "127.0.0.1"  # MacNet carries no token: loopback only
 _CHUNK = 65536
 _IDLE_s = 0.05  # real time
@@ -29,7 +32,7 @@ def serve(
     *,
     station: str,
     state_dir: Path,
-    sample: Path,
+    sample: Path | None = None,
     settings: Mapping[str, Any],
     seed: int,
     speed: float = 1.0,
@@ -61,6 +64,8 @@ def serve(
     InputError
         Settings, sample or fault script cannot be used, or a port is taken.
     """
+    if sample is None:
+        raise InputError("no sample to cycle is named", expected=f"such as {DEFAULT_SAMPLE}")
     own = dict(settings.get("simulator", {}))
     if profile is not None:
         own["profile"] = profile
