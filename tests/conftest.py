@@ -5,12 +5,19 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
 # Our matrices are small: BLAS threads cost up to ten times what they save, and more on a shared machine.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+# The same examples every time, and no stop-watch: a red test is a change of the code. Others: --hypothesis-profile=wide.
+hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("wide", deadline=None, max_examples=1000)
+hypothesis.settings.load_profile("steady")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

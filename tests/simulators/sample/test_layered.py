@@ -122,7 +122,8 @@ def test_mixing_is_symmetric_conserves_the_label_and_decays_by_a_common_T1(
     p = np.array(list(populations(truth).values()))
     amplitudes = mixing(truth, t_s, T1_s=T1_s, cells=20)
     assert amplitudes == pytest.approx(amplitudes.T, abs=1e-11)
-    assert amplitudes.sum(axis=1) == pytest.approx(p * math.exp(-t_s / T1_s), abs=1e-9)
+    # The decay passes through an eigensolver, good to about 1e-8 of the largest rate here.
+    assert amplitudes.sum(axis=1) == pytest.approx(p * math.exp(-t_s / T1_s), abs=1e-8)
 
 
 @settings(max_examples=15, deadline=None)
