@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-# The same examples every time, and no stop-watch: a red test is a change of the code. Others: --hypothesis-profile=wide.
+# The same examples every time and no stop-watch, so that a red test is a change of the code.
+# Others: --hypothesis-profile=wide.
 hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)
 hypothesis.settings.register_profile("wide", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile("steady")
