@@ -23,6 +23,7 @@ Representation = Literal["impedance", "admittance"]
 
 MU_LIMIT = 0.85
 RESIDUAL_LIMIT = 0.01
+TERMS_PER_DECADE = 2
 MAX_TERMS = 60
 
 
@@ -98,8 +99,10 @@ def kramers_kronig(
     weight = 1.0 / (np.abs(data) if deviation is None else deviation)
     system = _System(omega, data, (weight, weight), representation, capacitor=capacitor)
     if deviation is None:
-        fit = system.with_terms(1)
-        for terms in range(2, system.most + 1):
+        # With few terms the grid may straddle an arc, and mu falls by accident long before noise is fitted.
+        least = min(system.most, int(np.ceil(TERMS_PER_DECADE * np.log10(omega.max() / omega.min()))) + 1)
+        fit = system.with_terms(least)
+        for terms in range(least + 1, system.most + 1):
             if fit.mu < mu_limit:
                 break
             fit = system.with_terms(terms)
