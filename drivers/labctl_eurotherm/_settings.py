@@ -22,6 +22,9 @@ class Settings:
     setpoint_via : str
         ``target``: register 2, which outlasts a power cut and is stored in memory that wears out (a few writes at
         each temperature do not matter). ``remote``: register 26 of the 3200 with 276 set to remote.
+    line_test : str
+        How the line is put in order after anything odd: ``loopback`` (function 8), or ``quiet`` where a controller has
+        none: nothing is said for two reply time-outs.
     rate_unit_s : float
         The set point's rate limit (register 35) is in display units per this time.
     """
@@ -32,6 +35,7 @@ class Settings:
     baud_rate: int = 9600
     parity: str = "none"
     setpoint_via: str = "target"
+    line_test: str = "loopback"
     rate_unit_s: float = 60.0
     reply_timeout_s: float = 0.6
     readback_wait_s: float = 0.1
@@ -63,6 +67,7 @@ def read_settings(settings: Mapping[str, Any], *, station: str, simulated: bool)
         baud_rate=reader.integer("baud_rate", 9600, 1200, 115200),
         parity=reader.choice("parity", ("none", "odd", "even"), "none"),
         setpoint_via=setpoint_via,
+        line_test=reader.choice("line_test", ("loopback", "quiet"), "loopback"),
         rate_unit_s=_RATE_UNITS[reader.choice("rate_unit", tuple(_RATE_UNITS), "per minute")],
         reply_timeout_s=reader.quantity("reply_timeout", "s", "600 ms", 0.01, 10.0),
         readback_wait_s=reader.quantity("readback_wait", "s", "100 ms", 0.0, 5.0),

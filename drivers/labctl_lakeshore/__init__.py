@@ -54,17 +54,14 @@ def open_controller(
     Raises as `open_driver`.
     """
     from labctl_lakeshore._driver import LakeShoreController
-    from labctl_lakeshore._link import VisaLink
     from labctl_lakeshore._settings import read_settings
     from labctl_oven import read_limits
 
     simulated = link is not None and link.simulated
     checked = read_settings(settings, station=station, simulated=simulated)
     complete = read_limits(limits, station=station, simulated=simulated, overshoot_K=checked.overshoot_K)
-    return LakeShoreController(
-        station=station,
-        settings=checked,
-        limits=complete,
-        clock=clock,
-        link=VisaLink(station=station, settings=checked, clock=clock) if link is None else link,
-    )
+    if link is None:
+        from labctl_lakeshore._link import VisaLink
+
+        link = VisaLink(station=station, settings=checked, clock=clock)
+    return LakeShoreController(station=station, settings=checked, limits=complete, clock=clock, link=link)
