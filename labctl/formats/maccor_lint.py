@@ -130,10 +130,18 @@ def _time_end_s(step: ProcedureStep) -> float | None:
 
 def _walk(procedure: Procedure) -> Iterator[ProcedureStep]:
     """Yield the steps of the nominal path, loops unrolled; stops where it leads nowhere or never ends."""
-    number, passes = 1, dict.fromkeys(range(len(procedure.steps) + 1), 0)
+    number, before = 1, 0
+    passes = {at: 0 for at, step in enumerate(procedure.steps, start=1) if loop_number(step, "Loop") is not None}
+    been: set[tuple[int, ...]] = set()
     for _ in range(_WALK_STEPS):
         if not 1 <= number <= len(procedure.steps):
             return
+        if number <= before:  # gone back: to where it has been with the same counts is for ever
+            state = (number, *passes.values())
+            if state in been:
+                return
+            been.add(state)
+        before = number
         step = procedure.step(number)
         yield step
         if step.kind == "End":
