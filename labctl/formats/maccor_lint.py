@@ -82,20 +82,21 @@ def reckon(procedure: Procedure, *, crate_Ah: float | None = None) -> Reckoning:
     at_most_s: float | None = 0.0
     charges: list[float] = []
     held_Ah = 0.0
-    for step in _walk(procedure):
-        if step.kind == "AdvCycle":
-            cycles += 1
-        elif step.kind == "End":
-            ended = True
-        elif step.kind == "Rest" or electrical(step):
-            duration_s, moved_Ah = _nominal(step, crate_Ah, held_Ah)
-            nominal_s += duration_s
-            if step.kind == "Charge" and step.ends and step.ends[0].kind == "Amp Hour":
-                charges.append(moved_Ah)
-                charge_s += duration_s
-            held_Ah = moved_Ah if step.kind == "Charge" else 0.0 if step.kind == "Dischrge" else held_Ah
-            longest_s = _time_end_s(step)
-            at_most_s = None if at_most_s is None or longest_s is None else at_most_s + longest_s
+    flows = [_flow(step, crate_Ah) for step in procedure.steps]  # read once: a loop passes here a million times
+    for number in _walk(procedure):
+        flow = flows[number - 1]
+        cycles += flow.kind == "AdvCycle"
+        ended = flow.kind == "End"
+        if not flow.lasts:
+            continue
+        moved_Ah = held_Ah if flow.moved_Ah is None else flow.moved_Ah
+        duration_s = 3600.0 * moved_Ah / flow.current_A if flow.duration_s is None else flow.duration_s
+        nominal_s += duration_s
+        if flow.to_capacity:
+            charges.append(moved_Ah)
+            charge_s += duration_s
+        held_Ah = moved_Ah if flow.kind == "Charge" else 0.0 if flow.kind == "Dischrge" else held_Ah
+        at_most_s = None if at_most_s is None or flow.longest_s is None else at_most_s + flow.longest_s
     return Reckoning(
         cycles=cycles,
         charges_Ah=tuple(charges),
@@ -106,20 +107,39 @@ def reckon(procedure: Procedure, *, crate_Ah: float | None = None) -> Reckoning:
     )
 
 
-def _nominal(step: ProcedureStep, crate_Ah: float | None, held_Ah: float) -> tuple[float, float]:
-    """Return duration [s] and charge moved [Ah] of a step that ends by its first end."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Flow:
+    """What one step does on the nominal path; `moved_Ah` None: what the charge before it took."""
+
+    kind: str
+    lasts: bool
+    to_capacity: bool
+    current_A: float
+    moved_Ah: float | None
+    duration_s: float | None
+    longest_s: float | None
+
+
+def _flow(step: ProcedureStep, crate_Ah: float | None) -> _Flow:
     first = step.ends[0] if step.ends else None
-    current_A = amount(step.value, crate_Ah) if step.mode.strip() == "Current" else None
-    if first is None:
-        return 0.0, 0.0
-    if first.kind == "StepTime":
+    current_A = (amount(step.value, crate_Ah) or 0.0) if step.mode.strip() == "Current" else 0.0
+    moved_Ah: float | None = 0.0
+    duration_s: float | None = 0.0
+    if first is not None and first.kind == "StepTime":
         duration_s = seconds(first.value) or 0.0
-        return duration_s, duration_s * (current_A or 0.0) / 3600.0
-    if not current_A:
-        return 0.0, 0.0
-    moved_Ah = amount(first.value, crate_Ah) if first.kind == "Amp Hour" else held_Ah
-    moved_Ah = moved_Ah or 0.0
-    return 3600.0 * moved_Ah / current_A, moved_Ah
+        moved_Ah = duration_s * current_A / 3600.0
+    elif first is not None and current_A > 0.0:
+        moved_Ah = (amount(first.value, crate_Ah) or 0.0) if first.kind == "Amp Hour" else None
+        duration_s = None
+    return _Flow(
+        kind=step.kind,
+        lasts=step.kind == "Rest" or electrical(step),
+        to_capacity=step.kind == "Charge" and first is not None and first.kind == "Amp Hour",
+        current_A=current_A,
+        moved_Ah=moved_Ah,
+        duration_s=duration_s,
+        longest_s=_time_end_s(step),
+    )
 
 
 def _time_end_s(step: ProcedureStep) -> float | None:
@@ -128,13 +148,21 @@ def _time_end_s(step: ProcedureStep) -> float | None:
     return min(times) if times else None
 
 
-def _walk(procedure: Procedure) -> Iterator[ProcedureStep]:
-    """Yield the steps of the nominal path, loops unrolled; stops where it leads nowhere or never ends."""
-    number, before = 1, 0
-    passes = {at: 0 for at, step in enumerate(procedure.steps, start=1) if loop_number(step, "Loop") is not None}
+def _walk(procedure: Procedure) -> Iterator[int]:
+    """Yield the numbers of the nominal path's steps, loops unrolled; stops where it leads nowhere or never ends."""
+    steps = procedure.steps
+    nexts = [number if (end := _first_target(step)) is None else end for number, step in enumerate(steps, start=2)]
+    loops: dict[int, tuple[int, int] | None] = {}
+    for at, step in enumerate(steps, start=1):
+        if (loop := loop_number(step, "Loop")) is not None:
+            count, begin = loop_count(step), _do_of(procedure, at, loop)
+            loops[at] = None if count is None or begin is None else (count, begin)
+    ends = {at for at, step in enumerate(steps, start=1) if step.kind == "End"}
+    passes = dict.fromkeys(loops, 0)
     been: set[tuple[int, ...]] = set()
+    number, before = 1, 0
     for _ in range(_WALK_STEPS):
-        if not 1 <= number <= len(procedure.steps):
+        if not 1 <= number <= len(steps):
             return
         if number <= before:  # gone back: to where it has been with the same counts is for ever
             state = (number, *passes.values())
@@ -142,22 +170,23 @@ def _walk(procedure: Procedure) -> Iterator[ProcedureStep]:
                 return
             been.add(state)
         before = number
-        step = procedure.step(number)
-        yield step
-        if step.kind == "End":
+        yield number
+        if number in ends:
             return
-        if (loop := loop_number(step, "Loop")) is not None:
-            passes[number] += 1
-            count = loop_count(step)
-            begin = _do_of(procedure, number, loop)
-            if count is None or begin is None:
+        if number in loops:
+            here = loops[number]
+            if here is None:
                 return
-            if passes[number] < count:
-                number = begin + 1
+            passes[number] += 1
+            if passes[number] < here[0]:
+                number = here[1] + 1
                 continue
             passes[number] = 0
-        target = step.ends[0].target if step.ends else None
-        number = number + 1 if target is None else target
+        number = nexts[number - 1]
+
+
+def _first_target(step: ProcedureStep) -> int | None:
+    return step.ends[0].target if step.ends else None
 
 
 def loop_count(step: ProcedureStep) -> int | None:
