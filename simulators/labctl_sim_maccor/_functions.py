@@ -72,7 +72,9 @@ class Functions:
         return self._tester.channels[index]
 
     def _some(self, params: Mapping[str, Any]) -> list[Channel]:
-        first = self._channel(params).index
+        # pymacnet asks for all channels from -1 on, and has done so of real testers: they must take it for the first
+        from_ = 0 if params.get("Chan") == -1 else params.get("Chan")
+        first = self._channel({"Chan": from_}).index
         count = self._whole(params, "Len")
         if not 1 <= count <= _MANY:
             raise Refusal(-32602, "Illegal value: Len")

@@ -227,11 +227,12 @@ def test_a_current_above_its_range_is_a_compile_error(tmp_path: Path) -> None:
 def test_real_procedures_compile_or_say_what_is_missing(shared_data: Path) -> None:
     """Procedures of real testers are read; the one that is broken on purpose is refused, and waveforms are named."""
     folder = shared_data / "maccor" / "procedures"
-    for name in ("EXP.000", "diagnosticV5.000"):
-        found = read_procedure(folder / name)
-        assert len(found.safety) >= 2
-    with pytest.raises(CompileError):
+    assert len(read_procedure(folder / "diagnosticV5.000").safety) == 2
+    assert [one.kind for one in read_procedure(folder / "goto_end_example.000").steps] == ["rest", "charge", "end"]
+    with pytest.raises(CompileError, match="Do Test"):
         read_procedure(folder / "EXP_missing.000")
+    with pytest.raises(CompileError, match="STIME"):  # a function of the step's time
+        read_procedure(folder / "EXP.000")
 
 
 def test_an_xml_bomb_is_no_procedure(tmp_path: Path) -> None:
