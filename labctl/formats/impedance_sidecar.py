@@ -12,9 +12,11 @@ optional:
 - ``current_noise_A`` (rms, each quadrature), ``gain_noise`` (fraction);
 - ``thickness_mm``, ``diameter_mm`` of the pellet and their standard errors ``thickness_se_mm``, ``diameter_se_mm``,
   here or together under ``pellet``;
+- ``notes``: a list of remarks on the whole sweep;
 - ``spectra``: a list of such objects, one per block, for a file with several blocks.
 
-Other keys are kept as metadata.
+Other keys are kept as metadata; the analysis looks there for ``integration_s`` and ``cycles`` (how long each point was
+integrated) and ``open_holder`` (``capacitance_F``, ``leakage_ohm`` beside the sample).
 """
 
 from __future__ import annotations
@@ -52,6 +54,7 @@ _UNDERSTOOD = frozenset(
         "current_range_A",
         "overload",
         "remarks",
+        "notes",
         "current_noise_A",
         "gain_noise",
         "pellet",
@@ -123,6 +126,8 @@ def _joined(spectrum: ImpedanceSpectrum, say: _Reading) -> ImpedanceSpectrum:
     notes = [str(one) for one in remarks] if isinstance(remarks, list) and not per_point else []
     if isinstance(remarks, str) and remarks:
         notes = [remarks]
+    told = say.data.get("notes")
+    notes += [str(one) for one in told] if isinstance(told, list) else []
     ranges = say.per_point("current_range_A", spectrum)
     overload = say.per_point("overload", spectrum)
     return replace(

@@ -16,6 +16,7 @@ from labctl.formats.impedance import ImpedanceSpectrum
 from labctl.formats.impedance_file import impedance_dialect, read_impedance
 from labctl.formats.nova_nox import read_nox
 from tests.formats.nova_variants import FREQUENCY_HZ, VARIANTS, Z_OHM, columns, table, text_of
+from tests.formats.nrbf_writer import recorded
 
 ANY_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
@@ -105,6 +106,38 @@ def test_a_damaged_nox_raises_nothing_but_input_errors(
     raw[at] = byte
     path = written(tmp_path, bytes(raw[: max(cut, 20)]))
     read_or_refused(path)
+
+
+def composed_nox(folder: Path, **changed: list[float]) -> Path:
+    """Write a .nox with the signals the SDK names for an impedance measurement."""
+    f, Z = FREQUENCY_HZ, Z_OHM
+    signals = {
+        "Index": ("", [float(i) for i in range(1, f.size + 1)]),
+        "Frequency": ("Hz", f.tolist()),
+        "Z'": ("Ω", Z.real.tolist()),
+        "-Z''": ("Ω", (-Z.imag).tolist()),
+        "Z": ("Ω", np.abs(Z).tolist()),
+        "-Phase": ("°", (-np.degrees(np.angle(Z))).tolist()),
+    }
+    signals |= {name.replace("modulus", "Z"): ("Ω", values) for name, values in changed.items()}
+    return written(folder, recorded(signals), "fra.nox")
+
+
+def test_a_recorded_impedance_comes_out_of_a_nox(tmp_path: Path) -> None:
+    """Signals of one command are joined by their names; lists are as long as they say, not as their room."""
+    path = composed_nox(tmp_path)
+    assert impedance_dialect(path) == "NOVA nox"
+    (spectrum,) = read_impedance(path)
+    assert spectrum.frequency_Hz.tolist() == FREQUENCY_HZ.tolist()
+    assert np.abs(spectrum.Z_ohm / Z_OHM - 1).max() < 1e-12
+    assert any("FIAMeasPotentiostatic" in remark for remark in spectrum.remarks)
+
+
+def test_contradicting_signals_of_a_nox_are_refused(tmp_path: Path) -> None:
+    """The cross-check of modulus holds for signals as for columns."""
+    path = composed_nox(tmp_path, modulus=(1.02 * np.abs(Z_OHM)).tolist())
+    with pytest.raises(InputError, match="contradict"):
+        read_impedance(path)
 
 
 # --------------------------------------------------------------------------------------------------- NOVA variants

@@ -39,7 +39,10 @@ class ErrorModel:
     amplitude_V_rms : float
         Of the excitation; turns current noise into admittance.
     current_noise_A : float
-        Of each quadrature of the current phasor, rms.
+        Of each quadrature of the current phasor, rms, at the point that was integrated for the least time.
+    integration_s, cycles : float
+        Each point was integrated for at least so long and over at least so many periods; its noise falls with the root
+        of that time. 0: not known, all points alike.
     gain : float
         Of the gain, as a fraction (along Y).
     phase_rad : float or None
@@ -55,6 +58,8 @@ class ErrorModel:
 
     amplitude_V_rms: float = 5e-3
     current_noise_A: float = 0.0
+    integration_s: float = 0.0
+    cycles: float = 0.0
     gain: float = USUAL_GAIN
     phase_rad: float | None = None
     bandwidth_left: float = 0.02
@@ -66,7 +71,9 @@ class ErrorModel:
     ) -> tuple[FloatArray, FloatArray]:
         """Return the standard deviations of Y [S] along and across itself, shape (N,) each."""
         size = np.abs(Y_S)
-        constant = np.full(size.shape, (self.current_noise_A / self.amplitude_V_rms) ** 2)
+        time_s = np.maximum(self.integration_s, self.cycles / frequency_Hz)
+        shorter = time_s.min() / time_s if time_s.min() > 0 else np.ones(size.shape)
+        constant = shorter * (self.current_noise_A / self.amplitude_V_rms) ** 2
         across = np.full(size.shape, self.gain if self.phase_rad is None else self.phase_rad)
         if range_A is not None:
             constant += (QUANTISATION * range_A / self.amplitude_V_rms) ** 2 / 12
@@ -117,7 +124,31 @@ def stated_error_model(spectrum: ImpedanceSpectrum) -> ErrorModel | None:
         return None
     rms = spectrum.amplitude_V if spectrum.amplitude_kind == "rms" else spectrum.amplitude_V / np.sqrt(2)
     gain = USUAL_GAIN if spectrum.gain_noise is None else spectrum.gain_noise
-    return ErrorModel(amplitude_V_rms=float(rms), current_noise_A=spectrum.current_noise_A, gain=gain)
+    integration_s, cycles = (_number(spectrum.metadata.get(key)) for key in ("integration_s", "cycles"))
+    return ErrorModel(
+        amplitude_V_rms=float(rms),
+        current_noise_A=spectrum.current_noise_A,
+        integration_s=integration_s,
+        cycles=cycles,
+        gain=gain,
+    )
+
+
+def stated_fixture(spectrum: ImpedanceSpectrum) -> Fixture:
+    """Return what a sidecar states of the open holder, if anything (``capacitance_F`` and ``leakage_ohm``)."""
+    holder = spectrum.metadata.get("open_holder")
+    if not isinstance(holder, dict):
+        return NO_FIXTURE
+    leakage_ohm = _number(holder.get("leakage_ohm"))
+    return Fixture(
+        stray_F=_number(holder.get("capacitance_F")), leakage_S=1.0 / leakage_ohm if leakage_ohm > 0 else 0.0
+    )
+
+
+def _number(value: object) -> float:
+    """A positive number, or 0 for anything else."""
+    plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if plain and 0 < value < 1e300 else 0.0  # type: ignore[arg-type, operator]  # `plain` says so
 
 
 def estimate_error_model(Y_S: ComplexArray, residual_S: ComplexArray, lost: int) -> ErrorModel:

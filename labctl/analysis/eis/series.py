@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from labctl.analysis.eis.conductivity import cell_constant
 from labctl.analysis.eis.conductivity_line import (
@@ -16,7 +16,7 @@ from labctl.analysis.eis.conductivity_line import (
 from labctl.analysis.eis.entries import bare_entry, spectrum_entry
 from labctl.analysis.eis.gather import MeasuredSpectrum
 from labctl.analysis.eis.ladder import with_continuity
-from labctl.analysis.eis.noise import NO_FIXTURE, ErrorModel, Fixture
+from labctl.analysis.eis.noise import ErrorModel, Fixture
 from labctl.analysis.eis.spectrum import Prepared, SpectrumAnalysis, analyse_prepared, prepared
 from labctl.analysis.eis_results import Eis, EisArrhenius, EisSpectrum, NotResolved, Prefactor
 from labctl.analysis.results import ResultWarning
@@ -35,14 +35,14 @@ class EisOptions:
     ----------
     errors : ErrorModel or None
         Of all spectra; None: what each sidecar states, else each spectrum's own scatter.
-    fixture : Fixture
-        What conducts beside the sample.
+    fixture : Fixture or None
+        What conducts beside the sample; None: what each sidecar states of the open holder.
     continuity : bool
         One circuit for all temperatures of a sample, exponents tied; independent fits are kept beside.
     """
 
     errors: ErrorModel | None = None
-    fixture: Fixture = field(default_factory=lambda: NO_FIXTURE)
+    fixture: Fixture | None = None
     continuity: bool = False
 
 

@@ -12,12 +12,12 @@ from labctl.analysis.eis.choose import CIRCUITS, Choice, choose_circuits
 from labctl.analysis.eis.fitting import Sweep
 from labctl.analysis.eis.kramers_kronig import KramersKronig, Representation, kramers_kronig, smooth_curve
 from labctl.analysis.eis.noise import (
-    NO_FIXTURE,
     USUAL_GAIN,
     ErrorModel,
     Fixture,
     estimate_error_model,
     stated_error_model,
+    stated_fixture,
 )
 from labctl.formats.impedance import ImpedanceSpectrum
 
@@ -55,7 +55,7 @@ def analyse_spectrum(
     spectrum: ImpedanceSpectrum,
     *,
     errors: ErrorModel | None = None,
-    fixture: Fixture = NO_FIXTURE,
+    fixture: Fixture | None = None,
     circuits: Sequence[str] = CIRCUITS,
     representation: Representation = "admittance",
     starts: int = 8,
@@ -67,6 +67,8 @@ def analyse_spectrum(
     errors : ErrorModel, optional
         What is known of the noise; otherwise what the sidecar states, otherwise what the spectrum's own scatter about
         a causal smooth curve shows.
+    fixture : Fixture, optional
+        What conducts beside the sample; otherwise what the sidecar states of the open holder.
 
     Raises
     ------
@@ -113,7 +115,7 @@ class Prepared:
 
 
 def prepared(
-    spectrum: ImpedanceSpectrum, *, errors: ErrorModel | None = None, fixture: Fixture = NO_FIXTURE
+    spectrum: ImpedanceSpectrum, *, errors: ErrorModel | None = None, fixture: Fixture | None = None
 ) -> Prepared:
     """Return the points that count with their error model and their Kramers-Kronig test.
 
@@ -139,7 +141,10 @@ def prepared(
     if model is None:
         model = scatter_of(f, np.asarray(1.0 / Z))
         ranges = None  # whatever the ranges add is in the scatter already
-    sweep = Sweep(frequency_Hz=f, Z_ohm=Z, errors=model, range_A=ranges, fixture=fixture)
+    if spectrum.metadata.get("open_cell") is True:
+        warnings.append("the instrument took the cell for open: is the sample between the electrodes?")
+    beside = stated_fixture(spectrum) if fixture is None else fixture
+    sweep = Sweep(frequency_Hz=f, Z_ohm=Z, errors=model, range_A=ranges, fixture=beside)
     kk = kramers_kronig_of(sweep)
     if not kk.passed:
         what = f"{kk.worst_sigma:.1f} standard deviations, " if kk.worst_sigma is not None else ""

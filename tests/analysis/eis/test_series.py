@@ -12,11 +12,13 @@ from labctl.analysis.campaign import analyze_paths
 from labctl.analysis.context import AnalysisContext
 from labctl.analysis.eis.gather import gather_impedance
 from labctl.analysis.eis.ladder import with_continuity
+from labctl.analysis.eis.noise import stated_error_model
 from labctl.analysis.eis.series import EisOptions, analyse_series
 from labctl.analysis.eis.spectrum import analyse_spectrum
 from labctl.analysis.eis_results import Eis, EisArrhenius
 from labctl.analysis.judge import judge
 from labctl.analysis.results import Results
+from labctl.cli.analysing import analyze_command
 from labctl.dataset.model import DataFile, Dataset, SampleTemperature
 from labctl.dataset.store import write_manifest
 from labctl.errors import InputError
@@ -315,3 +317,31 @@ def test_continuity_keeps_independent_fits_beside(three_samples: Path) -> None:
         assert one.independent_fit is not None
         assert not one.independent_fit.continuity
     assert all(line.continuity for line in eis.arrhenius)
+
+
+def test_the_open_holder_and_integration_times_of_a_sidecar_count(tmp_path: Path) -> None:
+    """Leakage stated for the holder is taken off the conductance; points integrated for longer have smaller errors."""
+    leak = 0.25 * MIXTURE.conductance(298.15)
+    path = tmp_path / "m" / "sweep.txt"
+    export(path, measured(MIXTURE.admittance(298.15) + leak, 3e-13, 5))
+    side: dict[str, object] = {"current_noise_A": 3e-13, "amplitude_V_rms": AMPLITUDE_V, "gain_noise": GAIN_NOISE}
+    side |= {"open_holder": {"capacitance_F": 1e-12, "leakage_ohm": 1 / leak}, "integration_s": 0.2, "cycles": 3}
+    path.with_suffix(".eis.json").write_text(json.dumps(side), encoding="utf-8")
+    (one,) = analyze_paths([path]).eis.spectra
+    assert one.G_S is not None
+    assert pytest.approx(MIXTURE.conductance(298.15), rel=0.01) == one.G_S
+    (spectrum,) = (found.spectrum for found in gather_impedance([path])[0])
+    errors = stated_error_model(spectrum)
+    assert errors is not None
+    along, _ = errors.deviations(FREQUENCY_HZ, np.full(FREQUENCY_HZ.size, 1e-15 + 0j))
+    assert along[0] / along[-1] == pytest.approx(np.sqrt(3.0 / 0.2), rel=1e-3)
+
+
+def test_the_command_prints_one_json_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``labctl analyze FILE --json`` on an export prints results and nothing else; without it, a table with R."""
+    export(tmp_path / "LiI.txt", measured(LII.admittance(298.15), 3e-13, 0))
+    analyze_command([tmp_path / "LiI.txt"], None, as_json=True)
+    results = Results.model_validate_json(capsys.readouterr().out)
+    assert len(results.eis.spectra) == 1
+    analyze_command([tmp_path / "LiI.txt"], None, as_json=False)
+    assert "(RQ)Q" in capsys.readouterr().out
