@@ -39,6 +39,7 @@ NOISE = 0.01
 """Current of the wrong sign, as part of its step's largest, that passes for noise."""
 ANSWER_V = 2e-3
 ANSWER_WITHIN_S = 10.0
+DRIFT_V = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,15 +158,28 @@ def check_answer(
             value=f"{current[at]:g} A at {voltage[at]:g} V, after {current[at - 1]:g} A at {voltage[at - 1]:g} V",
             expected="charge positive, or a column of states beside unsigned currents",
         )  # fmt: skip
-    if not lettered and not good:
-        active = runs.active
-        drift = np.sign(voltage[runs.core_last[active]] - voltage[runs.first[active]]) * runs.direction[active]
-        if not (drift > 0).any() or (drift < 0).any():
-            raise refuse(
-                path, first_line, "no state column, and no voltage answers that would prove the sign of the current",
-                expected="an export with the column State (Md)",
-            )  # fmt: skip
+    if not lettered:
+        _check_drift(path, first_line, voltage, runs, answered=bool(good))
     return good
+
+
+def _check_drift(path: Path, first_line: int, voltage: FloatArray, runs: Runs, *, answered: bool) -> None:
+    """Refuse where a step's voltage moves against its current: charging raises it, discharging lowers it."""
+    active = runs.active
+    drift = (voltage[runs.core_last[active]] - voltage[runs.first[active]]) * runs.direction[active]
+    against = np.flatnonzero(drift < -DRIFT_V)
+    if against.size:
+        row = int(runs.first[active[against[0]]])
+        raise refuse(
+            path, first_line + row, "the voltage moves against the current during this step: signs are wrong or were "
+            "lost (there is no column of states)", value=f"{drift[against[0]]:+.3g} V along the current",
+            expected="charge positive, or a column of states beside unsigned currents",
+        )  # fmt: skip
+    if not answered and not (drift > DRIFT_V).any():
+        raise refuse(
+            path, first_line, "no column of states, and no voltage that would prove the sign of the current",
+            expected="an export with the column State (Md)",
+        )  # fmt: skip
 
 
 def witness(

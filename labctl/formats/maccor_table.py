@@ -110,7 +110,7 @@ def read_rows(path: Path, raw: bytes, head: ExportHead) -> Rows:
         )
     frame = frame.rename({f"column_{at}": label for at, label in labels.items()})
     with_days = {one.quantity: "d" in sample[0][at] for at, one in enumerate(names) if one.quantity in durations}
-    frame = frame.with_columns(_seconds(name, decimal, with_days=days) for name, days in with_days.items())
+    frame = frame.with_columns(_seconds(frame[name], decimal, with_days=days) for name, days in with_days.items())
     needed = [one for one in (*NEEDED, "step_time", "capacity", "energy", "end_code") if one in frame.columns]
     bad = frame.select(pl.any_horizontal(*(pl.col(one).is_null() | ~pl.col(one).is_finite() for one in needed)).any())
     if bad.item():
@@ -194,19 +194,17 @@ def _type(name: ColumnName, durations: frozenset[str]) -> type[pl.DataType]:
     return pl.Int64 if name.quantity in COUNTERS else pl.Float64
 
 
-def _seconds(name: str, decimal: str, *, with_days: bool) -> pl.Expr:
+def _seconds(cells: pl.Series, decimal: str, *, with_days: bool) -> pl.Series:
     """``  2d 02:52:51.5699`` in seconds; seconds are not zero padded in some exports. Other texts become null."""
-    text = pl.col(name).str.strip_chars()
+    text = cells.str.strip_chars_start()
     if decimal == ",":
         text = text.str.replace(",", ".", literal=True)
     if with_days:
-        text = text.str.replace(r"d\s*", ":")
-    parts = text.str.split_exact(":", 3 if with_days else 2)
+        text = text.str.replace("d ", ":", literal=True)
+    parts = text.str.split_exact(":", 3 if with_days else 2).struct.unnest()
     factors = (86400, 3600, 60, 1) if with_days else (3600, 60, 1)
-    fields = [
-        factor * parts.struct.field(f"field_{at}").cast(pl.Float64, strict=False) for at, factor in enumerate(factors)
-    ]
-    return pl.sum_horizontal(fields, ignore_nulls=False).alias(name)
+    numbers = [factor * parts[f"field_{at}"].cast(pl.Float64, strict=False) for at, factor in enumerate(factors)]
+    return sum(numbers[1:], start=numbers[0]).alias(cells.name)
 
 
 def _blame(

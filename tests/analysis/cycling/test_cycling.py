@@ -1,0 +1,222 @@
+"""Cycling from composed fixed-capacity tests: efficiencies, end codes, plateaus, specific capacities, figures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from labctl.analysis import analyze_paths
+from labctl.analysis.cycling.cell import CellDescription, description
+from labctl.analysis.cycling_results import CyclingCell
+from labctl.analysis.results import Results
+from labctl.errors import InputError
+from labctl.report.cycling_figures import cycling_figures
+from tests.formats.maccor_variants import CURRENT_A, VARIANTS, SET_Ah, fixed_capacity
+
+MASS_MG = 2.435
+"""Li2S in 12 mg of mixture, 4:4:2 by mass, Li2S:LiI 3:1 by mole."""
+CELL = {
+    "mass_mg": MASS_MG,
+    "mass_se_mg": 0.02,
+    "mass_basis": "Li2S",
+    "charge_to_mAh_per_g": 1e6 * SET_Ah / MASS_MG,
+    "electrode_area_cm2": 0.7854,
+    "reference": "In-Li",
+    "reference_offset_V": 0.62,
+    "equilibrium_V": 1.59,
+    "current_full_scale_A": 5e-3,
+    "current_accuracy": 2e-4,
+}
+
+
+def analysed(folder: Path, cell: dict[str, object] | None = None, **test: object) -> Results:
+    """Analyse a composed test, described by `cell`."""
+    path = folder / "cell.txt"
+    path.write_bytes(VARIANTS[1].text(fixed_capacity(**test)))  # type: ignore[arg-type]
+    beside = folder / "cell.txt.cell.json"
+    beside.unlink(missing_ok=True)
+    if cell is not None:
+        beside.write_text(json.dumps(cell), encoding="utf-8")
+    return analyze_paths([path])
+
+
+def only(results: Results) -> CyclingCell:
+    """The one cell of the results."""
+    (cell,) = results.cycling.cells
+    return cell
+
+
+def test_a_fixed_capacity_test_gives_its_numbers(tmp_path: Path) -> None:
+    """Efficiency, plateau, overpotential, rates and specific capacities are those the test was composed with."""
+    cell = only(analysed(tmp_path, CELL, cycles=5, kept=0.98))
+    assert [one.cycle for one in cell.cycles] == [1, 2, 3, 4, 5]
+    assert all(one.counts and not one.flags for one in cell.cycles)
+    first = cell.cycles[0]
+    assert first.charge is not None
+    assert first.discharge is not None
+    assert (first.charge.end, first.discharge.end) == ("capacity", "voltage")
+    assert first.charge.Q_mAh == pytest.approx(1000 * SET_Ah, rel=1e-5)
+    assert first.charge.Q_mAh_per_g == pytest.approx(1e6 * SET_Ah / MASS_MG, rel=1e-5)
+    assert first.charge.current_density_mA_per_cm2 == pytest.approx(1000 * CURRENT_A / 0.7854, rel=1e-3)
+    assert first.charge.rate_of_theory_per_h == pytest.approx(1000 * CURRENT_A / (1166.5 * MASS_MG / 1000), rel=1e-3)
+    assert cell.summary.CE_mean == pytest.approx(0.98, rel=1e-5)
+    assert first.CE_nominal == pytest.approx(0.98, rel=1e-5)
+    ramp_V = 1.66 + 0.08 * (0.1 + 0.8) / 2  # mean of a straight rise over 10 to 80 % of it
+    assert cell.summary.activation_plateau_V == pytest.approx(ramp_V, abs=1e-5)
+    assert cell.summary.overpotential_V == pytest.approx(ramp_V - 1.59, abs=1e-5)
+    assert cell.summary.plateau_V_vs_Li == pytest.approx(ramp_V + 0.62, abs=1e-5)
+    both = 0.98
+    up, down = 1.66 + 0.08 * both / 2, (1.48 + 0.80) / 2
+    assert first.polarisation_V == pytest.approx(up - down, abs=1e-4)
+    assert cell.summary.retention_last == pytest.approx(1.0)
+    assert cell.summary.retention_cycle == 1
+
+
+def test_errors_are_those_of_the_stated_range(tmp_path: Path) -> None:
+    """An offset of the range acts on charge and discharge alike; without a statement there is no error."""
+    cell = only(analysed(tmp_path, CELL, kept=0.98))
+    first = cell.cycles[0]
+    assert first.charge is not None
+    offset_A = 5e-3 * 2e-4 / 3**0.5
+    assert first.charge.Q_se_mAh == pytest.approx(first.charge.Q_mAh * offset_A / CURRENT_A, rel=1e-3)
+    assert first.CE_se == pytest.approx(2 * 0.98 * offset_A / CURRENT_A, rel=1e-3)
+    bare = only(analysed(tmp_path))
+    assert bare.cycles[0].CE_se is None
+    assert any("no error of capacity or CE is known" in one for one in bare.warnings)
+
+
+def test_a_charge_that_did_not_end_by_capacity_is_left_out(tmp_path: Path) -> None:
+    """Charges ended by voltage, time or a person are flagged, have no nominal efficiency and enter no average."""
+    results = analysed(tmp_path, CELL, cycles=5, ends=[136, 133, 129, 192, 136])
+    cell = only(results)
+    assert [one.counts for one in cell.cycles] == [True, False, False, False, True]
+    assert cell.summary.left_out == [2, 3, 4]
+    assert "voltage (133), not by capacity (136)" in cell.cycles[1].flags[0]
+    assert [one.CE_nominal is None for one in cell.cycles] == [False, True, True, True, False]
+    assert cell.summary.Q_charge_mean_mAh == pytest.approx(1000 * SET_Ah, rel=1e-5)
+    assert any("cycle 2 is left out" in one.message for one in results.warnings if one.code == "cycling")
+
+
+def test_cycling_between_limits_is_not_taken_for_fixed_capacity(tmp_path: Path) -> None:
+    """Where no charge ended by capacity and none was meant to, all of them count and it is said; stated, none does."""
+    ends = [133, 133, 133]
+    free = only(analysed(tmp_path, cycles=3, ends=ends))
+    assert (free.summary.charge_ends, free.summary.counted) == ("limits", 3)
+    assert any("no charge ended by capacity" in one for one in free.warnings)
+    meant = only(analysed(tmp_path, CELL, cycles=3, ends=ends))
+    assert (meant.summary.charge_ends, meant.summary.counted) == ("capacity", 0)
+    assert meant.summary.CE_mean is None
+    assert meant.summary.activation_plateau_V is None  # 60 % of the charge never got to the end of the window
+
+
+def test_there_is_no_capacity_per_gram_without_mass_and_basis(tmp_path: Path) -> None:
+    """Neither alone is enough, and figures then say mAh."""
+    results = analysed(tmp_path)
+    cell = only(results)
+    assert all(half is not None and half.Q_mAh_per_g is None for one in cell.cycles for half in (one.charge,))
+    assert cell.summary.Q_discharge_mean_mAh_per_g is None
+    assert any("capacities in mAh only" in one for one in cell.warnings)
+    told = [one.caption for one in cycling_figures(results, tmp_path / "figures")]
+    assert not any("/g" in one for one in told)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"mass_mg": 4.8}, "belong together"),
+        ({"mass_basis": "Li2S"}, "belong together"),
+        ({"mass_mg": -1, "mass_basis": "Li2S"}, "not above zero"),
+        ({"mass": 4.8}, "unknown key"),
+        ({"mass_mg": "4.8 mg", "mass_basis": "Li2S"}, "not a number"),
+        ({"mass_mg": 1.0, "mass_basis": "Li2S", "charge_to_mAh_per_g": 1200}, "at most 1166.5 mAh/g"),
+        ({"plateau_from": 0.9}, "no window"),
+        ({"retention_cycle": 1.5}, "no cycle"),
+        ({"fixed_capacity": 1}, "neither true nor false"),
+    ],
+)
+def test_a_cell_that_cannot_be_is_refused(values: dict[str, object], told: str) -> None:
+    """What a person wrote of the cell is checked with file, key and value."""
+    with pytest.raises(InputError, match=r"x\.cell\.json") as caught:
+        description(values, file="x.cell.json")
+    assert told in str(caught.value)
+
+
+def test_a_composite_mass_is_a_factor_two(tmp_path: Path) -> None:
+    """The same test per gram of composite and of Li2S differs by the mass fraction, and each names its basis."""
+    per_Li2S = only(analysed(tmp_path, CELL))
+    per_composite = only(analysed(tmp_path, {"mass_mg": 4.8, "mass_basis": "composite"}))
+    one, other = per_Li2S.summary.Q_discharge_mean_mAh_per_g, per_composite.summary.Q_discharge_mean_mAh_per_g
+    assert one is not None
+    assert other is not None
+    assert one / other == pytest.approx(4.8 / MASS_MG)
+    assert (per_Li2S.mass_basis, per_composite.mass_basis) == ("Li2S", "composite")
+
+
+def test_partial_data_show_what_is_there(tmp_path: Path) -> None:
+    """A test that still runs gives its whole cycles, and says that the last half has not ended."""
+    rows = fixed_capacity(cycles=3)
+    path = tmp_path / "cell.txt"
+    path.write_bytes(VARIANTS[1].text(rows[:-10]))
+    cell = only(analyze_paths([path]))
+    assert [one.counts for one in cell.cycles] == [True, True, False]
+    assert "the discharge has not ended" in cell.cycles[2].flags
+
+
+def test_figures_are_drawn_and_name_the_basis(tmp_path: Path) -> None:
+    """Voltage curves, cycle life and overpotential are whole SVG files, the same for the same results."""
+    results = analysed(tmp_path, CELL, cycles=4, ends=[136, 133])
+    figures = cycling_figures(results, tmp_path / "figures")
+    assert [one.path.name.rsplit("_", 1)[-1] for one in figures] == ["curves.svg", "life.svg", "overpotential.svg"]
+    assert all("g of Li2S" in one.caption for one in figures[:2])
+    first = [one.path.read_bytes() for one in figures]
+    assert all(ET.fromstring(one).tag.endswith("svg") for one in first)
+    assert [one.path.read_bytes() for one in cycling_figures(results, tmp_path / "again")] == first
+    assert cycling_figures(Results(), tmp_path / "none") == []
+
+
+def test_an_export_that_is_refused_is_told_and_spares_the_rest(tmp_path: Path) -> None:
+    """One bad export of a folder is a warning; alone it is an error that names it."""
+    analysed(tmp_path, CELL)
+    (tmp_path / "bad.txt").write_bytes(VARIANTS[0].text(fixed_capacity()).replace(b"\tC\t", b"\tQ\t"))
+    results = analyze_paths([tmp_path])
+    assert len(results.cycling.cells) == 1
+    assert any(one.code == "unreadable" and "bad.txt" in one.message for one in results.warnings)
+    with pytest.raises(InputError, match=r"bad\.txt"):
+        analyze_paths([tmp_path / "bad.txt"])
+
+
+@pytest.mark.real_data
+def test_real_cycles_are_counted_by_direction(shared_data: Path) -> None:
+    """Counters that never advanced do not matter: four cycles after a first discharge, all recorded as cycle 0."""
+    cell = only(analyze_paths([shared_data / "maccor" / "maccor_001.txt"]))
+    assert [one.cycle for one in cell.cycles] == [0, 1, 2, 3, 4]
+    assert {half.counters["Maccor Cycle / 1"] for one in cell.cycles if (half := one.discharge)} == {0}
+    first = cell.cycles[1]
+    assert first.charge is not None
+    assert first.charge.Q_mAh == pytest.approx(3368.71 + 1153.88)
+    suspended = only(analyze_paths([shared_data / "maccor" / "xTESLADIAG_000038.078"]))
+    assert suspended.summary.cycles == 24
+    assert suspended.summary.left_out == [24]
+    assert "suspended (192)" in suspended.cycles[-1].flags[0]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20)
+@given(kept=st.floats(0.5, 1.0), cycles=st.integers(1, 3), split=st.booleans(), points=st.integers(4, 50))
+def test_efficiency_is_what_came_out_over_what_went_in(
+    tmp_path: Path, kept: float, cycles: int, split: bool, points: int
+) -> None:
+    """For any efficiency, number of cycles, split of the charge and sampling."""
+    cell = only(analysed(tmp_path, kept=kept, cycles=cycles, split=split, points=points, ends=[136] * cycles))
+    assert [one.CE for one in cell.cycles] == pytest.approx([kept] * cycles, rel=1e-5)
+    assert cell.summary.excess_charge_mAh == pytest.approx(1000 * cycles * SET_Ah * (1 - kept), abs=1e-5)
+
+
+def test_a_description_without_statements_assumes_nothing() -> None:
+    """No mass, no set capacity, no error, no theory."""
+    cell = CellDescription()
+    assert (cell.specific, cell.set_mAh, cell.current_se_A, cell.theory_mAh_per_g) == (False, None, None, None)
