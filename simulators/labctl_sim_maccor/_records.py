@@ -35,9 +35,8 @@ _NAMES = tuple(item.name for item in fields(Record))
 
 def append(path: Path, records: list[Record], at: int) -> int:
     """Write records at byte `at`, over whatever a killed process left there; return where the file ends now."""
-    text = "".join(
-        f"{json.dumps([getattr(record, name) for name in _NAMES], separators=(',', ':'))}\n" for record in records
-    ).encode("utf-8")
+    rows = ([getattr(record, name) for name in _NAMES] for record in records)
+    text = "".join(f"{json.dumps(row, separators=(',', ':'))}\n" for row in rows).encode("utf-8")
     with path.open("r+b" if path.exists() else "wb") as file:
         file.truncate(at)
         file.seek(at)

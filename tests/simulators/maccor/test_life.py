@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from labctl.errors import InputError, InstrumentSilent
 from tests.simulators.maccor.bench import Bench, cycling, document, step
 
 
-def _bench(folder: Path, faults: str = "", cycles: int = 2, **settings: object) -> Bench:
+def _bench(folder: Path, faults: str = "", cycles: int = 2, **settings: Any) -> Bench:
     bench = Bench(folder, faults=faults, **settings)
     bench.put("FIXED", cycling(cycles))
     return bench
