@@ -117,6 +117,7 @@ def print_results(results: Results) -> None:
         energy = plus_minus(one.Ea_eV, one.Ea_se_eV, "eV")
         out.print(f"Ea of {one.quantity} ({one.model}, {one.convention} against 1/T) = {energy}", style="bold")
     print_impedance(results, out)
+    print_cycling(results, out)
     for warning in results.warnings:
         said = ": ".join(part for part in ("warning", warning.code, warning.where, warning.message) if part)
         out.print(f"{said}; {warning.advice}" if warning.advice else said, markup=False)
@@ -153,6 +154,34 @@ def print_impedance(results: Results, out: Console) -> None:
         if line.sigma_25C_S_per_cm is None:
             room = plus_minus(line.G_25C_S, line.G_25C_se_S, "S")
         out.print(f"Ea of {line.sample} ({line.convention} against 1/T) = {energy}; at 25 °C {room}", style="bold")
+
+
+def print_cycling(results: Results, out: Console) -> None:
+    """Print cycles with why their charges ended, and what holds over those that count."""
+    from rich.table import Table
+
+    from labctl.report.numbers import plus_minus
+
+    for cell in results.cycling.cells:
+        per_gram = cell.mass_mg is not None and bool(cell.mass_basis)
+        unit = f"mAh/g of {cell.mass_basis}" if per_gram else "mAh"
+        table = Table("cycle", f"charge, {unit}", "ended by", f"discharge, {unit}", "ended by", "CE", "remarks",
+                      title=f"Cycling of {cell.cell}", box=None)  # fmt: skip
+        for one in cell.cycles:
+            cells = []
+            for half in (one.charge, one.discharge):
+                Q = None if half is None else half.Q_mAh_per_g if per_gram else half.Q_mAh
+                cells += ["" if Q is None else f"{Q:.5g}", "" if half is None else half.end]
+            CE = "" if one.CE is None else plus_minus(100 * one.CE, None if one.CE_se is None else 100 * one.CE_se, "%")
+            table.add_row(str(one.cycle), *cells, CE, "; ".join(one.flags))
+        out.print(table)
+        told = cell.summary
+        if told.CE_mean is not None:
+            out.print(
+                f"CE of {told.counted} cycles that count: {100 * told.CE_mean:.2f} % (mean); "
+                f"activation plateau {plus_minus(told.activation_plateau_V, None, 'V')}",
+                style="bold",
+            )
 
 
 def _kelvin(T_K: float | None) -> str:

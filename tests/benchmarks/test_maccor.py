@@ -13,10 +13,12 @@ import subprocess
 import sys
 import venv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 
 ROWS = 1_000_000
@@ -102,7 +104,7 @@ def million(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def _durations(seconds: np.ndarray[tuple[int], np.dtype[np.float64]]) -> pl.Series:
+def _durations(seconds: NDArray[np.floating[Any]]) -> pl.Series:
     hundredths = np.round(seconds * 100).astype(np.int64)
     s, h = hundredths // 100, hundredths % 100
     parts = pl.DataFrame({"d": s // 86400, "h": s // 3600 % 24, "m": s // 60 % 60, "s": s % 60, "c": h})
