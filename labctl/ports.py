@@ -18,7 +18,7 @@ from labctl.dataset.model import Completeness, DatasetKind
 
 
 class Effect(Enum):
-    """How freely a side effect may be repeated on resume (facts/durability 4.3, bench-practice 1.2)."""
+    """How freely a side effect may be repeated on resume."""
 
     ABSOLUTE_SET = "absolute set"
     """A set point; may be sent again when the loop it belongs to is verifiably running."""
@@ -368,7 +368,7 @@ class Observation:
 
 
 class Standing(Enum):
-    """Answer to `Instrument.evidence` (decision table of facts/durability 4.3)."""
+    """Answer to `Instrument.evidence`."""
 
     NOT_STARTED = "not started"
     PREPARED = "prepared, no data"

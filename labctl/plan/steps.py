@@ -19,7 +19,7 @@ class RecycleRule:
 
     `expected_T1_s` is what plan reckons with. If the measured T1 makes the step longer than planned by more
     than `ask_beyond` (a fraction), `fallback` says what happens: ``cap`` keeps the planned delay and warns,
-    ``ask`` waits for a person (facts/bench-practice 1.6).
+    ``ask`` waits for a person.
     """
 
     times_T1: float
@@ -119,7 +119,7 @@ _FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in (*get_a
 
 
 def step_key(*, campaign: str, step_id: str, task: Task, recycle: RecycleRule | None) -> str:
-    """Return the identity of a step: 32 hex digits over its *unresolved* parameters (facts/durability 4.2).
+    """Return the identity of a step: 32 hex digits over its *unresolved* parameters.
 
     Expected values (a T1 guess and the duration that follows from it) do not enter, so that a better guess
     or a re-analysis can never change a key and repeat an acquisition.
