@@ -322,12 +322,12 @@ class Channel:
         )
 
     def _happen(self, moment: Moment) -> None:
-        if self._tripped(moment):
-            self._halt(moment, Stat.PROBLEM, Doing.PROBLEM, Why.SAFETY_VOLTAGE, "P")
-            return
-        ended = self._ended(moment)
+        ended = self._ended(moment)  # in one tick the step's own ends come before the channel's safety, the backstop
         if ended is not None:
             self._leave(moment, ended.why, ended.target)
+            return
+        if self._tripped(moment):
+            self._halt(moment, Stat.PROBLEM, Doing.PROBLEM, Why.SAFETY_VOLTAGE, "P")
             return
         report = self._report(moment)
         self._commit(moment)

@@ -62,7 +62,8 @@ TASK = CycleCell(
 def test_the_driver_cycles_the_simulated_cell(tmp_path: Path, form: str, worsened: int, ends: list[int]) -> None:
     """Charges end at their capacity; with a raised resistance on voltage, and the driver can tell."""
     faults = tmp_path / "faults.yaml"
-    faults.write_text(f"version: 1\nfaults: [{{fault: resistance, at: 6 h, by: {worsened}, channel: 2}}]\n", encoding="utf-8")
+    fault = f"{{fault: resistance, at: 6 h, by: {worsened}, channel: 2}}"
+    faults.write_text(f"version: 1\nfaults: [{fault}]\n", encoding="utf-8")
     clock = VirtualClock(1.7e9)
     simulator = open_simulator(
         station="maccor", state_dir=tmp_path / "lab", clock=clock, seed=3, sample=SAMPLE,
