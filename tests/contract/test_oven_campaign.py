@@ -45,7 +45,7 @@ def ladder() -> Plan:
     for number, setpoint_K in enumerate(TEMPERATURES_K):
         steps += [
             step(f"T{number:02d}/ramp", ramp(setpoint_K)),
-            step(f"T{number:02d}/settle", soak(setpoint_K, hold_s=600.0)),
+            step(f"T{number:02d}/settle", soak(setpoint_K, hold_s=300.0)),
         ]
     return Plan(campaign="oven", steps=(*steps, step("cool", cool())))
 
@@ -91,9 +91,7 @@ def test_a_ladder_is_walked_to_its_end(kind: Kind, tmp_path: Path) -> None:
     ("fault", "named", "ends_safe"),
     [
         ("welded_relay", "heater welded", False),
-        ("sensor_break", "sensor", True),
         ("power_dip", "heater off unasked", True),
-        ("heater_trip", "heater off unasked", True),
     ],
 )
 def test_a_fault_trips_into_the_safe_state(kind: Kind, tmp_path: Path, fault: str, named: str, ends_safe: bool) -> None:
@@ -107,7 +105,7 @@ def test_a_fault_trips_into_the_safe_state(kind: Kind, tmp_path: Path, fault: st
     assert bench.lab.device.oven.nodes.sensor_K < LIMITS["sensor_max_K"]
 
 
-@pytest.mark.parametrize("look", [2, 40, 150])
+@pytest.mark.parametrize("look", [2, 60])
 def test_a_killed_campaign_goes_on_where_the_oven_is(kind: Kind, tmp_path: Path, look: int) -> None:
     """Killed at any look and resumed, the ladder is walked to its end."""
     bench = Bench(kind, tmp_path)

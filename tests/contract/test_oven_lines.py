@@ -49,7 +49,7 @@ def script(kind: Kind, faults: list[tuple[str, int, str]], *, first_s: float = 6
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(faults=st.lists(one_fault, min_size=1, max_size=6))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_no_reading_is_ever_an_old_one(kind: Kind, faults: list[tuple[str, int, str]]) -> None:
     """While the set point walks, each reading is that of now, or `InstrumentSilent`; after the faults all is well."""
     with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +71,7 @@ def test_no_reading_is_ever_an_old_one(kind: Kind, faults: list[tuple[str, int, 
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(faults=st.lists(one_fault, min_size=1, max_size=4), at=st.integers(0, 12))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_no_write_is_believed_that_was_not_taken(kind: Kind, faults: list[tuple[str, int, str]], at: int) -> None:
     """When `begin` returns the ramp is on its way at its rate; when it does not, the oven is no hotter than before."""
     with tempfile.TemporaryDirectory() as folder:
@@ -115,7 +115,7 @@ WIRES = [("lakeshore", False), ("eurotherm", False), ("eurotherm", True)]
 @pytest.mark.parametrize(("kind", "tcp"), WIRES, ids=["lakeshore tcp", "eurotherm pty", "eurotherm socket"])
 def test_a_ramp_over_the_real_wire(kind: Kind, tcp: bool, tmp_path: Path) -> None:
     """The driver's real link drives the simulator over a socket or pty: ramp, safe state, read back."""
-    with wired_driver(kind, tmp_path, speed=600.0, tcp=tcp) as (driver, lab, _):
+    with wired_driver(kind, tmp_path, speed=2000.0, tcp=tcp) as (driver, lab, _):
         driver.open(1)
         asked = order(ramp(308.15, give_up_s=1e6))
         driver.begin(asked)
@@ -130,29 +130,30 @@ def test_a_ramp_over_the_real_wire(kind: Kind, tcp: bool, tmp_path: Path) -> Non
 @pytest.mark.parametrize(("kind", "fault"), [*itertools.product(KINDS, WIRE_FAULTS), ("eurotherm", "bad_crc")])
 def test_line_faults_over_the_real_wire(kind: Kind, fault: str, tmp_path: Path) -> None:
     """Each fault of the line is got over, and the values that follow are this controller's values of now."""
-    late = ", by: 300 ms" if fault == "reply_late" else ""
-    faults = f"  - {{fault: {fault}, at: 0 s{late}}}\n  - {{fault: {fault}, at: 0 s, replies: 3{late}}}\n"
-    with wired_driver(kind, tmp_path, faults=faults, timeout="150 ms") as (driver, lab, _):
-        for _ in range(4):
+    late = ", by: 120 ms" if fault == "reply_late" else ""
+    faults = f"  - {{fault: {fault}, at: 0 s, replies: 2{late}}}\n"
+    with wired_driver(kind, tmp_path, faults=faults, timeout="60 ms") as (driver, lab, _):
+        told = 0
+        while told < 3:
             try:
                 values = by_quantity(driver.readings())
             except InstrumentSilent:
                 continue
+            told += 1
             assert values["setpoint_K"] == pytest.approx(298.15, abs=0.01)
             assert values["sensor_K"] == pytest.approx(295.15, abs=0.2)
-        assert "sensor_K" in by_quantity(driver.readings())
         assert any(fault in message for message in lab.messages)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_power_dip_over_the_real_wire(kind: Kind, tmp_path: Path) -> None:
     """Mains fails in the middle of a ramp: the driver sees the heater off and says so."""
-    faults = "  - {fault: power_dip, at: 5 min}\n"
-    with wired_driver(kind, tmp_path, speed=600.0, faults=faults) as (driver, _, clock):
-        asked = order(ramp(373.15, give_up_s=1e6))
+    faults = "  - {fault: power_dip, at: 20 min}\n"
+    with wired_driver(kind, tmp_path, speed=1000.0, faults=faults) as (driver, _, clock):
+        asked = order(ramp(423.15, give_up_s=1e6))
         driver.begin(asked)
         while (seen := driver.look(asked)).progress is Progress.RUNNING:
-            assert clock.now_s() < START_S + 3600.0
+            assert clock.now_s() < START_S + 36000.0
         assert seen.progress is Progress.FAILED
         assert "power_failed" in seen.detail
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labctl_oven import HeaterWatch, WatchSettings
@@ -59,6 +59,7 @@ def watch(limit_K: float = 480.0, **changes: float) -> HeaterWatch:
     noise_K=st.floats(0.0, 0.1),
     target_K=st.floats(310.0, 440.0),
 )
+@settings(max_examples=40, deadline=None)
 def test_a_healthy_oven_raises_no_alarm(
     seed: int, gain: float, power_W: float, noise_K: float, target_K: float
 ) -> None:

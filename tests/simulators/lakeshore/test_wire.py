@@ -72,23 +72,23 @@ def test_a_set_point_is_in_the_preferred_unit(tmp_path: Path) -> None:
 
 def test_a_read_back_that_comes_too_early_shows_the_old_value(tmp_path: Path) -> None:
     """`SETP?` right behind `SETP` is not yet right; after the lag it is."""
-    with visa(tmp_path, speed=100.0, simulator={**UNPACED, "readback_lag": "2 min"}) as (session, _, clock):
-        assert float(session.query("SETP 1,350;SETP? 1")) == pytest.approx(298.15)
+    with visa(tmp_path, speed=100.0, simulator={**UNPACED, "readback_lag": "30 s"}) as (session, _, clock):
         asked_s = clock.now_s()
+        assert float(session.query("SETP 1,350;SETP? 1")) == pytest.approx(298.15)
         while float(session.query("SETP? 1")) != 350.0:
-            assert clock.now_s() < asked_s + 600.0
-        assert clock.now_s() >= asked_s + 115.0
+            assert clock.now_s() < asked_s + 3600.0
+        assert clock.now_s() >= asked_s + 30.0
 
 
 def test_the_loop_heats_by_the_ramp(tmp_path: Path) -> None:
     """With range, closed loop and ramp the set point moves at the rate set, and the oven follows."""
     with visa(tmp_path, speed=2000.0) as (session, lab, clock):
+        began_s = clock.now_s()
         session.write("SETP 1,298.15;OUTMODE 1,1,1,0;RAMP 1,1,5;RANGE 1,3")
         session.write("SETP 1,320")
-        began_s = clock.now_s()
         while session.query("RAMPST? 1") != "0":
-            allowed_K = 298.15 + 5.0 / 60.0 * (clock.now_s() - began_s + 20.0)
-            assert float(session.query("SETP? 1")) <= allowed_K
+            told_K = float(session.query("SETP? 1"))
+            assert told_K <= 298.15 + 5.0 / 60.0 * (clock.now_s() - began_s + 5.0)
         assert float(session.query("SETP? 1")) == pytest.approx(320.0)
         while lab.device.oven.nodes.sensor_K < 318.0:
             assert float(session.query("HTR? 1")) >= 0.0
@@ -106,8 +106,8 @@ def test_above_its_limit_it_shuts_down(tmp_path: Path) -> None:
 
 
 def test_messages_too_close_are_lost(tmp_path: Path) -> None:
-    """A client that does not keep 50 ms between messages loses some."""
-    with visa(tmp_path, simulator={}) as (session, lab, _):
+    """A client that does not keep the distance (50 ms unless a test wants more) between messages loses some."""
+    with visa(tmp_path, simulator={"message_gap": "5 s"}) as (session, lab, _):
         session.timeout = 150
         session.write("*IDN?")
         session.write("*OPC?")
@@ -134,7 +134,7 @@ def test_a_mute_controller_times_out_and_comes_back(tmp_path: Path) -> None:
 
 def test_a_late_answer_is_what_the_next_question_gets(tmp_path: Path) -> None:
     """The trap: after a time-out the old answer comes first; PyVISA's `clear` restores the order."""
-    faults = "  - {fault: reply_late, at: 0 s, by: 300 ms}\n"
+    faults = "  - {fault: reply_late, at: 0 s, by: 600 ms}\n"
     with visa(tmp_path, faults=faults) as (session, _, _):
         session.timeout = 100
         with pytest.raises(pyvisa.errors.VisaIOError):
@@ -168,8 +168,8 @@ def test_a_spoilt_answer_is_spoilt_once(tmp_path: Path) -> None:
 
 def test_after_a_mains_dip_the_heater_is_off_and_the_set_point_reads_fine(tmp_path: Path) -> None:
     """Power-up behaviour 0: range 0, event bit 7, set point kept."""
-    faults = "  - {fault: power_dip, at: 10 min}\n"
-    with visa(tmp_path, speed=600.0, faults=faults) as (session, _, _):
+    faults = "  - {fault: power_dip, at: 20 min}\n"
+    with visa(tmp_path, speed=1000.0, faults=faults) as (session, _, _):
         session.write("SETP 1,320;OUTMODE 1,1,1,0;RANGE 1,3;*CLS")
         assert session.query("RANGE? 1") == "3"
         seen = itertools.takewhile(lambda told: told == "3", iter(lambda: session.query("RANGE? 1"), ""))
