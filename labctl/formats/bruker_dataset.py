@@ -161,7 +161,9 @@ def read_dataset(expno_dir: Path) -> BrukerDataset:
     if raw.rows_filled < min(raw.rows_on_disk, status.rows_written):
         remarks.append(f"rows {raw.rows_filled + 1} to {min(raw.rows_on_disk, status.rows_written)} hold only zeros")
     if ending == "halted":
-        remarks.append("halted: the acquisition was ended early" + ("; its last row may hold fewer scans" if rows > 1 else ""))
+        remarks.append(
+            "halted: the acquisition was ended early" + ("; its last row may hold fewer scans" if rows > 1 else "")
+        )
     delays_s, pulses_s = _lists(folder, status, remarks)
     encoding: Quadrature = (
         "none" if status.acqu2s is None else quadrature(status.acqu2s.get("FnMODE"), status.proc2s.get("MC2"))
