@@ -132,8 +132,8 @@ class Bench:
     def wait(self, seconds: float) -> None:
         """Let time pass, looking at the driver as an engine does."""
         until_s = self.clock.now_s() + seconds
-        while self.clock.now_s() < until_s:
-            self.clock.wait_until(self.clock.monotonic_s() + until_s - self.clock.now_s())
+        while (left_s := until_s - self.clock.now_s()) > 1e-3:
+            self.clock.wait_until(self.clock.monotonic_s() + left_s)
             self.driver.readings()
 
     def carry_out(self, order: Order, *, give_up_s: float = 86400.0) -> Observation:
