@@ -310,3 +310,14 @@ def test_a_channel_that_is_not_there_is_refused(bench: Bench) -> None:
     """The channel is compared with what the tester has."""
     with pytest.raises(InstrumentError, match="4 channels"):
         bench.driver(channel=5)
+
+
+def test_after_a_loss_no_write_goes_out_unread(bench: Bench) -> None:
+    """The layer that speaks MacNet reads the channel by itself before the first write after a lost reply."""
+    tester = bench.driver()._tester
+    bench.link.lose[6, 3] = "after"
+    with pytest.raises(InstrumentSilent):
+        tester.suspend(Channel(2))
+    seen = len(bench.peer.asked)
+    tester.suspend(Channel(2))
+    assert bench.peer.asked[seen:] == [(4, 7), (6, 3)]
