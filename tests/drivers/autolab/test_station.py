@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from labctl.clock import ScaledClock
 from labctl.errors import InputError, InstrumentError
 from labctl.formats.impedance_file import read_impedance
-from labctl.ports import AwaitStable, CoolDown, Progress, SetTemperature, Standing
+from labctl.ports import AwaitStable, CoolDown, Progress, SetTemperature, Standing, Task
 from labctl_autolab import open_driver
 from tests.drivers.autolab.bench import LIMITS, OVEN, SETTINGS, START_S, Bench, grid_Hz, order_of, sweep_task
 
@@ -21,7 +23,8 @@ def to_K(bench: Bench, setpoint_K: float, number: int, *, hold_s: float = 1800.0
     """Bring the oven to a temperature and soak."""
     ramp = SetTemperature(setpoint_K=setpoint_K, sample_K=setpoint_K, ramp_K_per_s=RAMP, give_up_s=7200.0)
     soak = AwaitStable(setpoint_K=setpoint_K, sample_K=setpoint_K, within_K=0.5, hold_s=hold_s, give_up_s=6 * 3600.0)
-    for kind, task in enumerate((ramp, soak)):
+    tasks: tuple[Task, ...] = (ramp, soak)
+    for kind, task in enumerate(tasks):
         seen = bench.carry_out(order_of(task, token=f"{16 * number + kind:08x}-1", step_id=f"autolab/eis/{kind}"))
         assert seen.progress is Progress.DONE, seen
 
@@ -35,6 +38,8 @@ def test_a_hot_spectrum_is_that_of_the_temperature_in_its_sidecar(tmp_path: Path
     assert bench.carry_out(order).progress is Progress.DONE
     collected = bench.driver.collect(order, tmp_path / "run")
     [spectrum] = read_impedance(tmp_path / "run" / collected.files[0])
+    assert bench.simulator.oven is not None
+    assert spectrum.temperature_K is not None
     assert spectrum.temperature_K == pytest.approx(bench.simulator.oven.sample_K(), abs=0.1)
     assert spectrum.temperature_K == pytest.approx(348.15, abs=0.6)
     assert spectrum.moved is False
@@ -122,11 +127,7 @@ def test_a_controller_that_is_not_installed_is_named(tmp_path: Path) -> None:
 
 def test_on_linux_the_real_sdk_is_refused_kindly(tmp_path: Path) -> None:
     """Without pythonnet the package installs and opens; taking the instrument says what to install and where."""
-    try:
-        import clr  # noqa: F401
-    except ImportError:
-        pass
-    else:
+    if find_spec("clr") is not None:
         pytest.skip("pythonnet is installed here")
     sdk = {"assembly": "x/EcoChemie.Autolab.Sdk", "extensions": "x/Ext", "embedded": "Adk.x", "hardware_setup": "a.xml"}
     settings = {"data_dir": str(tmp_path / "data"), "sdk": sdk}
@@ -140,16 +141,15 @@ def test_impossible_sweeps_are_refused_before_the_cell_is_touched(tmp_path: Path
     """Frequencies, amplitude and bias beyond the instrument are refused with the cell never on."""
     bench = Bench(tmp_path)
     bench.open()
-    for number, change in enumerate(
-        (
-            {"frequencies_Hz": ()},
-            {"frequencies_Hz": (2e6,)},
-            {"amplitude_V_rms": 0.0},
-            {"amplitude_V_rms": 1.0},
-            {"bias_V": 20.0},
-            {"cycles": 0},
-        )
-    ):
+    changes: list[dict[str, Any]] = [
+        {"frequencies_Hz": ()},
+        {"frequencies_Hz": (2e6,)},
+        {"amplitude_V_rms": 0.0},
+        {"amplitude_V_rms": 1.0},
+        {"bias_V": 20.0},
+        {"cycles": 0},
+    ]
+    for number, change in enumerate(changes):
         with pytest.raises(InstrumentError, match="cannot measure with"):
             bench.driver.begin(order_of(sweep_task(**change), token=f"{number:08x}-1"))
     assert not list(bench.data.glob("*.jsonl"))

@@ -241,7 +241,7 @@ def test_a_pulled_cable_fails_every_call_and_needs_a_new_connection(tmp_path: Pa
     hand = Hand(Bench(tmp_path, faults="  - {fault: usb_gone, at: 10 s, for: 60 s}\n"))
     hand.switch_on()
     hand.bench.wait(11.0)
-    for call in (lambda: hand.ei.Cell, lambda: hand.fra.Start(), lambda: hand.ei.Sampler.Sample()):
+    for call in (lambda: hand.ei.Cell, hand.fra.Start, hand.ei.Sampler.Sample):
         with pytest.raises(SdkError, match="USB"):
             call()
     assert hand.instrument.AutolabConnection.IsConnected, "which is not known of the real one, and a setting"
