@@ -168,6 +168,15 @@ def test_left_out_points_and_extra_columns_are_told(tmp_path: Path) -> None:
     assert spectrum.time_s[1] == 6.5
 
 
+def test_an_index_that_restarts_begins_a_spectrum(tmp_path: Path) -> None:
+    """A sweep down and one up, with the index begun anew, are two spectra though the frequency never jumps."""
+    down = table(";", columns())
+    names, *rows = down.splitlines()
+    up = [f"{number};{row.partition(';')[2]}" for number, row in enumerate(reversed(rows), start=1)]
+    first, second = read_impedance(written(tmp_path, "\n".join([names, *rows, *up])))
+    assert first.frequency_Hz.tolist() == second.frequency_Hz[::-1].tolist()
+
+
 def test_a_column_that_cannot_be_checked_is_told(tmp_path: Path) -> None:
     """Cells without a number in the modulus column spare the points, and the reader says what it did not check."""
     lines = table(";", columns()).splitlines()

@@ -83,6 +83,19 @@ def test_an_open_holder_has_no_resistance() -> None:
         assert found.upper_S < 3e-10
 
 
+def test_leads_are_not_the_sample() -> None:
+    """An open holder behind 50 ohm of leads that a good phase resolves has those leads, and no sample's resistance."""
+    s = 2j * np.pi * FREQUENCY_HZ
+    sweep = Sweep(
+        frequency_Hz=FREQUENCY_HZ,
+        Z_ohm=measured(1 / (50 + 1 / (20e-12 * s)), 3e-14, 1, gain_noise=1e-5),
+        errors=known(3e-14, 1e-5),
+    )
+    choice = choose_circuit(sweep)
+    assert not choice.conductance.resolved
+    assert abs(choice.conductance.G_S) < 1e-10
+
+
 def test_parallel_conductance_is_unbiased() -> None:
     """The mean of many estimates is the truth, and they scatter as their errors say."""
     G = LI2S.conductance(298.15)
