@@ -38,6 +38,9 @@ from labctl.formats.maccor_head import is_maccor
 
 FloatArray = NDArray[np.float64]
 
+MOVED_K = 2.0
+"""A dataset over which the sensor moved further is at no temperature."""
+
 SAME_TEMPERATURE_K = 1.0
 """Datasets closer than this are fitted together; a return to the first temperature joins it."""
 
@@ -123,7 +126,7 @@ class _Analysis:
         for one in measured:
             self.results.datasets.append(dataset_entry(one))
             self.results.warnings += doubts_of_acquisition(one)
-        temperatures = _by_temperature(self._of_one_sample(measured))
+        temperatures = _by_temperature(self._of_one_sample(self._at_rest(measured)))
         self._find_sites(temperatures)
         for at in temperatures:
             self._spectra(at)
@@ -160,6 +163,26 @@ class _Analysis:
                     where=what,
                 )
             )
+
+    def _at_rest(self, measured: Sequence[Measured]) -> list[Measured]:
+        """Leave out what was acquired while the temperature ran away: it belongs to no temperature."""
+        kept = []
+        for one in measured:
+            settings = one.manifest.settings if one.manifest is not None else {}
+            before_K, after_K = settings.get("sensor_before_K"), settings.get("sensor_after_K")
+            if isinstance(before_K, float) and isinstance(after_K, float) and abs(after_K - before_K) > MOVED_K:
+                self.results.warnings.append(
+                    ResultWarning(
+                        code="temperature_moved",
+                        message=f"the sensor moved from {before_K:.1f} to {after_K:.1f} K during the acquisition",
+                        advice="it is left out of the fits; look at heater and gas in the trace",
+                        where=one.name,
+                        value=after_K - before_K,
+                    )
+                )
+            else:
+                kept.append(one)
+        return kept
 
     def _of_one_sample(self, measured: Sequence[Measured]) -> list[Measured]:
         """2Ds of several nuclei cannot share sites: the nucleus with most of them is analysed as exchange."""

@@ -182,7 +182,7 @@ def _gather_folders(path: Path) -> tuple[list[Measured], list[str]]:
 
 def _expnos(path: Path) -> Iterable[Path]:
     """EXPNO folders at or below a path, in the order of their numbers."""
-    if path.is_file():
-        path = path.parent
+    if path.is_file():  # one of a dataset's own files stands for its dataset, any other file for nothing
+        return [path.parent] if path.name in {"fid", "ser", "acqus"} else []
     folders = {one.parent for one in path.rglob("acqus")}
     return sorted(folders, key=lambda one: [(int(part), "") if part.isdigit() else (-1, part) for part in one.parts])

@@ -192,6 +192,9 @@ def print_summary(results: Results, phase: str, reasons: Mapping[str, str], run_
             f"acquired {certified.acquired} of {certified.planned} planned, "
             f"{certified.repeated} repeated, {certified.lost} lost"
         )
+        for line in certified.details:
+            if ": skipped: " not in line:  # a settling check that was not needed is no news
+                print(f"  {line}")
     for entry in results.exsy.arrhenius:
         energy = plus_minus(entry.Ea_eV, entry.Ea_se_eV, "eV")
         print(f"Ea of {entry.quantity} ({entry.model}, {entry.convention} against 1/T): {energy}")

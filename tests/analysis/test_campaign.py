@@ -178,3 +178,27 @@ def test_the_door_is_thin() -> None:
     """Importing the room loads no numerics; they come with the first call for them."""
     code = "import sys, labctl.analysis; assert 'numpy' not in sys.modules and 'scipy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_runaway_temperature_belongs_to_no_fit(lab: Lab) -> None:
+    """A 2D over which the sensor moved by many kelvin is left out, and a warning says so."""
+    for index, tmix_s in enumerate(TMIX_S):
+        lab.exsy(333.15, f"tmix{index + 1:02d}", tmix_s)
+    moved = max((lab.run_dir / "datasets").glob("*.json"))
+    document = json.loads(moved.read_text(encoding="utf-8"))
+    document["dataset"]["settings"] |= {"sensor_before_K": 333.0, "sensor_after_K": 313.0}
+    moved.write_text(json.dumps(document), encoding="utf-8")
+    results = analyze_campaign(lab.run_dir, AnalysisContext(sites=lab.sample.ppm))
+    assert len(results.exsy.matrices) == 2
+    (warning,) = [one for one in results.warnings if one.code == "temperature_moved"]
+    assert warning.where == document["dataset"]["step_id"]
+
+
+def test_a_file_is_not_its_folder(lab: Lab, tmp_path: Path) -> None:
+    """A FID stands for its dataset; any other file beside it is refused, not taken for everything around it."""
+    dataset = lab.one_pulse(333.15, "ref00")
+    note = lab.run_dir / dataset.directory / "notes.txt"
+    note.write_text("remember the milk", encoding="utf-8")
+    with pytest.raises(InputError, match="nothing to analyse"):
+        analyze_paths([note])
+    assert len(analyze_paths([note.parent / "fid"]).datasets) == 1
