@@ -167,11 +167,11 @@ def test_results_survive_the_file(results: Results) -> None:
 
 def test_figures_are_drawn(results: Results, tmp_path: Path) -> None:
     """Nyquist, Bode and residuals of a sample and one Arrhenius plot are files, the same bytes each time."""
-    one = Results(eis=Eis(spectra=results.eis.spectra[:2], arrhenius=results.eis.arrhenius))
+    one = Results(eis=Eis(spectra=results.eis.spectra[:1], arrhenius=results.eis.arrhenius[:1]))
     figures = eis_figures(one, tmp_path)
     assert [drawn.path.suffix for drawn in figures] == [".svg"] * 4
     before = figures[-1].path.read_bytes()
-    assert conductivity(results.eis.arrhenius, tmp_path / "again.svg").path.read_bytes() == before
+    assert conductivity(results.eis.arrhenius[:1], tmp_path / "again.svg").path.read_bytes() == before
     assert eis_figures(Results(), tmp_path) == []
 
 
