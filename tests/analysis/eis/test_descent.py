@@ -31,7 +31,7 @@ def test_every_walk_ends_where_scipys_ends(upper_rate: float) -> None:
     ended = descend(residuals, start, which, lower, upper, tolerance=1e-12, steps=200)
 
     def alone(theta: NDArray[np.float64], problem: int) -> NDArray[np.float64]:
-        return residuals(theta[None], np.array([problem]))[0][0]
+        return np.asarray(residuals(theta[None], np.array([problem]))[0][0])
 
     for row, problem in enumerate(which):
         slow = least_squares(
