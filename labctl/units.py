@@ -42,7 +42,9 @@ COMMON: dict[tuple[str, bool], dict[str, tuple[float, float, float]]] = {
     ("ppm", False): {"ppm": (1, 1, 0)},
     ("W", False): {"W": (1, 1, 0)},
     ("L/h", False): {"L/h": (1, 1, 0), "l/h": (1, 1, 0), "L/min": (60, 1, 0)},
-    ("mm", False): {"mm": (1, 1, 0)},
+    ("mm", False): {"mm": (1, 1, 0), "um": (1, 1000, 0), "µm": (1, 1000, 0), "cm": (10, 1, 0)},
+    ("mg", False): {"mg": (1, 1, 0), "g": (1000, 1, 0)},
+    ("V", False): {"V": (1, 1, 0), "mV": (1, 1000, 0)},
 }
 
 

@@ -96,7 +96,7 @@ def _bar(plan: Plan, *, simulated: bool) -> Iterator[OnProgress]:
                 completed=report.campaign_fraction,
                 left=duration_text(max(0.0, report.eta_s - report.at_s)),
                 ends=f"{ends:%a %H:%M}",
-                step=report.step_id.rpartition("vt_exsy/")[2] or report.step_id,
+                step=report.step_id.split("/", 2)[-1],
                 readings=_readings(report),
             )
             for line in news.lines(report):

@@ -250,7 +250,7 @@ def _sample(wanted: str, done: Checked, lab_path: Path) -> Path:
     if named:
         return sample_file(named, beside=lab_path)
     for procedure in done.protocol.model.procedures:
-        station = done.lab.model.stations.get(procedure.vt_exsy.station)
+        station = done.lab.model.stations.get(procedure.wanted.station)
         if station is not None and station.sample:
             return sample_file(station.sample, beside=lab_path)
     raise InputError("no sample to simulate is named", expected="--simulate SAMPLE, or `simulated_as` in the protocol")
@@ -260,7 +260,7 @@ def _refuse_unless_real(done: Checked) -> None:
     from labctl.protocol.lab import refuse_unless_ready
 
     lab = done.lab.model
-    names = sorted({procedure.vt_exsy.station for procedure in done.protocol.model.procedures})
+    names = sorted({procedure.wanted.station for procedure in done.protocol.model.procedures})
     unreal = [name for name in names if lab.station(name).simulated]
     if unreal:
         raise SafetyRefusal(

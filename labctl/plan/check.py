@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labctl.errors import Finding, InputError
+from labctl.plan.check_eis_ladder import check_ladder, check_potentiostat
 from labctl.plan.check_station import check_station
 from labctl.plan.check_vt_exsy import (
     check_blackouts,
@@ -24,7 +25,7 @@ from labctl.plan.findings import Locator, Notebook, Nowhere, suggestion
 from labctl.plan.steps import Plan, Step
 from labctl.ports import Acquire
 from labctl.protocol.lab import Lab, Station
-from labctl.protocol.model import Protocol, VtExsy
+from labctl.protocol.model import EisLadder, Protocol, VtExsy
 from labctl.units import duration_text
 
 DUTY_MAX = 0.01
@@ -70,16 +71,11 @@ def examine(
     """
     note = Notebook(places or Nowhere("protocol"))
     lab_note = Notebook(lab_places or Nowhere("lab"))
-    check_sample(note.below("sample"), protocol.sample)
+    if any(procedure.name == "vt_exsy" for procedure in protocol.procedures):
+        check_sample(note.below("sample"), protocol.sample)
     for index, procedure in enumerate(protocol.procedures):
-        here = note.below("procedures", index, "vt_exsy")
-        p = procedure.vt_exsy
-        check_times(here, p)
-        check_temperature_changes(here, p)
-        check_grid(here, p)
-        check_site_names(here, p, protocol.sample.sites)
-        check_blackouts(here, p)
-        _check_habits(here, p)
+        here = note.below("procedures", index, procedure.name)
+        p = procedure.wanted
         station = lab.stations.get(p.station)
         if station is None:
             here.error(
@@ -88,8 +84,20 @@ def examine(
                 value=repr(p.station),
                 expected=suggestion(p.station, lab.stations),
             )
+        lab_here = lab_note.below("stations", p.station)
+        if isinstance(p, EisLadder):
+            check_ladder(here, p)
+            if station is not None:
+                check_potentiostat(here, lab_here, p, station)
             continue
-        check_station(here, note, lab_note.below("stations", p.station), protocol, p, station)
+        check_times(here, p)
+        check_temperature_changes(here, p)
+        check_grid(here, p)
+        check_site_names(here, p, protocol.sample.sites)
+        check_blackouts(here, p)
+        _check_habits(here, p)
+        if station is not None:
+            check_station(here, note, lab_here, protocol, p, station)
     _check_on_fault(note, protocol, lab)
     plan = None
     if not _has_error(note, lab_note):
@@ -126,7 +134,7 @@ def _check_habits(note: Notebook, p: VtExsy) -> None:
 
 
 def _check_on_fault(note: Notebook, protocol: Protocol, lab: Lab) -> None:
-    used = {procedure.vt_exsy.station for procedure in protocol.procedures}
+    used = {procedure.wanted.station for procedure in protocol.procedures}
     for name in protocol.on_fault:
         if name not in lab.stations:
             note.error(
@@ -141,7 +149,7 @@ def _check_on_fault(note: Notebook, protocol: Protocol, lab: Lab) -> None:
 
 def _check_plan(note: Notebook, protocol: Protocol, lab: Lab, start_s: float | None) -> Plan | None:
     """What shows only once the steps are written out."""
-    first = note.below("procedures", 0, "vt_exsy")
+    first = note.below("procedures", 0, protocol.procedures[0].name)
     try:
         plan = unchecked(protocol, lab)
     except InputError as problem:
@@ -151,7 +159,9 @@ def _check_plan(note: Notebook, protocol: Protocol, lab: Lab, start_s: float | N
         first.error(("mixing_times",), fault, expected="fewer mixing times or a longer `max_dataset`")
     cost = estimate(plan, start_s)
     for index, (prefix, procedure) in enumerate(zip(plan.settings, protocol.procedures, strict=True)):
-        here, p = note.below("procedures", index, "vt_exsy"), procedure.vt_exsy
+        here, p = note.below("procedures", index, procedure.name), procedure.wanted
+        if isinstance(p, EisLadder):
+            continue
         steps = [step for step in plan.steps if step.id.startswith(f"{prefix}/")]
         _check_radio(here, steps, lab.station(p.station))
         _check_long_datasets(here, p, steps)

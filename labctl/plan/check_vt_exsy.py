@@ -228,6 +228,11 @@ def check_sites(note: Notebook, p: VtExsy, sample: Sample, frequency_Hz: float) 
 
 def check_sample(note: Notebook, sample: Sample) -> None:
     """Sites of the sample among themselves."""
+    if sample.nucleus is None:
+        note.error((), "names no nucleus, and a spectrometer needs one", expected="nucleus: 6Li")
+    if not sample.sites:
+        note.error((), "names no sites, and a spectrometer needs them", expected="sites: {Li2S: 2.31 ppm, ...}")
+        return
     by_shift: dict[float, str] = {}
     for site, ppm in sample.sites.items():
         if ppm in by_shift:

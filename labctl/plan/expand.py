@@ -1,7 +1,8 @@
 """From a protocol and a lab file to the steps of a campaign, in bench order. Same input, same steps.
 
-At each temperature: spinning, ramp, settling by the sensor, then by the sample's own line, tuning, pulse check, T1,
-a reference 1D; then each 2D with a reference 1D behind it. At the end back to the first temperature, and cool down.
+A `vt_exsy` at each temperature: spinning, ramp, settling by the sensor, then by the sample's own line, tuning, pulse
+check, T1, a reference 1D; then each 2D with a reference 1D behind it. At the end back to the first temperature, and
+cool down. The steps of an `eis_ladder` are in `labctl.plan.ladder`.
 
 Names count from 1 as people do: ``nmr500/vt_exsy/T02/tmix03`` is the second temperature and the third of the
 author's mixing times, whatever the order in which they are measured. EXPNO = 1000 x visit + 10 x slot + attempt,
@@ -16,12 +17,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from labctl.errors import InputError
+from labctl.plan.ladder import LadderWriter
 from labctl.plan.series import carrier_ppm
 from labctl.plan.steps import Plan, Step, step_key
 from labctl.plan.visit import LAG_S, Writer
 from labctl.ports import Acquire, CoolDown, Effect
 from labctl.protocol.lab import Lab, Nucleus, Station
-from labctl.protocol.model import Protocol, VtExsy
+from labctl.protocol.model import EisLadder, Protocol, VtExsy
 
 ROOM_K = 298.15
 SAFE_RAMP_K_PER_S = 2.0 / 60.0
@@ -52,18 +54,32 @@ def unchecked(protocol: Protocol, lab: Lab) -> Plan:
     visits: Counter[str] = Counter()
     last_setpoint_K: dict[str, float] = {}
     for procedure in protocol.procedures:
-        wanted = procedure.vt_exsy
+        wanted = procedure.wanted
         station = lab.station(wanted.station)
-        names[wanted.station, "vt_exsy"] += 1
-        count = names[wanted.station, "vt_exsy"]
-        name = "vt_exsy" if count == 1 else f"vt_exsy.{count}"
+        names[wanted.station, procedure.name] += 1
+        count = names[wanted.station, procedure.name]
+        name = procedure.name if count == 1 else f"{procedure.name}.{count}"
+        if isinstance(wanted, EisLadder):
+            ladder = LadderWriter(
+                campaign=protocol.campaign,
+                name=name,
+                wanted=wanted,
+                station=station,
+                sample=protocol.sample.name,
+                at_K=last_setpoint_K.get(wanted.station, ROOM_K),
+            )
+            steps += ladder.steps()
+            last_setpoint_K[wanted.station] = ladder.at_K
+            settings[f"{wanted.station}/{name}"] = {"sample": protocol.sample.name}
+            continue
+        nucleus = _required(protocol.sample.nucleus)
         writer = Writer(
             campaign=protocol.campaign,
             name=name,
             wanted=wanted,
             station=station,
-            nucleus=protocol.sample.nucleus,
-            probe=_nucleus(station, wanted.station, protocol.sample.nucleus),
+            nucleus=nucleus,
+            probe=_nucleus(station, wanted.station, nucleus),
             carrier_ppm=carrier_ppm(wanted, list(protocol.sample.sites.values())),
             visit=visits[wanted.station],
             at_K=last_setpoint_K.get(wanted.station, ROOM_K),
@@ -72,7 +88,7 @@ def unchecked(protocol: Protocol, lab: Lab) -> Plan:
         visits[wanted.station], last_setpoint_K[wanted.station] = writer.visit, writer.at_K
         settings[f"{wanted.station}/{name}"] = _settings(protocol, wanted, writer)
     for name, at_K in last_setpoint_K.items():
-        ramp_K_per_s = min([SAFE_RAMP_K_PER_S, *(p.vt_exsy.ramp_K_per_s for p in protocol.procedures)])
+        ramp_K_per_s = min([SAFE_RAMP_K_PER_S, *(p.wanted.ramp_K_per_s for p in protocol.procedures)])
         steps.append(_cool_down(protocol.campaign, name, at_K, ramp_K_per_s))
     return Plan(campaign=protocol.campaign, steps=tuple(steps), settings=settings)
 
@@ -93,6 +109,12 @@ def expno_faults(steps: Sequence[Step]) -> list[str]:
         f"{n} acquisitions in {visit} need more than {SLOTS} EXPNO slots" for visit, n in visits.items() if n > SLOTS
     ]
     return faults
+
+
+def _required(nucleus: str | None) -> str:
+    if nucleus is None:
+        raise InputError("a spectrometer needs to know the nucleus", expected="sample.nucleus, such as 6Li")
+    return nucleus
 
 
 def _nucleus(station: Station, name: str, nucleus: str) -> Nucleus:

@@ -176,12 +176,19 @@ COMMISSIONING: Mapping[str, Mapping[str, str]] = {
         "twelve_hours_40C": "12 h at 40 °C with a sacrificial sample",
         "overnight": "one overnight run",
     },
+    "autolab": {
+        **_OVEN_STAGES,
+        "rc_dummy_cell": "amplitude (rms or peak), sign of the imaginary part and value found on an RC dummy cell",
+        "open_holder": "a sweep of the empty holder, its capacitance and leakage written into the lab file",
+        "overnight": "one overnight run",
+    },
     "lakeshore": _OVEN_STAGES,
     "eurotherm": _OVEN_STAGES,
 }
 """Stages a station must have signed before a real run, by driver."""
 
 LIMITS_NEEDED: Mapping[str, tuple[str, ...]] = {
+    "autolab": ("sensor_max", "sample_max", "ramp_max"),
     "lakeshore": ("sensor_max", "sample_max", "ramp_max"),
     "eurotherm": ("sensor_max", "sample_max", "ramp_max"),
 }

@@ -5,28 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
+from labctl.errors import InternalError
+from labctl.protocol.eis_ladder import EisLadder
 from labctl.protocol.quantity import Quantity, Written, fault, key
 from labctl.protocol.vt_exsy import VtExsy
 
-__all__ = ["FaultReaction", "Procedure", "Protocol", "Sample", "VtExsy"]
+__all__ = ["EisLadder", "FaultReaction", "Procedure", "Protocol", "Sample", "VtExsy"]
 
 SiteName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,31}$")]
 FaultReaction = Literal["safe", "pause"]
 
 
 class Sample(Written):
-    """What is in the rotor, as far as the campaign has to know."""
+    """What is in the rotor or between the electrodes, as far as the campaign has to know."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=80)] = key("name", "for titles and reports")
-    nucleus: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,3}[A-Z][a-z]?$")] = key(
-        "nucleus", "mass number and element: `6Li`, `7Li`"
+    nucleus: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,3}[A-Z][a-z]?$")] | None = key(
+        "nucleus", "mass number and element: `6Li`, `7Li`; a spectrometer needs it", default=None
     )
     sites: Annotated[
         Mapping[SiteName, Annotated[float, Quantity("ppm", "2.31 ppm", at_least="-10000 ppm", at_most="10000 ppm")]],
-        Field(min_length=1, max_length=16),
-    ] = key("sites", "name and chemical shift of each line")
+        Field(max_length=16),
+    ] = key("sites", "name and chemical shift of each line; a spectrometer needs them", default={})
     simulated_as: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+$")] | None = key(
         "simulated_as", "sample file that simulators pretend is inside; real runs ignore it", default=None
     )
@@ -35,7 +37,29 @@ class Sample(Written):
 class Procedure(Written):
     """One procedure on one station: a mapping with exactly one key, the procedure's name."""
 
-    vt_exsy: VtExsy = key("vt_exsy", "variable-temperature 2D-EXSY")
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    exsy: VtExsy | None = key("vt_exsy", "variable-temperature 2D-EXSY", default=None)
+    ladder: EisLadder | None = key("eis_ladder", "impedance at a series of temperatures", default=None)
+
+    @property
+    def wanted(self) -> VtExsy | EisLadder:
+        """The block below the procedure's name."""
+        found = self.exsy or self.ladder
+        if found is None:
+            raise InternalError("a procedure without a block")
+        return found
+
+    @property
+    def name(self) -> str:
+        """The procedure's name."""
+        return "vt_exsy" if self.exsy is not None else "eis_ladder"
+
+    @property
+    def vt_exsy(self) -> VtExsy:
+        """The block of a `vt_exsy`, for whoever knows that it is one."""
+        assert self.exsy is not None
+        return self.exsy
 
     @model_validator(mode="before")
     @classmethod
@@ -48,6 +72,8 @@ class Procedure(Written):
         name = next(iter(value))
         if name not in {field.alias for field in cls.model_fields.values()}:
             raise fault(f"{name!r} is not a known procedure", expected=f"known procedures: {known}")
+        if value[name] is None:
+            raise fault(f"{name} is empty", expected="its keys, each on a line of its own")
         return value
 
 
@@ -58,7 +84,7 @@ class Protocol(Written):
     campaign: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")] = key(
         "campaign", "short name for folders and titles: letters, digits, `_ . -`"
     )
-    sample: Sample = key("sample", "what is in the rotor")
+    sample: Sample = key("sample", "what is in the rotor or the cell")
     procedures: Annotated[tuple[Procedure, ...], Field(min_length=1, max_length=9)] = key(
         "procedures", "one after another on one station, side by side on different ones"
     )
