@@ -55,7 +55,10 @@ def test_every_package_says_that_it_is_typed(installed: Path) -> None:
 
 def test_the_command_runs_from_the_wheel(installed: Path) -> None:
     """`labctl --help` works where only the wheel is installed, and lists the verbs."""
-    program = "import labctl, sys; print(labctl.__file__); from labctl.cli import main; sys.argv=['labctl','--help']; main()"
+    program = (
+        "import labctl, sys; print(labctl.__file__)\n"
+        "from labctl.cli import main; sys.argv = ['labctl', '--help']; main()"
+    )
     out = run_in(installed, "-c", program)
     assert out.startswith(str(installed))
     for verb in ("check", "plan", "run", "resume", "analyze", "report", "simulate", "schema"):

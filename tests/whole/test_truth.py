@@ -163,14 +163,17 @@ def test_campaigns_recover_their_truths(tmp_path: Path, capsys: pytest.CaptureFi
     """Over 20 random samples Ea misses by its own standard error, which is near the Cramer-Rao bound."""
     protocol = tmp_path / "truth.yaml"
     protocol.write_text(PROTOCOL, encoding="utf-8")
+    lab = tmp_path / "lab.yaml"  # a minute between two looks while ramping: twenty campaigns are many
+    shipped = (Path(__file__).parents[2] / "protocols" / "labs" / "simulated.yaml").read_text(encoding="utf-8")
+    assert "ramp_poll: 30 s" in shipped
+    lab.write_text(shipped.replace("ramp_poll: 30 s", "ramp_poll: 60 s"), encoding="utf-8")
+    arguments = ["run", str(protocol), "--lab", str(lab), "--simulate"]
     z, sharpness = [], []
     for seed, truth in enumerate(truths(20)):
         sample = tmp_path / f"sample{seed}.yaml"
         sample.write_text(truth.sample(), encoding="utf-8")
         run_dir = tmp_path / f"run{seed}"
-        assert (
-            run_app(["run", str(protocol), "--simulate", str(sample), "--dir", str(run_dir), "--seed", str(seed)]) == 0
-        )
+        assert run_app([*arguments, str(sample), "--dir", str(run_dir), "--seed", str(seed)]) == 0
         document = json.loads((run_dir / "results.json").read_text(encoding="utf-8"))
         (entry,) = [one for one in document["exsy"]["arrhenius"] if one["quantity"].startswith("k A")]
         z.append((entry["Ea_eV"] - truth.Ea_eV) / entry["Ea_se_eV"])
