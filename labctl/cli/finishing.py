@@ -198,10 +198,10 @@ def print_summary(results: Results, phase: str, reasons: Mapping[str, str], run_
     for entry in results.exsy.arrhenius:
         energy = plus_minus(entry.Ea_eV, entry.Ea_se_eV, "eV")
         print(f"Ea of {entry.quantity} ({entry.model}, {entry.convention} against 1/T): {energy}")
-    for line in results.eis.arrhenius:
-        energy = plus_minus(line.Ea_eV, line.Ea_se_eV, "eV")
-        room = plus_minus(line.sigma_25C_S_per_cm, line.sigma_25C_se_S_per_cm, "S/cm")
-        print(f"Ea of {line.sample} ({line.convention} against 1/T): {energy}; at 25 °C {room}")
+    for conductivity in results.eis.arrhenius:
+        energy = plus_minus(conductivity.Ea_eV, conductivity.Ea_se_eV, "eV")
+        room = plus_minus(conductivity.sigma_25C_S_per_cm, conductivity.sigma_25C_se_S_per_cm, "S/cm")
+        print(f"Ea of {conductivity.sample} ({conductivity.convention} against 1/T): {energy}; at 25 °C {room}")
     for station, reason in reasons.items():
         print(f"{station}: {reason}")
     if results.warnings:
