@@ -39,6 +39,8 @@ from labctl_autolab._record import (
 )
 from labctl_autolab._settings import Settings
 
+_RETRY_S = 10.0
+
 ReadTemperature = Callable[[], Temperature | None]
 
 
@@ -119,9 +121,7 @@ def sweep_program(
         Anything went wrong; the cell is off, or the message says that it could not be switched off.
     """
     task = run.task
-    run.phase = "connecting"
-    potentiostat.connect()
-    potentiostat.cell_off()
+    yield from _connecting(run, potentiostat, link, settings)
     link.announce(run.order.title)
     yield link.free_at_s()
     run.take_temperature()
@@ -144,6 +144,23 @@ def sweep_program(
     open_cell = is_open(run.sweep.points, task, rig)
     folder.write(run.name, run.sweep, sidecar(run.sweep, task, rig, open_cell=open_cell))
     run.phase = "finished"
+
+
+def _connecting(run: Run, potentiostat: Potentiostat, link: Link, settings: Settings) -> Iterator[float]:
+    """Take the instrument and switch its cell off; a line that is lost is waited for, because the cell may be on."""
+    run.phase = "connecting"
+    deadline_s = run.now_s() + settings.reconnect_s
+    while True:
+        try:
+            potentiostat.connect()
+            potentiostat.cell_off()
+        except InstrumentError as problem:
+            if run.now_s() >= deadline_s:
+                raise
+            run.phase = f"waiting for the instrument: {problem.what}"
+            yield link.free_at_s() + _RETRY_S
+        else:
+            return
 
 
 def _open_circuit_V(run: Run, potentiostat: Potentiostat, settings: Settings) -> float:

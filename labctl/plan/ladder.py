@@ -13,7 +13,7 @@ from labctl.ports import AwaitStable, Effect, SetTemperature, SweepImpedance, Ta
 from labctl.protocol.eis_ladder import EisLadder, FrequencySweep
 from labctl.protocol.lab import Station
 
-OVEN_LAG_S = 1800.0
+OVEN_LAG_S = 3000.0
 """What an oven with a pressure cell in it takes behind its set point, for the estimate."""
 
 _PER_POINT_S = 0.2

@@ -12,7 +12,8 @@
         by: 2 s
         replies: 3              # the next three; 1 if left out
       - fault: power_dip
-        station: oven2          # entries for other stations are passed over
+        station: oven2          # entries for other stations are passed over; the oven of another instrument's
+                                # station takes those alone that name it: `autolab.oven`
         at: 90 min
 
 An unknown key, an unknown fault or a missing value is refused with file, line and column.
@@ -151,7 +152,8 @@ class _Reader:
         if not isinstance(entry, dict):
             self._refuse(path, "is not a fault", "fault: power_dip, then at:", entry)
             return None
-        if entry.get("station", self._station) != self._station:
+        own = "" if "." in self._station else self._station  # the oven of a station: only lines that name it
+        if entry.get("station", own) != self._station:
             return None
         name = str(entry.get("fault"))
         kind = self._kinds.get(name)
