@@ -18,6 +18,7 @@ from labctl.ports import (
     AwaitStable,
     CheckSpinning,
     CoolDown,
+    CycleCell,
     Exsy,
     Nutation,
     OnePulse,
@@ -202,8 +203,10 @@ def step_pairs(order: Order, *, seq: int, settings: Settings) -> dict[str, Value
             pairs |= {"action": "tune", "mode": task.mode, "give_up_s": float(task.give_up_s)}
         case Acquire() as task:
             pairs |= {"action": "acquire", **_acquisition(order, task, settings)}
-        case SweepImpedance():
-            raise InputError(f"{order.step_id} is not for a spectrometer", expected="a station of driver autolab")
+        case SweepImpedance() | CycleCell():
+            raise InputError(
+                f"{order.step_id} is not for a spectrometer", expected="a station of driver autolab or maccor"
+            )
         case _ as never:
             assert_never(never)
     return {**pairs, "title": safe_title(order.title, order.token)}
