@@ -1,5 +1,13 @@
 """Campaigns small enough to be run whole in a test."""
 
+from __future__ import annotations
+
+import contextlib
+import io
+
+from labctl.cli import finishing
+from labctl.cli.app import run_app
+
 SMALL = """\
 version: 1
 campaign: small
@@ -22,3 +30,10 @@ procedures:
       points: 1024
       return_to_first_temperature: false
 """
+
+
+def run_without_report(arguments: list[str]) -> int:
+    """Run one command line, drawing no report; for processes of their own."""
+    finishing._write_report = lambda *_: None  # twenty reports nobody looks at
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        return run_app(arguments)
