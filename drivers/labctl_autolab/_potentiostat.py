@@ -44,6 +44,7 @@ class Potentiostat:
         self._instrument: Instrument | None = None
         self._equal = 0
         self._last: tuple[float, float] | None = None
+        self._equal_on: set[float] = set()
         self.range_A = 0.0
         self.energised = False
         """Whether the cell was switched on and has not been read back as off since."""
@@ -256,9 +257,14 @@ class Potentiostat:
             overload=self._do("overload flags", lambda: bool(ei.CurrentOverload) or bool(ei.PotentialOverload)),
         )
         seen = (sample.potential_V, sample.current_A)
-        self._equal = self._equal + 1 if seen == self._last else 1
-        self._last = seen
-        if self._settings.latched_after and self._equal > self._settings.latched_after:
+        if seen != self._last:
+            self._last, self._equal, self._equal_on = seen, 0, set()
+        self._equal += 1
+        if self.range_A:
+            self._equal_on.add(self.range_A)
+        # A quiet cell on a coarse range reads the same for long, but not on two ranges: each has an offset of its own.
+        latched = self._equal > self._settings.latched_after and len(self._equal_on) > 1
+        if self._settings.latched_after and latched:
             raise InstrumentError(
                 f"{self._equal} samples in a row are the same to the last digit: the sampler no longer samples",
                 instrument=self._station,

@@ -1,7 +1,7 @@
 """Current ranges, and which of them a point of a spectrum is measured on. Pure.
 
 An excitation of 5 mV drives 80 nA through 25 pF at 100 kHz and 2 pA through a gigaohm pellet at 1 Hz, so the range
-follows the current; but a low range is slow, so it follows the frequency too: no range is used above the corner of its
+follows the current; but a low range is slow, so it follows the frequency too: no range is used near the corner of its
 current converter. Each change costs settling and may leave a step in the data, so a range that carries the current
 well enough is kept.
 """
@@ -30,6 +30,10 @@ MEMBERS: Mapping[float, str] = {
 DEFAULT_CORNERS_Hz: Mapping[float, float] = {1e-6: 1e4, 1e-7: 1e3, 1e-8: 5e2, 1e-9: 50.0, 1e-10: 5.0}
 """Corner of the current converter of the slow ranges, of the order a PGSTAT302N has; the others are fast enough."""
 
+CORNER_SHARE = 0.2
+"""Up to this share of its corner a range is used: what calibration leaves of the lag there is small against its gain's
+error, and unlike noise it is the same at every point, so no error bar tells of it."""
+
 HEADROOM = 2.0
 """A range is chosen whose full scale is so many times the expected peak."""
 TOO_COARSE = 50.0
@@ -55,8 +59,8 @@ class Ladder:
         return sorted(within)
 
     def fast_enough(self, range_A: float, frequency_Hz: float) -> bool:
-        """Whether a range's converter follows a frequency."""
-        return frequency_Hz <= self.corners_Hz.get(range_A, math.inf)
+        """Whether a range's converter follows a frequency without lagging."""
+        return frequency_Hz <= CORNER_SHARE * self.corners_Hz.get(range_A, math.inf)
 
     def best_A(self, frequency_Hz: float, current_A_rms: float) -> float:
         """Return the lowest range that carries a current and is fast enough; the highest where none does."""

@@ -63,7 +63,7 @@ class Settings:
     reconnect_s : float
         How long a sweep waits at its beginning for a line that is lost.
     latched_after : int
-        So many equal samples in a row are no samples; 0: not looked for.
+        So many equal samples in a row, on more than one range, are no samples; 0: not looked for.
     """
 
     data_dir: str

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,9 @@ class Front:
     title: str = ""
     counts: dict[str, int] = field(default_factory=dict)
     run: dict[str, Any] | None = None
+
+
+_FRONT = tuple(item.name for item in fields(Front))
 
 
 class Potentiostat:
@@ -330,7 +333,7 @@ class Potentiostat:
             {
                 "born_s": self.born_s,
                 "now_s": self.now_s(),
-                "front": asdict(self.front),
+                "front": {name: getattr(self.front, name) for name in _FRONT},  # not asdict: its deep copies cost most
                 "courses": [[course.phase, course.at_s] for course in self._courses],
             }
         )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from labctl.errors import InputError
 from labctl.ports import Progress
-from labctl_autolab._ranges import HEADROOM, MEMBERS, DEFAULT_CORNERS_Hz, Ladder, nearest
+from labctl_autolab._ranges import CORNER_SHARE, HEADROOM, MEMBERS, DEFAULT_CORNERS_Hz, Ladder, nearest
 from labctl_autolab._settings import read_settings
 from tests.drivers.autolab.bench import SETTINGS, Bench, grid_Hz, order_of, sweep_task
 
@@ -27,7 +27,7 @@ def test_the_range_chosen_carries_the_current_and_follows_the_frequency(f_Hz: fl
     able = [
         one
         for one in LADDER.ranges_A()
-        if one >= HEADROOM * np.sqrt(2.0) * current_A and f_Hz <= DEFAULT_CORNERS_Hz.get(one, np.inf)
+        if one >= HEADROOM * np.sqrt(2.0) * current_A and f_Hz <= CORNER_SHARE * DEFAULT_CORNERS_Hz.get(one, np.inf)
     ]
     assert chosen == (min(able) if able else 1e-3)
 
@@ -56,7 +56,7 @@ def sidecar(bench: Bench, token: str = "0a1b2c3d-1") -> dict[str, Any]:
 
 
 def test_ranges_go_down_with_the_frequency_and_none_is_too_slow(tmp_path: Path) -> None:
-    """From 100 kHz to 1 Hz a gigaohm pellet takes every range from 10 uA down, each below its converter's corner."""
+    """From 100 kHz to 1 Hz a gigaohm pellet takes all ranges from 10 uA down, each well below its corner."""
     bench = Bench(tmp_path, sample="li2s_pellet")
     bench.open()
     task = sweep_task(frequencies_Hz=grid_Hz(51))
@@ -64,7 +64,10 @@ def test_ranges_go_down_with_the_frequency_and_none_is_too_slow(tmp_path: Path) 
     ranges = sidecar(bench)["current_range_A"]
     assert sorted(set(ranges), reverse=True) == [1e-5, 1e-6, 1e-7, 1e-8]
     assert ranges == sorted(ranges, reverse=True)
-    assert all(f_Hz <= DEFAULT_CORNERS_Hz.get(one, 1e6) for f_Hz, one in zip(task.frequencies_Hz, ranges, strict=True))
+    assert all(
+        f_Hz <= CORNER_SHARE * DEFAULT_CORNERS_Hz.get(one, 1e6)
+        for f_Hz, one in zip(task.frequencies_Hz, ranges, strict=True)
+    )
 
 
 @pytest.mark.parametrize("behaviour", ["returns", "raises", "stale"])
@@ -113,6 +116,13 @@ def test_samples_that_no_longer_change_end_the_sweep(tmp_path: Path) -> None:
     assert seen.progress is Progress.FAILED
     assert "no longer samples" in seen.detail
     assert not bench.cell_is_on
+
+
+def test_a_quiet_cell_on_a_coarse_range_is_not_taken_for_that(tmp_path: Path) -> None:
+    """Without noise all samples of a range are equal, and the sweep is finished all the same."""
+    bench = Bench(tmp_path, simulator={"noise": {"sample": "0 A"}})
+    bench.open()
+    assert bench.carry_out(order_of(sweep_task(frequencies_Hz=grid_Hz(31)))).progress is Progress.DONE
 
 
 @pytest.mark.parametrize(("rig", "factor"), [("rms", 1.0), ("peak", np.sqrt(2.0))])
