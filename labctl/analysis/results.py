@@ -228,12 +228,19 @@ class Exsy(_Model):
 
 
 class Certificate(_Model):
-    """What was planned, and what became of it, by the journal."""
+    """What was planned, and what became of it, by the journal; `head` is the hash of its last row.
+
+    `partial` counts the acquired datasets that ended early; `chain_whole` says whether the journal's hash chain was
+    unbroken when these results were made.
+    """
 
     planned: int
     acquired: int
+    partial: int = 0
     repeated: int
     lost: int
+    head: str = ""
+    chain_whole: bool | None = None
     details: list[str] = Field(default_factory=list)
 
 

@@ -57,7 +57,7 @@ def finish(run_dir: Path) -> Results:
     from labctl.cli.planning import checked
     from labctl.clock import SystemClock
     from labctl.errors import InputError
-    from labctl.run.history import certificate, history
+    from labctl.run.history import certificate, history, is_whole
     from labctl.run.journal import Journal
 
     start = thaw(run_dir)
@@ -67,6 +67,7 @@ def finish(run_dir: Path) -> Results:
     try:
         told = history(journal)
         certified = certificate(journal)
+        whole = is_whole(journal)
     finally:
         journal.close()
     provenance: dict[str, Any] = {
@@ -91,8 +92,11 @@ def finish(run_dir: Path) -> Results:
     results.certificate = Certificate(
         planned=certified.planned,
         acquired=certified.acquired,
+        partial=certified.partial,
         repeated=certified.repeated,
         lost=certified.lost,
+        head=certified.head,
+        chain_whole=whole,
         details=list(certified.details),
     )
     write_json(run_dir / "results.json", results.model_dump_json(indent=2))
@@ -183,15 +187,13 @@ def _timeline(told: History, results: Results) -> Timeline:
 def print_summary(results: Results, phase: str, reasons: Mapping[str, str], run_dir: Path) -> None:
     """Print what a person wants to know first."""
     from labctl.report.numbers import plus_minus
+    from labctl.run.history import counted
 
     hours = results.provenance.get("ended_s", 0.0) - results.provenance.get("begun_s", 0.0)
     simulated = " simulated" if results.provenance.get("simulated") else ""
     print(f"campaign {results.campaign}: {phase} after {duration_text(hours)} of{simulated} instrument time")
     if (certified := results.certificate) is not None:
-        print(
-            f"acquired {certified.acquired} of {certified.planned} planned, "
-            f"{certified.repeated} repeated, {certified.lost} lost"
-        )
+        print(counted(certified))
         for line in certified.details:
             if ": skipped: " not in line:  # a settling check that was not needed is no news
                 print(f"  {line}")

@@ -6,16 +6,19 @@ import datetime as dt
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labctl.cli.run_folder import JOURNAL, thaw
 from labctl.clock import SystemClock
 from labctl.units import duration_text
 
+if TYPE_CHECKING:
+    from labctl.dataset.model import Dataset
+
 
 def status_command(directory: Path, *, as_json: bool) -> None:
     """Print the state of a campaign from its journal, while it runs or afterwards."""
-    from labctl.run.history import certificate, history
+    from labctl.run.history import certificate, counted, history
     from labctl.run.journal import Journal
 
     start = thaw(directory)
@@ -47,19 +50,15 @@ def status_command(directory: Path, *, as_json: bool) -> None:
     for attempt in under_way:
         since = duration_text(max(0.0, told.last_s - attempt.intended_s))
         print(f"under way: {attempt.step_id}, attempt {attempt.attempt}, for {since} at the last event")
-    print(
-        f"acquired {certified.acquired} of {certified.planned} planned, "
-        f"{certified.repeated} repeated, {certified.lost} lost"
-    )
+    print(counted(certified))
     for incident in told.incidents[-5:]:
         print(f"{_moment(incident.at_s)} {incident.station}: {incident.what}")
 
 
 def verify_command(directory: Path) -> int:
-    """Check journal and raw data; return 0 if whole, 1 if not."""
-    from labctl.dataset.store import damaged_files, read_manifests
+    """Check journal, results and raw data against each other; return 0 if whole, 1 if not."""
     from labctl.errors import LabctlError
-    from labctl.run.history import certificate
+    from labctl.run.history import certificate, counted, datasets_told
     from labctl.run.journal import Journal
 
     thaw(directory)
@@ -71,23 +70,50 @@ def verify_command(directory: Path) -> int:
             print(f"journal: {rows} rows, hash chain whole, head {journal.head[:16]}")
         except LabctlError as problem:
             faults.append(f"journal: {problem}")
-        certified = certificate(journal)
+        for version, written_by, after in journal.lineage():
+            print(f"journal: brought to version {version} by labctl {written_by} after row {after}")
+        certified, datasets = certificate(journal), datasets_told(journal)
+        faults += _against_results(directory, {row.sha for row in journal.rows()})
     finally:
         journal.close()
-    datasets = read_manifests(directory)
     for dataset in datasets:
-        faults += [f"{dataset.step_id}: {line}" for line in damaged_files(directory, dataset)]
+        faults += _against_dataset(directory, dataset)
     files = sum(len(dataset.files) for dataset in datasets)
     print(f"raw data: {len(datasets)} datasets, {files} files held against their checksums")
-    print(
-        f"certificate: acquired {certified.acquired} of {certified.planned} planned, "
-        f"{certified.repeated} repeated, {certified.lost} lost"
-    )
+    print(f"certificate: {counted(certified)}")
     for line in certified.details:
         print(f"  {line}")
     for fault in faults:
         print(f"DAMAGED {fault}")
     return 1 if faults else 0
+
+
+def _against_results(directory: Path, rows: set[str]) -> list[str]:
+    """The results keep the hash of the journal's last row: a journal that lost its tail no longer has it."""
+    try:
+        document = json.loads((directory / "results.json").read_text(encoding="utf-8"))
+        head = document.get("provenance", {}).get("journal_head", "")
+    except FileNotFoundError:
+        return []
+    except (ValueError, AttributeError) as problem:
+        return [f"results.json cannot be read: {problem}; `labctl report` makes it again"]
+    if head and head not in rows:
+        return [f"journal: the row {head[:16]}, which results.json was made from, is missing: its end was cut off"]
+    return []
+
+
+def _against_dataset(directory: Path, dataset: Dataset) -> list[str]:
+    """Raw files against the checksums of the journal, and the manifest against both."""
+    from labctl.dataset.store import damaged_files, manifest_path, read_manifest
+    from labctl.errors import LabctlError
+
+    who = f"{dataset.step_id}, attempt {dataset.attempt}"
+    faults = [f"{who}: {line}" for line in damaged_files(directory, dataset)]
+    try:
+        manifest = read_manifest(manifest_path(directory, dataset.step_id, dataset.attempt))
+    except LabctlError as problem:
+        return [*faults, f"{who}: {problem}"]
+    return faults if manifest == dataset else [*faults, f"{who}: the manifest does not say what the journal says"]
 
 
 def _moment(at_s: float) -> str:

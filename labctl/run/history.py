@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Protocol
 
+from labctl.dataset.model import Dataset
 from labctl.errors import InputError
 from labctl.run.events import (
     Alarmed,
@@ -32,7 +34,9 @@ class Certificate:
     planned : int
         Acquisitions of the plan, without those that were skipped for a stated reason.
     acquired : int
-        Those with an accepted dataset.
+        Those with an accepted dataset, the partial ones among them.
+    partial : int
+        Of those acquired, the ones that ended early: rows or points are missing, and what is there is used.
     repeated : int
         Attempts really started beyond the first of their step; `details` says why each was.
     lost : int
@@ -45,6 +49,7 @@ class Certificate:
     acquired: int
     repeated: int
     lost: int
+    partial: int = 0
     details: tuple[str, ...] = ()
     head: str = ""
 
@@ -133,7 +138,7 @@ def history(journal: Journal) -> History:
                     skipped[event.step_id] = event.reason
                 incidents.append(_incident(row, f"{event.verb}: {event.reason}"))
             case Tripped():
-                incidents.append(_incident(row, f"{event.limit}: {event.detail}"))
+                incidents.append(_incident(row, event.words))
             case Alarmed():
                 incidents.append(_incident(row, event.what))
             case SafeSeen():
@@ -172,7 +177,7 @@ def certificate(journal: Journal) -> Certificate:
     for number, step in enumerate(told.planned):
         if step.id in tries:
             reached[step.station] = number
-    acquired = repeated = lost = left_out = 0
+    acquired = partial = repeated = lost = left_out = 0
     details: list[str] = []
     for number, step in enumerate(told.planned):
         if not step.acquires:
@@ -180,8 +185,10 @@ def certificate(journal: Journal) -> Certificate:
         mine = tries.get(step.id, [])
         if any(attempt.result in {"done", "halted"} for attempt in mine):
             acquired += 1
-            if mine[-1].result == "halted":
-                details.append(f"{step.id}: halted early, its data are used")
+            if not any(attempt.result == "done" for attempt in mine):
+                partial += 1
+                why = next(attempt.detail for attempt in reversed(mine) if attempt.result == "halted")
+                details.append(f"{step.id}: ended early, what was acquired is used{f': {why}' if why else ''}")
         elif step.id in told.skipped:
             left_out += 1
             details.append(f"{step.id}: skipped: {told.skipped[step.id]}")
@@ -197,7 +204,56 @@ def certificate(journal: Journal) -> Certificate:
             )
     planned = sum(step.acquires for step in told.planned) - left_out
     return Certificate(
-        planned=planned, acquired=acquired, repeated=repeated, lost=lost, details=tuple(details), head=journal.head
+        planned=planned,
+        acquired=acquired,
+        partial=partial,
+        repeated=repeated,
+        lost=lost,
+        details=tuple(details),
+        head=journal.head,
+    )
+
+
+def is_whole(journal: Journal) -> bool:
+    """Whether every row is as it was written and none is missing in between."""
+    try:
+        journal.verify_chain()
+    except InputError:
+        return False
+    return True
+
+
+def datasets_told(journal: Journal) -> tuple[Dataset, ...]:
+    """Return every dataset the journal says was brought in, in order."""
+    events = (row.event for row in journal.rows(("outcome",)))
+    return tuple(event.dataset for event in events if isinstance(event, Finished) and event.dataset is not None)
+
+
+class Counts(Protocol):
+    """The numbers of a certificate, wherever they stand."""
+
+    @property
+    def planned(self) -> int: ...
+
+    @property
+    def acquired(self) -> int: ...
+
+    @property
+    def partial(self) -> int: ...
+
+    @property
+    def repeated(self) -> int: ...
+
+    @property
+    def lost(self) -> int: ...
+
+
+def counted(certified: Counts) -> str:
+    """Return a certificate in one line."""
+    partial = f" ({certified.partial} of them partial)" if certified.partial else ""
+    return (
+        f"acquired {certified.acquired} of {certified.planned} planned{partial}, "
+        f"{certified.repeated} repeated, {certified.lost} lost"
     )
 
 

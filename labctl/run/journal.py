@@ -20,8 +20,8 @@ from filelock import FileLock, Timeout
 from labctl.clock import Clock
 from labctl.errors import InputError, InternalError, LabctlError, SafetyRefusal
 from labctl.run.events import Event, Finished, HandedOff, event_from_json, event_json
+from labctl.run.migrations import LINEAGE, SCHEMA_VERSION, migrate
 
-SCHEMA_VERSION = 1
 _APPLICATION_ID = 0x4C414243  # "LABC", so that `file` and a person can tell
 _GENESIS = "0" * 64
 _MAY_REPEAT = ("opened", "progress", "verified", "failed", "operator", "safe_state", "alarm", "clock_jump")
@@ -47,6 +47,7 @@ CREATE INDEX by_kind ON journal (kind);
 CREATE TRIGGER no_update BEFORE UPDATE ON journal BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 CREATE TRIGGER no_delete BEFORE DELETE ON journal BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 CREATE TABLE outbox (key TEXT NOT NULL, attempt INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (key, attempt));
+{"; ".join(LINEAGE)};
 """
 
 
@@ -138,9 +139,11 @@ class Journal:
         try:
             if self._db.execute("PRAGMA application_id").fetchone()[0] == 0:
                 self._create()
-            self._check_version()
+            version = self._check_version()
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
+            if version < SCHEMA_VERSION:
+                self._bring_forward(version)
         except sqlite3.OperationalError as error:
             raise _unwritable(self.path, error) from error
         except sqlite3.DatabaseError as error:
@@ -157,7 +160,19 @@ class Journal:
             f" PRAGMA application_id={_APPLICATION_ID}; COMMIT;"
         )
 
-    def _check_version(self) -> None:
+    def _bring_forward(self, version: int) -> None:
+        rows = self.verify_chain()  # a journal that was tampered with is not made to look new
+        head = self._db.execute("SELECT sha FROM journal WHERE seq=?", (rows,)).fetchone()
+        migrate(
+            self._db,
+            version=version,
+            after_seq=rows,
+            head=head[0] if head else _GENESIS,
+            wall_s=self._clock.now_s(),
+        )
+
+    def _check_version(self) -> int:
+        """Return the version of the tables, which may be an older one."""
         try:
             application = self._db.execute("PRAGMA application_id").fetchone()[0]
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
@@ -171,6 +186,9 @@ class Journal:
                 expected=f"version {SCHEMA_VERSION} or older",
                 next_step="Go on with the newer labctl; nothing was changed",
             )
+        if version < 1:
+            raise InputError(f"{self.path} is not a journal of labctl (version {version})")
+        return int(version)
 
     # ---------------------------------------------------------------------------------- writing
 
@@ -264,6 +282,12 @@ class Journal:
                 body=body,
                 sha=sha,
             )
+
+    def lineage(self) -> tuple[tuple[int, str, int], ...]:
+        """Return (version, labctl, last row before) of each time the tables were brought forward; empty if never."""
+        if self._check_version() < 2:
+            return ()  # an older journal that is only looked at
+        return tuple(self._db.execute("SELECT version, labctl, after_seq FROM lineage ORDER BY version"))
 
     def outbox(self) -> tuple[tuple[str, int], ...]:
         """Return key and attempt of the datasets that analysis has not answered for yet."""

@@ -14,7 +14,7 @@ from labctl.dataset.store import read_manifest, read_verdict
 from labctl.errors import ForeignDataError, InputError, InstrumentSilent, SafetyRefusal
 from labctl.run.engine import run_campaign
 from labctl.run.events import Intended, Operated, Policy, SafeSeen, Skipped, Tripped
-from labctl.run.history import certificate, history
+from labctl.run.history import certificate, counted, history
 from labctl.run.journal import Journal
 from labctl.run.lifecycle import CampaignPhase, StationPhase
 from labctl.run.options import EngineOptions, StationOptions
@@ -174,8 +174,9 @@ def test_halted_data_are_used(bench: Bench) -> None:
     journal = bench.journal()
     told = certificate(journal)
     journal.close()
-    assert (told.acquired, told.repeated, told.lost) == (told.planned, 0, 0)
-    assert "nmr/vt_exsy/T00/tmix00: halted early, its data are used" in told.details
+    assert (told.acquired, told.partial, told.repeated, told.lost) == (told.planned, 1, 0, 0)
+    assert "nmr/vt_exsy/T00/tmix00: ended early, what was acquired is used" in "; ".join(told.details)
+    assert "(1 of them partial)" in counted(told)
 
 
 def test_foreign_data(bench: Bench) -> None:

@@ -132,6 +132,27 @@ def test_verify_finds_what_was_changed(run_dir: Path, capsys: pytest.CaptureFixt
         victim.write_bytes(before)
 
 
+def test_verify_finds_what_was_taken_away(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A manifest that is gone is named; so is a journal whose end was cut off, by what results.json remembers."""
+    manifest = next((run_dir / "datasets").iterdir())
+    aside = manifest.rename(run_dir / "aside.json")
+    results = run_dir / "results.json"
+    before = results.read_text(encoding="utf-8")
+    try:
+        assert run_app(["verify", str(run_dir)]) == 1
+        assert manifest.name in capsys.readouterr().out
+        aside.rename(manifest)
+        document = json.loads(before)
+        assert document["certificate"]["head"] == document["provenance"]["journal_head"]
+        assert document["certificate"]["chain_whole"] is True
+        document["provenance"]["journal_head"] = "f" * 64  # a row that came after the last there is
+        results.write_text(json.dumps(document), encoding="utf-8")
+        assert run_app(["verify", str(run_dir)]) == 1
+        assert "its end was cut off" in capsys.readouterr().out
+    finally:
+        results.write_text(before, encoding="utf-8")
+
+
 def test_a_finished_campaign_is_not_begun_again(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`run` refuses a folder that holds a campaign; `resume` of a finished one acquires nothing."""
     before = {path: path.stat().st_mtime_ns for path in (run_dir / "nmr500").rglob("*")}

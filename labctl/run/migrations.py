@@ -1,0 +1,63 @@
+"""Versions of the journal's tables, and the way from each to the next.
+
+A campaign takes weeks, and labctl may be renewed in its middle. A newer labctl that opens an older journal for writing
+brings its tables forward first: under the journal's lock, after its hash chain was found whole, in one transaction, so
+that a death in between leaves the older journal as it was. Rows are never touched: what was written stays as it was
+hashed, and events carry defaults for whatever they did not know then. An older labctl refuses a newer journal.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+
+from labctl import __version__
+
+SCHEMA_VERSION = 2
+
+LINEAGE: Sequence[str] = (
+    """CREATE TABLE lineage (
+        version INTEGER PRIMARY KEY,
+        labctl TEXT NOT NULL,
+        after_seq INTEGER NOT NULL,
+        head TEXT NOT NULL,
+        wall_s REAL NOT NULL
+    )""",
+    "CREATE TRIGGER lineage_no_update BEFORE UPDATE ON lineage"
+    " BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END",
+    "CREATE TRIGGER lineage_no_delete BEFORE DELETE ON lineage"
+    " BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END",
+)
+"""Version 2: which labctl brought the tables to which version, after which row, with the hash of that row."""
+
+STEPS: Mapping[int, Sequence[str]] = {1: LINEAGE}
+"""Statements that bring the tables from a version to the next one."""
+
+
+def migrate(db: sqlite3.Connection, *, version: int, after_seq: int, head: str, wall_s: float) -> None:
+    """Bring the tables of an open journal from `version` to `SCHEMA_VERSION`, all of it or nothing.
+
+    The caller holds the journal's lock and has seen its hash chain whole.
+
+    Parameters
+    ----------
+    after_seq, head : int, str
+        Number and hash of the last row.
+
+    Raises
+    ------
+    sqlite3.Error
+        The disk is full, or the tables are not those of `version`; everything is as before.
+    """
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for before in range(version, SCHEMA_VERSION):
+            for statement in STEPS[before]:
+                db.execute(statement)
+            db.execute("INSERT INTO lineage VALUES (?,?,?,?,?)", (before + 1, __version__, after_seq, head, wall_s))
+        db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")  # part of the transaction
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
