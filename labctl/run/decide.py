@@ -102,8 +102,8 @@ def decide(state: State, event: Event) -> tuple[State, tuple[Command, ...]]:
         case HandedOff():
             turn.handed_off(event)
         case Tripped():
-            turn.set(event.station, fault=turn.stations[event.station].fault or f"{event.limit}: {event.detail}")
-            turn.make_safe(event.station, f"{event.limit}: {event.detail}")
+            turn.set(event.station, fault=turn.stations[event.station].fault or event.words)
+            turn.make_safe(event.station, event.words)
         case Operated():
             turn.operated(event)
         case SafeAsked():

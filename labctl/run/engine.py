@@ -442,7 +442,7 @@ class Engine:
             case Alarmed():
                 self._say(event.station, event.what)
             case Tripped():
-                self._say(event.station, f"interlock {event.limit}: {event.detail}")
+                self._say(event.station, f"SAFETY: {event.words}")
             case Intended():
                 for note in event.notes:  # the same for each acquisition of a temperature
                     if (told := f"{event.station} {note}") not in self._said:

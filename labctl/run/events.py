@@ -272,6 +272,11 @@ class Tripped:
     step_id: str = ""
     attempt: int = 0
 
+    @property
+    def words(self) -> str:
+        """What is told to people: the sentence first, the interlock's name behind it."""
+        return f"{self.detail} [{self.limit}]"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarmed:

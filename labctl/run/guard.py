@@ -12,7 +12,7 @@ from labctl.run.options import EngineOptions, StationOptions
 from labctl.run.perform import Performer
 from labctl.run.state import State
 from labctl.run.trace import ReadingsTrace
-from labctl.run.turn import expected_spinning, is_warm
+from labctl.run.turn import expected_spinning, held_temperature, is_warm
 
 
 class StationGuard:
@@ -64,6 +64,7 @@ class StationGuard:
             spinning_tolerance_Hz=tolerance_Hz,
             data_growing=self.growing,
             calibration=self.told.calibration,
+            held_K=held_temperature(state, self._station),
         )
         return tuple(
             Tripped(

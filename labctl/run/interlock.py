@@ -5,6 +5,10 @@ again after two good polls. What an instrument says against itself (``fault/...`
 need time to fulfil (gas, rate, freshness) have a grace period after the engine came; the upper temperature limits
 have none. Silence alarms first. While raw data grow it goes to safe only after a long time: a false trip that kills a
 40 h 2D is as bad as a missed one.
+
+What cools by itself with the heater off cools as fast as it likes: after a trip, or a heater switched off because the
+rotor was lost, that is no fault of its own. A heater that is off while something is measured far below its set point
+is one, by its own name (``heater_off``). What is said to people stands in `labctl.run.hazards`.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from labctl.ports import FAULT, Reading
+from labctl.run import hazards
 
 Calibration = Callable[[float, float], tuple[float, float, str]]
 """``(sensor_K, spinning_Hz) -> (sample_K, standard error, model)``."""
@@ -29,6 +34,8 @@ _BOUNDS: tuple[tuple[str, str, int], ...] = (
 _NO_GRACE = frozenset({"sensor_max_K", "sample_max_K"})
 _POLLS = 2
 _RATE_WINDOW_S = 30.0  # shorter differences of a 0.1 K sensor are noise
+_HEATER_OFF_PERCENT = 1.0
+_HEAT_GONE_K = 5.0  # a spectrum is lost by then, and no regulator undershoots so far without heating
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +85,7 @@ def judge(
     spinning_tolerance_Hz: float = 0.0,
     data_growing: bool = False,
     calibration: Calibration | None = None,
+    held_K: float | None = None,
 ) -> tuple[Vigil, tuple[Breach, ...]]:
     """Return the vigil after one poll, and what it found.
 
@@ -93,12 +101,15 @@ def judge(
         What the rotor should do now; 0 Hz: nothing is expected of it.
     data_growing : bool
         Raw data grow, or an acquisition is under way: it lives although its agents may be silent.
+    held_K : float or None
+        What the sensor should read because something is measured there; None: nothing has to be held now.
     """
     values = {reading.quantity: reading.value for reading in readings}
     if calibration is not None and "sensor_K" in values:
         expected_K = calibration(values["sensor_K"], values.get("spinning_Hz", 0.0))[0]
         values["sample_K"] = max(expected_K, values.get("sample_K", expected_K))  # a sensor at the cell may be hotter
     in_grace = now_s < vigil.since_s + grace_s
+    rotor = not {"spinning_Hz", "gas_L_per_h"}.isdisjoint(values.keys() | vigil.last_s.keys())
     found: dict[str, Breach] = {}
     checked: set[str] = set()
 
@@ -107,8 +118,7 @@ def judge(
             return
         checked.add(limit)
         if sign * (values[quantity] - at) > 0.0 or values[quantity] != values[quantity]:
-            side = "above" if sign > 0 else "below"
-            detail = f"{quantity} = {values[quantity]:g}, {side} the limit of {at:g}"
+            detail = hazards.beyond(limit, quantity, values[quantity], at, above=sign > 0, rotor=rotor)
             found[limit] = Breach(limit=limit, detail=detail, value=values[quantity], bound=at)
 
     for limit, quantity, sign in _BOUNDS:
@@ -123,22 +133,24 @@ def judge(
         bound("spinning_tolerance_Hz", "spinning_Hz", -1, spinning_Hz - tolerance_Hz)
         if "spinning_tolerance_Hz" not in found:
             bound("spinning_tolerance_Hz", "spinning_Hz", +1, spinning_Hz + tolerance_Hz)
-    _judge_faults(vigil, values, checked, found)
-    ramp_from = _judge_ramp(vigil, readings, limits, checked, found)
+    _judge_faults(vigil, values, checked, found, rotor=rotor)
+    ramp_from = _judge_ramp(vigil, readings, limits, checked, found, rotor=rotor)
+    _judge_heat(values, held_K, checked, found)
     last_s = {**vigil.last_s, **{r.quantity: r.at_s for r in readings if not r.quantity.startswith(FAULT)}}
     if not in_grace:
         _judge_silence(last_s, vigil.since_s, limits, now_s, silence, data_growing, checked, found)
     return _remember(replace(vigil, ramp_from=ramp_from, last_s=last_s), checked, found)
 
 
-def _judge_faults(vigil: Vigil, values: Mapping[str, float], checked: set[str], found: dict[str, Breach]) -> None:
+def _judge_faults(
+    vigil: Vigil, values: Mapping[str, float], checked: set[str], found: dict[str, Breach], *, rotor: bool
+) -> None:
     """Take an instrument's word that it is unwell; there is no grace for that."""
     checked |= {limit for limit in (*vigil.broken, *vigil.latched) if limit.startswith(FAULT)}
     for quantity in values:
         if quantity.startswith(FAULT):
             checked.add(quantity)
-            name = quantity.removeprefix(FAULT).replace("_", " ")
-            found[quantity] = Breach(limit=quantity, detail=f"the instrument says of itself: {name}")
+            found[quantity] = Breach(limit=quantity, detail=hazards.fault(quantity, rotor=rotor))
 
 
 def _judge_ramp(
@@ -147,9 +159,12 @@ def _judge_ramp(
     limits: Mapping[str, float],
     checked: set[str],
     found: dict[str, Breach],
+    *,
+    rotor: bool,
 ) -> Reading | None:
     """Compare the sensor's slope [K/s] over the last half minute or more with ``ramp_max_K_per_s``."""
     sensor = next((reading for reading in readings if reading.quantity == "sensor_K"), None)
+    heater_percent = next((reading.value for reading in readings if reading.quantity == "heater_percent"), None)
     before = vigil.ramp_from
     if sensor is None or "ramp_max_K_per_s" not in limits:
         return before
@@ -159,14 +174,29 @@ def _judge_ramp(
     if passed_s < _RATE_WINDOW_S:
         return before
     checked.add("ramp_max_K_per_s")
-    slope = abs(sensor.value - before.value) / passed_s
+    slope = (sensor.value - before.value) / passed_s
+    heats = heater_percent is not None and heater_percent > _HEATER_OFF_PERCENT
     # half as much again: the set point obeys the limit, the sensor may lag and catch up
-    if slope > 1.5 * limits["ramp_max_K_per_s"]:
-        detail = f"sensor_K moves by {60.0 * slope:.3g} K/min, limit {60.0 * limits['ramp_max_K_per_s']:.3g} K/min"
+    if abs(slope) > 1.5 * limits["ramp_max_K_per_s"] and (slope > 0.0 or heats):
         found["ramp_max_K_per_s"] = Breach(
-            limit="ramp_max_K_per_s", detail=detail, value=slope, bound=limits["ramp_max_K_per_s"]
+            limit="ramp_max_K_per_s",
+            detail=hazards.too_steep(slope, limits["ramp_max_K_per_s"], heater_percent=heater_percent, rotor=rotor),
+            value=slope,
+            bound=limits["ramp_max_K_per_s"],
         )
     return sensor
+
+
+def _judge_heat(values: Mapping[str, float], held_K: float | None, checked: set[str], found: dict[str, Breach]) -> None:
+    """See that a temperature something is measured at is still heated."""
+    checked.add("heater_off")
+    sensor_K, heater_percent = values.get("sensor_K"), values.get("heater_percent")
+    if held_K is None or sensor_K is None or heater_percent is None:
+        return
+    if heater_percent <= _HEATER_OFF_PERCENT and sensor_K < held_K - _HEAT_GONE_K:
+        found["heater_off"] = Breach(
+            limit="heater_off", detail=hazards.heater_gone(sensor_K, held_K), value=sensor_K, bound=held_K
+        )
 
 
 def _judge_silence(
@@ -185,13 +215,13 @@ def _judge_silence(
     checked |= {"silence", "silence_alarm"}
     oldest = min(last_s, key=lambda quantity: last_s[quantity], default="")
     age_s = now_s - last_s.get(oldest, since_s)
-    what = f"{oldest} was last read {age_s:.0f} s ago" if oldest else f"no readings at all for {age_s:.0f} s"
     if age_s > silence.alarm_s:
-        growing = ", while the acquisition goes on" if data_growing else ""
-        found["silence_alarm"] = Breach(limit="silence_alarm", detail=what + growing, value=age_s, trips=False)
+        alarm = hazards.unread(oldest, age_s, growing=data_growing, trips=False)
+        found["silence_alarm"] = Breach(limit="silence_alarm", detail=alarm, value=age_s, trips=False)
     trip_s = silence.growing_s if data_growing else silence.trip_s
     if age_s > trip_s:
-        found["silence"] = Breach(limit="silence", detail=what, value=age_s, bound=trip_s)
+        detail = hazards.unread(oldest, age_s, growing=data_growing, trips=True)
+        found["silence"] = Breach(limit="silence", detail=detail, value=age_s, bound=trip_s)
 
 
 def _remember(vigil: Vigil, checked: set[str], found: dict[str, Breach]) -> tuple[Vigil, tuple[Breach, ...]]:

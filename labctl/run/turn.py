@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from labctl.plan.steps import Step
-from labctl.ports import Acquire, CheckSpinning, CoolDown, SetTemperature
+from labctl.ports import Acquire, CheckSpinning, CoolDown, SetTemperature, SweepImpedance
 from labctl.run.events import Alarmed, AwaitPerson, Command, MakeSafe, Tell
 from labctl.run.lifecycle import StationPhase, StationTrigger, next_station_phase
 from labctl.run.state import State, StationState, StepState
@@ -22,6 +22,15 @@ def is_warm(state: State, station: str) -> bool:
         elif isinstance(step.task, CoolDown) and record.status in {"done", "halted"} and number > at:
             warm = False
     return warm and state.stations[station].phase is not StationPhase.SAFE
+
+
+def held_temperature(state: State, station: str) -> float | None:
+    """Return what the sensor has to read [K] because something is measured there now; None: nothing is, or unheated."""
+    record = state.stations[station]
+    if record.phase is not StationPhase.RUNNING or not is_warm(state, station):
+        return None
+    task = state.by_id[record.open].task if record.open else None
+    return task.setpoint_K if isinstance(task, Acquire | SweepImpedance) else None
 
 
 def expected_spinning(state: State, station: str) -> tuple[float, float]:

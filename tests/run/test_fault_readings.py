@@ -34,7 +34,7 @@ def test_a_fault_trips_at_its_second_poll_and_once() -> None:
     (breach,) = seen[2]
     assert breach.trips
     assert breach.limit == f"{FAULT}heater_welded"
-    assert "heater welded" in breach.detail
+    assert "goes on heating although it is switched off" in breach.detail
 
 
 def test_a_fault_that_goes_is_armed_again() -> None:

@@ -10,16 +10,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl.ports import Reading
+from labctl.ports import FAULT, Reading
 from labctl.run.events import Alarmed, Operated, Policy, Tripped
 from labctl.run.interlock import Breach, Silence, Vigil, judge
 from labctl.run.lifecycle import StationPhase
+from labctl.run.options import StationOptions
 from labctl.run.state import StationState
 from labctl.testing import ScriptedInstrument
 from tests.run.bench import LIMITS, Bench, Killed
 from tests.run.campaigns import small_plan
 
 NOW_S = 1_700_000_000.0
+CONTROLLER_FAULTS = (
+    "sensor",
+    "heater",
+    "heater_off_unasked",
+    "heater_welded",
+    "heater_not_heating",
+    "sensor_frozen",
+    "over_temperature",
+    "power_failed",
+    "setpoint_changed",
+    "controller",
+)  # of `labctl.ports.TemperatureController.health`
 GOOD = {"sensor_K": 320.0, "heater_percent": 20.0, "gas_L_per_h": 1200.0, "spinning_Hz": 10_000.0}
 
 
@@ -104,7 +117,7 @@ def test_one_quantity_that_is_no_longer_read() -> None:
     without_gas = {name: value for name, value in GOOD.items() if name != "gas_L_per_h"}
     found = [b for each in polls([GOOD] * 3 + [without_gas] * 40, every_s=5.0) for b in each]
     assert [b.limit for b in found] == ["silence_alarm", "silence"]
-    assert all("gas_L_per_h was last read" in b.detail for b in found)
+    assert all("the gas flow was last read" in b.detail for b in found)
 
 
 def test_grace() -> None:
@@ -119,21 +132,118 @@ def test_grace() -> None:
     assert seen == ["sensor_max_K"]
 
 
-def test_steep_ramp() -> None:
-    """A sensor that moves much faster than the steepest ramp trips; one that follows the ramp does not."""
-    limits = {"ramp_max_K_per_s": 5.0 / 60.0}
+STEEPEST = {"ramp_max_K_per_s": 5.0 / 60.0}
 
-    def slope(K_per_min: float) -> list[str]:
-        vigil, seen = Vigil(since_s=NOW_S), []
-        for number in range(40):
-            now_s = NOW_S + 5.0 * number
-            reading = Reading(quantity="sensor_K", value=300.0 + K_per_min / 60.0 * 5.0 * number, at_s=now_s)
-            vigil, breaches = judge(vigil, (reading,), limits, now_s=now_s, grace_s=0.0, silence=Silence())
-            seen += [breach.limit for breach in breaches]
-        return seen
 
-    assert slope(5.0) == []
-    assert slope(20.0) == ["ramp_max_K_per_s"]
+def sloping(K_per_min: float, *, heater_percent: float | None, held_K: float | None = None) -> list[Breach]:
+    """What 40 polls find of a sensor that moves at that rate, the heater being at that power all the while."""
+    vigil = Vigil(since_s=NOW_S)
+    seen: list[Breach] = []
+    for number in range(40):
+        now_s = NOW_S + 5.0 * number
+        values = {"sensor_K": 350.0 + K_per_min / 60.0 * 5.0 * number}
+        if heater_percent is not None:
+            values["heater_percent"] = heater_percent
+        readings = tuple(Reading(quantity=name, value=value, at_s=now_s) for name, value in values.items())
+        vigil, breaches = judge(vigil, readings, STEEPEST, now_s=now_s, grace_s=0.0, silence=Silence(), held_K=held_K)
+        seen += breaches
+    return seen
+
+
+@pytest.mark.parametrize("heater_percent", [0.0, 60.0, None])
+def test_heating_too_fast_trips(heater_percent: float | None) -> None:
+    """A sensor that rises much faster than the steepest ramp trips, heater on, off (welded) or not known."""
+    assert [breach.limit for breach in sloping(5.0, heater_percent=heater_percent)] == []
+    (breach,) = sloping(20.0, heater_percent=heater_percent)
+    assert breach.limit == "ramp_max_K_per_s"
+    assert "heats up by 20.0 K/min" in breach.detail
+
+
+def test_cooling_by_itself_is_no_fault() -> None:
+    """Once the heater is off it cools as fast as it likes; driven cold with the heater on is a fault."""
+    assert sloping(-20.0, heater_percent=0.0) == []
+    assert sloping(-20.0, heater_percent=None) == []
+    (breach,) = sloping(-20.0, heater_percent=40.0)
+    assert breach.limit == "ramp_max_K_per_s"
+    assert "cools by 20.0 K/min although the heater is on" in breach.detail
+
+
+def test_a_measurement_without_heat_trips_by_its_own_name() -> None:
+    """Heater off and far below the set point while something is measured: a tripped heater, and called so."""
+    assert [breach.limit for breach in sloping(-20.0, heater_percent=0.0, held_K=350.0)] == ["heater_off"]
+    assert sloping(-20.0, heater_percent=0.0, held_K=None) == []
+    assert sloping(0.0, heater_percent=0.0, held_K=353.0) == []
+
+
+def test_after_a_lost_rotor_cooling_trips_nothing_more(tmp_path: Path) -> None:
+    """The rotor stops at 100 degC, its heater goes off, and the probe cools by 15 K/min: one trip, the rotor's."""
+    bench = Bench(folder=tmp_path, plan=small_plan(temperatures_K=(373.0,), tmix=1))
+    lost_s: list[float] = []
+
+    def operator() -> list[Operated]:
+        assert bench.engine is not None
+        if not lost_s and bench.engine.state.steps["nmr/vt_exsy/T00/tmix00"].status == "running":
+            lost_s.append(bench.clock.now_s())
+            bench.nmr.sensor_follows = False
+            bench.nmr.cooling_s = 600.0
+            bench.nmr.values.update(spinning_Hz=0.0, heater_percent=0.0)
+        if lost_s:
+            bench.nmr.values["sensor_K"] = max(298.0, 373.0 - 0.25 * (bench.clock.now_s() - lost_s[0]))
+        return []
+
+    told = {"nmr": StationOptions(limits=LIMITS | STEEPEST)}
+    assert bench.run(operator=operator, virtual_poll_s=5.0, stations=told).exit_code == 1
+    (trip,) = (event for event in bench.events() if isinstance(event, Tripped))
+    assert trip.limit == "spinning_tolerance_Hz"
+    assert bench.nmr.values["sensor_K"] == 298.0
+
+
+# ------------------------------------------------------------------------------------ in words
+
+
+def test_every_interlock_says_hazard_and_what_to_do() -> None:
+    """What people are told has no name of a variable in it, says the hazard, and ends with something to do."""
+    limits = LIMITS | STEEPEST | {"spinning_max_hot_Hz": 1.0, "hot_above_K": 273.0, "sample_max_K": 300.0}
+    limits |= {"gas_max_L_per_h": 2000.0}
+    series = [
+        BROKEN["sensor_max_K"],
+        BROKEN["sensor_min_K"] | {"sample_K": 320.0},
+        *(BROKEN[limit] for limit in ("gas_min_L_per_h", "heater_max_percent", "spinning_tolerance_Hz")),
+        GOOD | {"gas_L_per_h": 3000.0, "spinning_Hz": 12_500.0, "sensor_K": float("nan")},
+        *(GOOD | {f"{FAULT}{name}": 1.0} for name in CONTROLLER_FAULTS),
+        {},
+    ]
+    seen: dict[str, str] = {}
+    for values in series:
+        vigil = Vigil(since_s=NOW_S - 3600.0)
+        for number in range(3):
+            now_s = NOW_S + 60.0 * number
+            readings = tuple(Reading(quantity=name, value=value, at_s=now_s) for name, value in values.items())
+            vigil, breaches = judge(
+                vigil,
+                readings,
+                limits,
+                now_s=now_s,
+                grace_s=60.0,
+                silence=Silence(),
+                spinning_Hz=10_000.0,
+                held_K=500.0,
+            )
+            seen |= {breach.limit: breach.detail for breach in breaches if breach.trips}
+    assert limits.keys() - seen.keys() == {"ramp_max_K_per_s", "hot_above_K"}  # shown above; no limit of its own
+    assert {f"{FAULT}{name}" for name in CONTROLLER_FAULTS} <= seen.keys()
+    for limit, words in seen.items():
+        assert not set("_{}") & set(words), limit
+        assert "Hazard: " in words, limit
+        assert any(verb in words.rsplit(". ", 1)[-1] for verb in ("ook", "witch", "ind out", "ake", "sk who", "not "))
+
+
+def test_an_unknown_fault_of_an_instrument_is_told_by_its_name() -> None:
+    """A driver may report what nobody here has heard of; its name is passed on."""
+    found = polls([GOOD | {f"{FAULT}quench_line_cold": 1.0}] * 2)
+    assert [breach.detail for each in found for breach in each] == [
+        "the instrument reports a fault of its own: quench line cold. Look at its display"
+    ]
 
 
 # ------------------------------------------------------------------------------------ in every phase of the engine
