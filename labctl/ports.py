@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from labctl.dataset.model import Completeness, DatasetKind
 
@@ -255,6 +255,14 @@ class CycleCell:
         Of the electrode.
     setpoint_K, sample_K : float
         What the room or chamber is meant to hold; nothing is set.
+    sample : str
+        What is in the holder; with the five below it is written beside the data, and says nothing of what is done.
+    mass_se_mg : float or None
+        Standard error of the mass: one and the same for all cycles of the cell.
+    theoretical_mAh_per_g : float or None
+        Per gram of `mass_basis`.
+    reference, reference_offset_V, equilibrium_V : str, float or None
+        What voltages stand against; its offset from Li/Li+; the equilibrium potential against it.
     """
 
     cell: str
@@ -280,6 +288,12 @@ class CycleCell:
     setpoint_K: float
     sample_K: float
     duration_s: float
+    sample: str = ""
+    mass_se_mg: float | None = None
+    theoretical_mAh_per_g: float | None = None
+    reference: str = ""
+    reference_offset_V: float | None = None
+    equilibrium_V: float | None = None
 
     @property
     def kind(self) -> DatasetKind:
@@ -357,6 +371,9 @@ class Observation:
         What a person is asked to do, empty if nothing.
     look_again_s : float or None
         In so many seconds a look will tell more (a quiet period will be over), whatever else is due.
+    parts : int
+        Parts of the data (cycles) that are complete so far and can be brought in before the end (`DeliversParts`);
+        0 where data come in one piece.
     """
 
     progress: Progress
@@ -365,6 +382,7 @@ class Observation:
     data_growing: bool = False
     needs_person: str = ""
     look_again_s: float | None = None
+    parts: int = 0
 
 
 class Standing(Enum):
@@ -403,7 +421,8 @@ class Collected:
     """Raw data brought into the run folder, and what the instrument's files say of them.
 
     `files` are paths below the folder given to `collect`, posix. `settings` as `Dataset.settings`;
-    always with ``sensor_K`` (mean sensor temperature) when the instrument has a temperature.
+    always with ``sensor_K`` (mean sensor temperature) when the instrument has a temperature. `part_from` is the first
+    part that the files of a `collect_part` hold; 0 of a `collect`.
     """
 
     files: tuple[str, ...]
@@ -412,6 +431,7 @@ class Collected:
     ended_s: float
     settings: Mapping[str, float | int | str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    part_from: int = 0
 
 
 class Instrument(Protocol):
@@ -471,6 +491,20 @@ class Instrument(Protocol):
 
     def close(self) -> None:
         """Let go; what runs on the instrument goes on running."""
+        ...
+
+
+@runtime_checkable
+class DeliversParts(Protocol):
+    """An instrument whose data can be brought in part by part while an order goes on, such as cycle by cycle."""
+
+    def collect_part(self, order: Order, part: int, after: int, into: Path) -> Collected:
+        """Bring in what there is when `part` parts are complete and `after` of them (0: none) were brought in before.
+
+        New files only: what an earlier call left is never rewritten, and the same call again gives the same files.
+        They hold the parts from `Collected.part_from`, which is `after` + 1, or 1 where the instrument wrote its data
+        anew meanwhile. The whole is collected at the end all the same.
+        """
         ...
 
 

@@ -51,6 +51,9 @@ class Dataset:
         (``mixing_time_s``, ``recycle_delay_s``, ``scans``, ``rows``, ``sensor_before_K``...).
     started_s, ended_s : float
         Wall time [s since 1970 UTC] by the instrument's records.
+    part, part_from : int
+        0: the whole. Else what was brought in while the acquisition went on: its parts (cycles) from `part_from` to
+        `part`, counted from 1; together with the parts before it is the beginning of the whole.
     """
 
     step_id: str
@@ -68,6 +71,8 @@ class Dataset:
     temperature_index: int | None = None
     settings: Mapping[str, float | int | str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    part: int = 0
+    part_from: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,7 @@
 """Manifests: the description of each dataset on disk, ``datasets/<step id>.json``, later attempts ``.a2.json``.
 
+Parts brought in while an acquisition went on have theirs in ``datasets/parts/``, ``<step id>.p0003.json``.
+
 The journal holds the same facts and is the truth; a manifest is what people, analysis and other programs read.
 """
 
@@ -21,10 +23,13 @@ _VERDICT: TypeAdapter[Verdict] = TypeAdapter(Verdict)
 MANIFEST_VERSION = 1
 
 
-def manifest_path(run_dir: Path, step_id: str, attempt: int) -> Path:
-    """Return where the manifest of that attempt stands (or will stand)."""
+def manifest_path(run_dir: Path, step_id: str, attempt: int, part: int = 0) -> Path:
+    """Return where the manifest of that attempt, or of a part of it, stands (or will stand)."""
     later = "" if attempt <= 1 else f".a{attempt}"
-    return run_dir / "datasets" / f"{step_id.replace('/', '__')}{later}.json"
+    name = f"{step_id.replace('/', '__')}{later}"
+    if part:
+        return run_dir / "datasets" / "parts" / f"{name}.p{part:04d}.json"
+    return run_dir / "datasets" / f"{name}.json"
 
 
 def describe_file(run_dir: Path, path: str) -> DataFile:
@@ -42,7 +47,7 @@ def write_manifest(run_dir: Path, dataset: Dataset) -> Path:
     InputError
         A manifest of another dataset stands there; it is never overwritten.
     """
-    path = manifest_path(run_dir, dataset.step_id, dataset.attempt)
+    path = manifest_path(run_dir, dataset.step_id, dataset.attempt, dataset.part)
     if path.exists():
         if read_manifest(path) != dataset:
             raise InputError(
@@ -110,6 +115,12 @@ def read_manifests(run_dir: Path) -> tuple[Dataset, ...]:
     """Return all datasets of a run folder in the order of their beginning."""
     found = [read_manifest(path) for path in sorted((run_dir / "datasets").glob("*.json"))]
     return tuple(sorted(found, key=lambda dataset: (dataset.started_s, dataset.step_id, dataset.attempt)))
+
+
+def read_parts(run_dir: Path) -> tuple[Dataset, ...]:
+    """Return what was brought in of acquisitions before their ends, in the order of step, attempt and part."""
+    found = [read_manifest(path) for path in sorted((run_dir / "datasets" / "parts").glob("*.json"))]
+    return tuple(sorted(found, key=lambda dataset: (dataset.step_id, dataset.attempt, dataset.part)))
 
 
 def damaged_files(run_dir: Path, dataset: Dataset) -> tuple[str, ...]:

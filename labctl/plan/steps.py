@@ -11,6 +11,17 @@ from typing import Any, Literal, get_args
 from labctl.ports import Acquire, CycleCell, Effect, Experiment, Exsy, SweepImpedance, Task
 
 KEY_VERSION = 1
+_ABOUT_A_CELL = (
+    "mass_mg",
+    "mass_basis",
+    "area_cm2",
+    "sample",
+    "mass_se_mg",
+    "theoretical_mAh_per_g",
+    "reference",
+    "reference_offset_V",
+    "equilibrium_V",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +52,8 @@ class Step:
     procedure : str
         Name of the procedure in the protocol (``vt_exsy``).
     role : str
-        What it is for, in one word for tables: ``ramp settle line tune spinning pulse t1 reference exsy cool``.
+        What it is for, in one word for tables: ``ramp settle line tune spinning pulse t1 reference exsy sweep
+        cycle cool``.
     task : Task
         With *expected* values where a later measurement decides (`recycle`).
     needs : tuple of str

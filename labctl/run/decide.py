@@ -42,6 +42,8 @@ from labctl.run.events import (
     LoopSeen,
     Opened,
     Operated,
+    PartCollected,
+    PartJudged,
     Planned,
     Progressed,
     Reopened,
@@ -89,6 +91,10 @@ def decide(state: State, event: Event) -> tuple[State, tuple[Command, ...]]:
             turn.reopened(event)
         case Started():
             turn.started(event)
+        case PartCollected():
+            turn.part_collected(event)
+        case PartJudged():
+            turn.part_judged(event)
         case Finished():
             turn.finished(event)
         case Skipped():
@@ -159,13 +165,17 @@ class _Walk(Turn):
                     assert_never(station.phase)
         for record in self.steps.values():
             self.commands.extend(HandOff(dataset=dataset) for dataset in record.pending)
+            if record.part_pending is not None:
+                self.commands.append(HandOff(dataset=record.part_pending))
         for name in event.epochs:
             if name in self.stations and self.stations[name].phase is StationPhase.READY:
                 advance(self, name)
 
     def intended(self, event: Intended) -> None:
         self.fire(event.station, StationTrigger.INTEND)
-        self.set_step(event.step_id, status="intended", attempt=event.attempt, task=event.task)
+        self.set_step(
+            event.step_id, status="intended", attempt=event.attempt, task=event.task, parts=0, part_pending=None
+        )
         self._handed_over(event.station, event.step_id)
 
     def reopened(self, event: Reopened) -> None:
@@ -184,8 +194,20 @@ class _Walk(Turn):
             self.fire(event.station, StationTrigger.START)
         self.set_step(event.step_id, status="running", unheard=0)
 
+    def part_collected(self, event: PartCollected) -> None:
+        record = self.steps[event.step_id]
+        if event.attempt == record.attempt and event.part > record.parts:
+            self.set_step(event.step_id, parts=event.part, part_pending=event.dataset)
+            self.commands.append(HandOff(dataset=event.dataset))
+
+    def part_judged(self, event: PartJudged) -> None:
+        pending = self.steps[event.step_id].part_pending
+        if pending is not None and (pending.attempt, pending.part) == (event.attempt, event.part):
+            self.set_step(event.step_id, part_pending=None)
+
     def finished(self, event: Finished) -> None:
         name, step = event.station, self.step(event.step_id)
+        self.set_step(step.id, part_pending=None)  # the whole is judged instead
         if event.dataset is not None:
             record = self.steps[step.id]
             self.set_step(step.id, pending=(*record.pending, event.dataset))

@@ -53,6 +53,7 @@ from labctl.run.events import (
     MakeSafe,
     Opened,
     Operated,
+    PartJudged,
     Planned,
     Progressed,
     Reopen,
@@ -439,6 +440,8 @@ class Engine:
         match event:
             case HandedOff():
                 self._record_verdict(before, event)
+            case PartJudged() if event.verdict.message:
+                self._say(event.station, event.verdict.message)
             case Alarmed():
                 self._say(event.station, event.what)
             case Tripped():
@@ -557,7 +560,12 @@ class Engine:
     def _see_to_watch(self, name: str, duty: Watch) -> tuple[Observation | None, tuple[Event, ...], float]:
         order, options = duty.order, self._options
         running = self.state.stations[name].phase is StationPhase.RUNNING
-        seen, events = self.perform.watch(order, started=running, collect_give_up_s=options.collect_give_up_s)
+        seen, events = self.perform.watch(
+            order,
+            started=running,
+            collect_give_up_s=options.collect_give_up_s,
+            parts=self.state.steps[order.step_id].parts,
+        )
         self._guards[name].growing = seen is not None and seen.data_growing
         if seen is not None and seen.fraction is not None:
             before = self._fractions.get(order.step_id, 0.0)
@@ -575,6 +583,8 @@ class Engine:
         collecting = self.perform.collecting_fails(order)
         if collecting:
             self._say_once(name, f"{order.step_id}: its data cannot be brought in yet; trying on", order.token)
+        if trouble := self.perform.part_trouble(order):
+            self._say_once(name, f"{order.step_id}: no partial results yet: {trouble}", f"{order.token} parts")
         if seen is not None and seen.needs_person:
             self._say_once(name, seen.needs_person, f"{order.token} {seen.needs_person}")
         soon = not running or collecting or seen is None

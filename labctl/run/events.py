@@ -188,6 +188,33 @@ class Progressed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PartCollected:
+    """`part` parts (cycles) of an order's data are complete; `dataset` holds those that are new.
+
+    Its number only rises within an attempt. The whole follows with `Finished`, whatever became of the parts.
+    """
+
+    kind: ClassVar[Kind] = "progress"
+    station: str
+    step_id: str
+    attempt: int
+    part: int
+    dataset: Dataset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartJudged:
+    """Analysis has seen the parts up to `part`; for people only, its gate is not acted upon."""
+
+    kind: ClassVar[Kind] = "verified"
+    station: str
+    step_id: str
+    attempt: int
+    part: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
     """An order has ended; `dataset` is what it left, verified and checksummed, waiting in the outbox."""
 
@@ -342,6 +369,8 @@ Event = (
     | Reopened
     | Started
     | Progressed
+    | PartCollected
+    | PartJudged
     | Finished
     | Skipped
     | Failed

@@ -9,7 +9,7 @@ from pathlib import Path
 from labctl.clock import Clock
 from labctl.dataset.model import Dataset, Verdict
 from labctl.dataset.store import write_manifest
-from labctl.run.events import HandedOff
+from labctl.run.events import HandedOff, PartJudged
 from labctl.run.journal import JournalUnwritable
 from labctl.run.perform import finite
 
@@ -40,7 +40,7 @@ class HandOffs:
         """Whether a verdict is still to come."""
         return bool(self._under_way)
 
-    def submit(self, dataset: Dataset) -> tuple[HandedOff, ...]:
+    def submit(self, dataset: Dataset) -> tuple[HandedOff | PartJudged, ...]:
         """Write the manifest and ask; the answer comes back now when inline, else from `answered`.
 
         Raises
@@ -65,7 +65,7 @@ class HandOffs:
         future.add_done_callback(lambda _: self._clock.wake())
         return ()
 
-    def answered(self) -> tuple[HandedOff, ...]:
+    def answered(self) -> tuple[HandedOff | PartJudged, ...]:
         """Take the verdicts that have come."""
         done = [future for future in self._under_way if future.done()]
         return tuple(_handed_off(self._under_way.pop(future), future.result()) for future in done)
@@ -76,8 +76,11 @@ class HandOffs:
             self._worker.shutdown(wait=True, cancel_futures=True)
 
 
-def _handed_off(dataset: Dataset, verdict: Verdict) -> HandedOff:
-    return HandedOff(station=dataset.station, step_id=dataset.step_id, attempt=dataset.attempt, verdict=finite(verdict))
+def _handed_off(dataset: Dataset, verdict: Verdict) -> HandedOff | PartJudged:
+    station, step_id, attempt = dataset.station, dataset.step_id, dataset.attempt
+    if dataset.part:
+        return PartJudged(station=station, step_id=step_id, attempt=attempt, part=dataset.part, verdict=finite(verdict))
+    return HandedOff(station=station, step_id=step_id, attempt=attempt, verdict=finite(verdict))
 
 
 def _ask(on_dataset: OnDataset, path: Path, dataset: Dataset) -> Verdict:

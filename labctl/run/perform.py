@@ -16,8 +16,19 @@ from labctl.dataset.model import Dataset, SampleTemperature, Verdict
 from labctl.dataset.store import describe_file
 from labctl.errors import ForeignDataError, InstrumentError, InstrumentSilent, LabctlError
 from labctl.plan.steps import Step
-from labctl.ports import Acquire, Collected, Instrument, Measurement, Observation, Order, Progress, Reading, Standing
-from labctl.run.events import CheckLoop, Event, EvidenceSeen, Failed, Finished, LoopSeen, Result, Started
+from labctl.ports import (
+    Acquire,
+    Collected,
+    DeliversParts,
+    Instrument,
+    Measurement,
+    Observation,
+    Order,
+    Progress,
+    Reading,
+    Standing,
+)
+from labctl.run.events import CheckLoop, Event, EvidenceSeen, Failed, Finished, LoopSeen, PartCollected, Result, Started
 from labctl.run.interlock import Calibration
 
 
@@ -49,6 +60,7 @@ class Performer:
         self._run_dir = run_dir
         self._calibrations = calibrations
         self._collect_since_s: dict[str, float] = {}
+        self._part_trouble: dict[str, str] = {}
 
     def _instrument(self, order: Order) -> Instrument:
         return self._instruments[self._steps[order.step_id].station]
@@ -71,9 +83,9 @@ class Performer:
         return ()
 
     def watch(
-        self, order: Order, *, started: bool, collect_give_up_s: float
+        self, order: Order, *, started: bool, collect_give_up_s: float, parts: int = 0
     ) -> tuple[Observation | None, tuple[Event, ...]]:
-        """Look once. None instead of an observation: no usable answer."""
+        """Look once; `parts` were brought in before. None instead of an observation: no usable answer."""
         try:
             seen = self._instrument(order).look(order)
         except ForeignDataError as error:
@@ -94,8 +106,32 @@ class Performer:
                 return seen, events + self.collect(order, "done", seen.detail, give_up_s=collect_give_up_s)
             case Progress.HALTED:
                 return seen, events + self.collect(order, "halted", seen.detail, give_up_s=collect_give_up_s)
+            case _ if seen.parts > parts:
+                return seen, events + self.collect_part(order, seen.parts, after=parts)
             case _:
                 return seen, events
+
+    def collect_part(self, order: Order, part: int, *, after: int) -> tuple[Event, ...]:
+        """Bring in the parts of an order that goes on; nothing comes back where that fails, the whole comes later."""
+        instrument, station = self._instrument(order), self._station(order)
+        if not isinstance(order.task, Measurement) or not isinstance(instrument, DeliversParts):
+            return ()
+        try:
+            collected = instrument.collect_part(order, part, after, self._run_dir / station)
+            dataset = self._dataset(order, order.task, collected)
+        except (LabctlError, OSError) as error:
+            self._part_trouble[order.token] = str(error)
+            return ()
+        self._part_trouble.pop(order.token, None)
+        if dataset is None:
+            return ()
+        dataset = replace(dataset, completeness="partial", part=part, part_from=collected.part_from or after + 1)
+        event = PartCollected(station=station, step_id=order.step_id, attempt=order.attempt, part=part, dataset=dataset)
+        return (event,)
+
+    def part_trouble(self, order: Order) -> str:
+        """Why parts of this order cannot be brought in at present, empty when they can."""
+        return self._part_trouble.get(order.token, "")
 
     def ask_evidence(self, order: Order) -> tuple[Event, ...]:
         """Ask what the instrument itself knows; nothing comes back while it does not answer."""

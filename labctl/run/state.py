@@ -23,6 +23,7 @@ class StepState:
 
     `attempt` is the last one begun (0: none), `task` what it was begun with; `pending` are datasets whose
     verdict is not in yet; `verdict` is that of the accepted dataset; `unheard` counts begins without a reply.
+    `parts` of this attempt were brought in before its end; `part_pending` is the last, while nobody has judged it.
     """
 
     status: StepStatus = "waiting"
@@ -31,6 +32,8 @@ class StepState:
     pending: tuple[Dataset, ...] = ()
     verdict: Verdict | None = None
     unheard: int = 0
+    parts: int = 0
+    part_pending: Dataset | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,6 +50,11 @@ def default_duration_s(task: Task) -> float:
             return 5.0
 
 
+def default_parts(task: Task) -> int:
+    """Return in how many parts a task's data come, evenly over its time: a cell's cycles, else in one piece."""
+    return task.cycles if isinstance(task, CycleCell) else 0
+
+
 @dataclass(slots=True, kw_only=True)
 class Entry:
     """What the instrument itself remembers of one order it was given; times are the clock's monotonic ones [s]."""
@@ -70,6 +75,8 @@ class ScriptedInstrument:
     ----------
     durations : callable
         Task to duration [s]; ``lambda task: 0.0`` makes it instant.
+    parts : callable
+        Task to the number of parts that its data can be brought in by before the end; 0: none.
     remembers_tokens : bool
         Whether a token begun twice is done once. Off, only the engine's own care prevents a repeat.
     starts : dict
@@ -95,6 +102,7 @@ class ScriptedInstrument:
     station: str
     clock: Clock
     durations: Callable[[Task], float] = default_duration_s
+    parts: Callable[[Task], int] = default_parts
     remembers_tokens: bool = True
     cooling_s: float = 60.0
     attention_s: float = float("inf")
@@ -163,7 +171,8 @@ class ScriptedInstrument:
             growing = isinstance(order.task, Measurement)
             if self.look_silent:
                 return Observation(progress=Progress.SILENT, data_growing=growing, detail="agents are silent")
-            return Observation(progress=Progress.RUNNING, fraction=fraction, data_growing=growing)
+            done = int(fraction * self.parts(order.task) + 1e-9)
+            return Observation(progress=Progress.RUNNING, fraction=fraction, data_growing=growing, parts=done)
         if self.look_silent:
             return Observation(progress=Progress.SILENT, detail="agents are silent")
         progress = {"done": Progress.DONE, "halted": Progress.HALTED}.get(entry.end, Progress.FAILED)
@@ -208,6 +217,23 @@ class ScriptedInstrument:
                 "sensor_K": order.task.setpoint_K,
                 "spinning_Hz": order.task.spinning_Hz if isinstance(order.task, Acquire) else 0.0,
             },
+        )
+
+    def collect_part(self, order: Order, part: int, after: int, into: Path) -> Collected:
+        self._answer(f"collect_part {after + 1}-{part} of", order)
+        entry = self.entries[order.token]
+        name = f"{order.token}/parts/{after + 1:04d}-{part:04d}.txt"
+        path = into / name
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{order.title}: {after + 1} to {part}\n", encoding="utf-8")
+        return Collected(
+            files=(name,),
+            completeness="partial",
+            started_s=entry.begun_wall_s,
+            ended_s=self.clock.now_s(),
+            settings={"sensor_K": 297.0},
+            part_from=after + 1,
         )
 
     def readings(self) -> tuple[Reading, ...]:
