@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labctl.errors import Finding, InputError
+from labctl.plan.check_cycling import check_cycler, check_cycling
 from labctl.plan.check_eis_ladder import check_ladder, check_potentiostat
 from labctl.plan.check_station import check_station
 from labctl.plan.check_vt_exsy import (
@@ -25,7 +26,7 @@ from labctl.plan.findings import Locator, Notebook, Nowhere, suggestion
 from labctl.plan.steps import Plan, Step
 from labctl.ports import Acquire
 from labctl.protocol.lab import Lab, Station
-from labctl.protocol.model import EisLadder, Protocol, VtExsy
+from labctl.protocol.model import EisLadder, FixedCapacityCycling, Protocol, VtExsy
 from labctl.units import duration_text
 
 DUTY_MAX = 0.01
@@ -85,6 +86,11 @@ def examine(
                 expected=suggestion(p.station, lab.stations),
             )
         lab_here = lab_note.below("stations", p.station)
+        if isinstance(p, FixedCapacityCycling):
+            check_cycling(here, p)
+            if station is not None:
+                check_cycler(here, lab_here, p, station)
+            continue
         if isinstance(p, EisLadder):
             check_ladder(here, p)
             if station is not None:
@@ -160,7 +166,7 @@ def _check_plan(note: Notebook, protocol: Protocol, lab: Lab, start_s: float | N
     cost = estimate(plan, start_s)
     for index, (prefix, procedure) in enumerate(zip(plan.settings, protocol.procedures, strict=True)):
         here, p = note.below("procedures", index, procedure.name), procedure.wanted
-        if isinstance(p, EisLadder):
+        if isinstance(p, EisLadder | FixedCapacityCycling):
             continue
         steps = [step for step in plan.steps if step.id.startswith(f"{prefix}/")]
         _check_radio(here, steps, lab.station(p.station))

@@ -2,7 +2,8 @@
 
 A `vt_exsy` at each temperature: spinning, ramp, settling by the sensor, then by the sample's own line, tuning, pulse
 check, T1, a reference 1D; then each 2D with a reference 1D behind it. At the end back to the first temperature, and
-cool down. The steps of an `eis_ladder` are in `labctl.plan.ladder`.
+cool down. The steps of an `eis_ladder` are in `labctl.plan.ladder`, those of a `fixed_capacity_cycling` in
+`labctl.plan.cycling_steps`.
 
 Names count from 1 as people do: ``nmr500/vt_exsy/T02/tmix03`` is the second temperature and the third of the
 author's mixing times, whatever the order in which they are measured. EXPNO = 1000 x visit + 10 x slot + attempt,
@@ -17,13 +18,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from labctl.errors import InputError
+from labctl.plan.cycling_steps import cycling_step
 from labctl.plan.ladder import LadderWriter
 from labctl.plan.series import carrier_ppm
 from labctl.plan.steps import Plan, Step, step_key
 from labctl.plan.visit import LAG_S, Writer
 from labctl.ports import Acquire, CoolDown, Effect
 from labctl.protocol.lab import Lab, Nucleus, Station
-from labctl.protocol.model import EisLadder, Protocol, VtExsy
+from labctl.protocol.model import EisLadder, FixedCapacityCycling, Protocol, VtExsy
 
 ROOM_K = 298.15
 SAFE_RAMP_K_PER_S = 2.0 / 60.0
@@ -59,6 +61,11 @@ def unchecked(protocol: Protocol, lab: Lab) -> Plan:
         names[wanted.station, procedure.name] += 1
         count = names[wanted.station, procedure.name]
         name = procedure.name if count == 1 else f"{procedure.name}.{count}"
+        if isinstance(wanted, FixedCapacityCycling):
+            sample = protocol.sample.name
+            steps.append(cycling_step(campaign=protocol.campaign, name=name, wanted=wanted, sample=sample))
+            settings[f"{wanted.station}/{name}"] = {"sample": sample}
+            continue
         if isinstance(wanted, EisLadder):
             ladder = LadderWriter(
                 campaign=protocol.campaign,
@@ -88,7 +95,8 @@ def unchecked(protocol: Protocol, lab: Lab) -> Plan:
         visits[wanted.station], last_setpoint_K[wanted.station] = writer.visit, writer.at_K
         settings[f"{wanted.station}/{name}"] = _settings(protocol, wanted, writer)
     for name, at_K in last_setpoint_K.items():
-        ramp_K_per_s = min([SAFE_RAMP_K_PER_S, *(p.wanted.ramp_K_per_s for p in protocol.procedures)])
+        heated = (p.wanted for p in protocol.procedures if not isinstance(p.wanted, FixedCapacityCycling))
+        ramp_K_per_s = min([SAFE_RAMP_K_PER_S, *(wanted.ramp_K_per_s for wanted in heated)])
         steps.append(_cool_down(protocol.campaign, name, at_K, ramp_K_per_s))
     return Plan(campaign=protocol.campaign, steps=tuple(steps), settings=settings)
 

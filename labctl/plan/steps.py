@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
+from labctl.plan.blackouts import Blackout
 from labctl.ports import Acquire, CycleCell, Effect, Experiment, Exsy, SweepImpedance, Task
 
 KEY_VERSION = 1
@@ -95,6 +96,7 @@ class Plan:
     campaign: str
     steps: tuple[Step, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    blackouts: tuple[Blackout, ...] = ()
 
     def of_station(self, station: str) -> tuple[Step, ...]:
         """Steps of one station, in order."""
@@ -142,7 +144,7 @@ def step_key(*, campaign: str, step_id: str, task: Task, recycle: RecycleRule | 
         for name in ("sample", "thickness_mm", "diameter_mm", "thickness_se_mm", "diameter_se_mm"):
             data.pop(name)  # measured again with a better calliper, the pellet is still the same
     if isinstance(task, CycleCell):
-        for name in ("mass_mg", "mass_basis", "area_cm2"):
+        for name in _ABOUT_A_CELL:
             data.pop(name)  # what the cell is made of; what was done to it stands in amperes and ampere hours
     if recycle is not None:
         data["recycle_delay_s"] = {"times_T1": recycle.times_T1, "of": recycle.of, "max_s": recycle.max_s}

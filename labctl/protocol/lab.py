@@ -22,6 +22,7 @@ Hertz = Annotated[float, Quantity("Hz", "10 kHz", above="0 Hz", at_most="200 kHz
 Percent = Annotated[float, Quantity("percent", "80 %", above="0 %", at_most="100 %")]
 Seconds = Annotated[float, Quantity("s", "1 h", above="0 s", at_most="1000 d")]
 GasFlow = Annotated[float, Quantity("L/h", "800 L/h", at_least="0 L/h", at_most="20000 L/h")]
+Volts = Annotated[float, Quantity("V", "4 V", at_least="-10 V", at_most="10 V")]
 Watts = Annotated[float, Quantity("W", "100 W", above="0 W", at_most="10000 W")]
 
 
@@ -91,7 +92,7 @@ class Nucleus(Written):
 
 
 class Limits(Written):
-    """Hardware limits. All of them must be there before a real run; the probe's and the rotor's manuals win."""
+    """Hardware limits. Those a driver needs must be there before a real run; the manuals of probe and rotor win."""
 
     sensor_min_K: Kelvin | None = key("sensor_min", "lowest temperature of the probe's sensor", default=None)
     sensor_max_K: Kelvin | None = key("sensor_max", "highest temperature of the probe, spinning", default=None)
@@ -137,6 +138,11 @@ class Limits(Written):
         "decoupling_silent", "no power on other channels in the templates", default=None
     )
     lock_and_sweep_off: StrictBool | None = key("lock_and_sweep_off", "lock and field sweep are off", default=None)
+    voltage_min_V: Volts | None = key("voltage_min", "lowest voltage a cell may see", default=None)
+    voltage_max_V: Volts | None = key("voltage_max", "highest voltage a cell may see", default=None)
+    current_max_A: Annotated[float, Quantity("A", "5 mA", above="0 A", at_most="1000 A")] | None = key(
+        "current_max", "highest current of a channel, either way", default=None
+    )
 
     def missing(self) -> tuple[str, ...]:
         """Return the keys a real run needs and this file leaves out."""
@@ -182,17 +188,30 @@ COMMISSIONING: Mapping[str, Mapping[str, str]] = {
         "open_holder": "a sweep of the empty holder, its capacitance and leakage written into the lab file",
         "overnight": "one overnight run",
     },
+    "maccor": {
+        "resistor": "a channel with a resistor in place of a cell: a whole procedure of labctl's, sign of the current"
+        " and its value found in the export",
+        "guards_tripped": "each guard of a procedure made to trip on the resistor: the channel paused at open circuit",
+        "killed_while_running": "labctl killed and resumed while a test ran: found again, not started twice",
+    },
     "lakeshore": _OVEN_STAGES,
     "eurotherm": _OVEN_STAGES,
 }
 """Stages a station must have signed before a real run, by driver."""
 
+_ELECTRICAL = ("voltage_min", "voltage_max", "current_max")
+
 LIMITS_NEEDED: Mapping[str, tuple[str, ...]] = {
+    "topspin": tuple(str(field.alias) for field in Limits.model_fields.values() if field.alias not in _ELECTRICAL),
+    "maccor": _ELECTRICAL,
     "autolab": ("sensor_max", "sample_max", "ramp_max"),
     "lakeshore": ("sensor_max", "sample_max", "ramp_max"),
     "eurotherm": ("sensor_max", "sample_max", "ramp_max"),
 }
 """Limits without which a station does not run for real, by driver; one that is not named here needs them all."""
+
+WITHOUT_TEMPERATURE = frozenset({"maccor"})
+"""Drivers that neither set nor read a temperature, and need no calibration of it."""
 
 
 class Station(Written):
@@ -277,7 +296,7 @@ def refuse_unless_ready(lab: Lab, station: str) -> None:
         faults.append(
             "commissioning not signed: " + ", ".join(f"{s} ({known[s]})" if s in known else s for s in unsigned)
         )
-    if here.calibration is None:
+    if here.calibration is None and here.driver not in WITHOUT_TEMPERATURE:
         faults.append("no calibration of the sample temperature")
     if faults:
         raise SafetyRefusal(

@@ -9,10 +9,11 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from labctl.errors import InternalError
 from labctl.protocol.eis_ladder import EisLadder
+from labctl.protocol.fixed_capacity_cycling import FixedCapacityCycling
 from labctl.protocol.quantity import Quantity, Written, fault, key
 from labctl.protocol.vt_exsy import VtExsy
 
-__all__ = ["EisLadder", "FaultReaction", "Procedure", "Protocol", "Sample", "VtExsy"]
+__all__ = ["EisLadder", "FaultReaction", "FixedCapacityCycling", "Procedure", "Protocol", "Sample", "VtExsy"]
 
 SiteName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,31}$")]
 FaultReaction = Literal["safe", "pause"]
@@ -41,11 +42,14 @@ class Procedure(Written):
 
     exsy: VtExsy | None = key("vt_exsy", "variable-temperature 2D-EXSY", default=None)
     ladder: EisLadder | None = key("eis_ladder", "impedance at a series of temperatures", default=None)
+    cycling: FixedCapacityCycling | None = key(
+        "fixed_capacity_cycling", "charging a cell to fixed capacities, cycle after cycle", default=None
+    )
 
     @property
-    def wanted(self) -> VtExsy | EisLadder:
+    def wanted(self) -> VtExsy | EisLadder | FixedCapacityCycling:
         """The block below the procedure's name."""
-        found = self.exsy or self.ladder
+        found = self.exsy or self.ladder or self.cycling
         if found is None:
             raise InternalError("a procedure without a block")
         return found
@@ -53,7 +57,9 @@ class Procedure(Written):
     @property
     def name(self) -> str:
         """The procedure's name."""
-        return "vt_exsy" if self.exsy is not None else "eis_ladder"
+        if self.exsy is not None:
+            return "vt_exsy"
+        return "eis_ladder" if self.ladder is not None else "fixed_capacity_cycling"
 
     @property
     def vt_exsy(self) -> VtExsy:

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from labctl.errors import InputError
 from labctl.protocol.lab import Lab
-from labctl.protocol.model import EisLadder, Protocol, VtExsy
+from labctl.protocol.model import EisLadder, FixedCapacityCycling, Protocol, VtExsy
 from labctl.protocol.quantity import Moment, Quantity
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -42,7 +42,12 @@ class KeyRow:
     about: str
 
 
-TABLES: Mapping[str, type[BaseModel]] = {**MODELS, "vt_exsy": VtExsy, "eis_ladder": EisLadder}
+TABLES: Mapping[str, type[BaseModel]] = {
+    **MODELS,
+    "vt_exsy": VtExsy,
+    "eis_ladder": EisLadder,
+    "fixed_capacity_cycling": FixedCapacityCycling,
+}
 """Models with a table of their own; tables do not repeat one another."""
 
 
@@ -63,7 +68,7 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[KeyRow]:
             yield from keys(block, f"{path}{mark}")
 
 
-def markdown_table(kind: Literal["protocol", "vt_exsy", "eis_ladder", "lab"]) -> str:
+def markdown_table(kind: Literal["protocol", "vt_exsy", "eis_ladder", "fixed_capacity_cycling", "lab"]) -> str:
     """Return all keys of one of `TABLES` in Markdown."""
     lines = ["| key | what to write | default | meaning |", "|---|---|---|---|"]
     for row in keys(TABLES[kind]):
