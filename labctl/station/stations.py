@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -15,6 +15,7 @@ from labctl.station.shapes import OpenDriver, OpenSimulator, Simulator
 
 DRIVERS = "labctl.drivers"
 SIMULATORS = "labctl.simulators"
+FAULTS = "labctl.faults"
 
 
 class LimitsOfLab(Protocol):
@@ -87,10 +88,12 @@ def open_instruments(
     ------
     InputError
         A driver or simulator is not installed (names what is), cannot be imported (names what is missing), or
-        refuses its settings.
+        refuses its settings; or a line of the fault script is none that a simulator would carry out.
     """
     if simulate and sample is None:
         raise InputError("a simulated lab needs a sample file", next_step="Name one: --simulate SAMPLE.yaml")
+    if simulate and faults is not None:
+        _check_faults(faults, stations)
     simulators: dict[str, Simulator] = {}
     try:
         for name, station in stations.items() if simulate else ():
@@ -131,6 +134,13 @@ def open_instruments(
         for simulator in simulators.values():
             clock.add_source(simulator.next_event_s)
     return opened
+
+
+def _check_faults(script: Path, stations: Mapping[str, StationOfLab]) -> None:
+    """Hold a fault script against the whole lab: what no simulator would carry out is a mistake, not to be missed."""
+    for entry in entry_points(group=FAULTS):
+        check = cast("Callable[[Path, Mapping[str, tuple[str, Mapping[str, Any]]]], object]", entry.load())
+        check(script, {name: (station.driver, station.settings) for name, station in stations.items()})
 
 
 def _load(group: str, driver: str, station: str) -> object:

@@ -24,22 +24,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labctl.errors import Finding, InputError
-from labctl.located_yaml import KeyPath, Located, load
-from labctl.units import QuantityError, parse
+from labctl_sim_faults import FaultKind, Parameter, Trigger, read_script
 
-FAULTS: Mapping[str, tuple[str, str]] = {
-    "usb_gone": ("the USB cable is pulled: calls fail, and the cell stays as it is", ""),
-    "nova_holds": ("another program holds the instrument: connecting is refused", ""),
-    "open_cell": ("a lead falls off: only the holder's stray capacitance is left", ""),
-    "short_cell": ("the pellet's edge is bridged", "ohm"),
-    "overload": ("a machine next door: a current at the mains frequency that no range up to it can carry", "A"),
-    "latched": ("samples are taken and not stored: potential, current and overload flags stay what they were", ""),
-    "bias_jump": ("the cell's voltage moves", "V"),
-}
-"""Every fault: what it does, and the unit of its size, if it has one."""
+STATION = "potentiostat"
+
+TRIGGERS: Trigger = {"title": "text"}
+"""What `during` may name: part of a sweep's title."""
 
 _EXAMPLES = {"A": "2 mA", "V": "50 mV", "ohm": "10 ohm"}
+
+
+def _kind(what: str, unit: str = "") -> FaultKind:
+    """Return a fault and the unit of its size, if it has one."""
+    by = {"by": Parameter(what="size", unit=unit, example=_EXAMPLES[unit], signed=True)} if unit else {}
+    return FaultKind(what=what, lasts="optional", parameters=by)
+
+
+FAULTS: Mapping[str, FaultKind] = {
+    "usb_gone": _kind("the USB cable is pulled: calls fail, and the cell stays as it is", ""),
+    "nova_holds": _kind("another program holds the instrument: connecting is refused", ""),
+    "open_cell": _kind("a lead falls off: only the holder's stray capacitance is left", ""),
+    "short_cell": _kind("the pellet's edge is bridged", "ohm"),
+    "overload": _kind("a machine next door: a current at the mains frequency that no range up to it can carry", "A"),
+    "latched": _kind("samples are taken and not stored: potential, current and overload flags stay what they were", ""),
+    "bias_jump": _kind("the cell's voltage moves", "V"),
+}
+"""Every fault of the potentiostat."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,85 +87,22 @@ def load_faults(path: Path, *, station: str) -> tuple[Fault, ...]:
     InputError
         One finding for each mistake.
     """
-    reader = _Reader(load(path), station)
-    faults = reader.script()
-    if reader.findings:
-        raise InputError(findings=tuple(reader.findings))
-    return faults
+    return tuple(
+        Fault(
+            kind=entry.kind,
+            at_s=entry.at_s,
+            title=str(entry.trigger.get("title", "")),
+            after_s=entry.after_s,
+            for_s=entry.for_s,
+            by=entry.number("by"),
+            place=entry.place,
+        )
+        for entry in read_script(path, FAULTS, station=station, triggers=TRIGGERS)
+    )
 
 
-class _Reader:
-    def __init__(self, located: Located, station: str) -> None:
-        self._located = located
-        self._station = station
-        self.findings: list[Finding] = []
-
-    def script(self) -> tuple[Fault, ...]:
-        data = self._located.data
-        if not isinstance(data, dict):
-            self._refuse((), "is not a fault script", "version: 1 and a list of faults")
-            return ()
-        for key in data:
-            if key not in {"version", "faults"}:
-                self._refuse((key,), "is not a key of a fault script", "version and faults")
-        if data.get("version") != 1:
-            self._refuse(("version",), "is not a version this labctl reads", "version: 1", data.get("version"))
-        entries = data.get("faults")
-        if not isinstance(entries, list):
-            self._refuse(("faults",), "is not a list", "- fault: usb_gone, then at: or during:", entries)
-            return ()
-        ours = [
-            self._fault(("faults", index), entry)
-            for index, entry in enumerate(entries)
-            if not (isinstance(entry, dict) and entry.get("station", self._station) != self._station)
-        ]
-        return tuple(fault for fault in ours if fault is not None)
-
-    def _fault(self, path: KeyPath, entry: Any) -> Fault | None:
-        name = entry.get("fault") if isinstance(entry, dict) else None
-        if not isinstance(name, str) or name not in FAULTS:
-            known = f"one of {', '.join(FAULTS)}; for its oven: station: {self._station}.oven"
-            self._refuse(path, "is not a fault of the potentiostat", known, name)
-            return None
-        unit = FAULTS[name][1]
-        found: dict[str, Any] = {"kind": name}
-        allowed = ["fault", "station", "at", "during", "for", *(["by"] if unit else [])]
-        for key, value in entry.items():
-            here = (*path, key)
-            if key not in allowed:
-                self._refuse(here, f"is not a key of {name}", f"one of {', '.join(allowed)}")
-            elif key == "at":
-                found["at_s"] = self._quantity(here, value, "s", "3 h")
-            elif key == "for":
-                found["for_s"] = self._quantity(here, value, "s", "10 min")
-            elif key == "by":
-                found["by"] = self._quantity(here, value, unit, _EXAMPLES[unit])
-            elif key == "during":
-                found |= self._during(here, value)
-        if ("at" in entry) is ("during" in entry):
-            self._refuse(path, "says not, or twice, when it happens", "at: 3 h, or during: {title: T03, after: 20 s}")
-        if unit and "by" not in entry:
-            self._refuse(path, f"{name} needs by:", f"by: {_EXAMPLES[unit]}")
-        line, _ = self._located.place(path)
-        return Fault(**found, place=f"{self._located.file}:{line}")
-
-    def _during(self, path: KeyPath, value: Any) -> dict[str, Any]:
-        if not isinstance(value, dict) or not isinstance(value.get("title"), str) or value.keys() - {"title", "after"}:
-            self._refuse(path, "does not name a sweep", "{title: T03, after: 20 s}")
-            return {}
-        after = value.get("after", "0 s")
-        return {"title": value["title"], "after_s": self._quantity((*path, "after"), after, "s", "20 s")}
-
-    def _quantity(self, path: KeyPath, value: Any, unit: str, example: str) -> float:
-        try:
-            found = parse(value, unit, example=example)
-        except QuantityError as problem:
-            self._refuse(path, problem.what, problem.expected)
-            return 0.0
-        if found < 0.0 and unit != "V":
-            self._refuse(path, "is negative", f"such as {example}", value)
-        return found
-
-    def _refuse(self, path: KeyPath, what: str, expected: str, value: object = "") -> None:
-        shown = "" if isinstance(value, (dict, list)) or value in {"", None} else repr(value)
-        self.findings.append(self._located.finding(path, what, value=shown, expected=expected))
+def parts_of(settings: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the oven that the settings of a station name, by what its own name in a script ends in."""
+    oven = settings.get("oven")
+    controller = oven.get("controller") if isinstance(oven, Mapping) else None
+    return {".oven": controller} if isinstance(controller, str) else {}

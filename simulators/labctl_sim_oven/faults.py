@@ -16,7 +16,7 @@
                                 # station takes those alone that name it: `autolab.oven`
         at: 90 min
 
-An unknown key, an unknown fault or a missing value is refused with file, line and column.
+How such a script is read stands in `labctl_sim_faults`.
 """
 
 from __future__ import annotations
@@ -24,58 +24,66 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, cast
 
-from labctl.errors import Finding, InputError
-from labctl.located_yaml import KeyPath, Located, load
-from labctl.units import QuantityError, parse
+from labctl_sim_faults import FaultKind, Parameter, read_script
 
 Where = Literal["oven", "controller", "wire"]
 
+STATION = "oven"
 
-@dataclass(frozen=True, slots=True)
-class FaultKind:
-    """What a fault does, and which of `for`, `by` and `replies` it takes; `by` names the unit of its size.
+_REPLIES = Parameter(what="how many messages it hits", form="count", example="3", default=1)
+_EXAMPLES = {"percent": "100 %", "K": "15 K", "s": "2 s"}
 
-    `only`: the one controller that can have it.
-    """
 
-    where: Where
-    what: str
-    lasts: Literal["", "optional", "needed"] = ""
-    by: str = ""
-    default: float | None = None
-    only: str = ""
+def _kind(
+    where: Where,
+    what: str,
+    lasts: Literal["", "optional", "needed"] = "",
+    by: str = "",
+    default: float | None = None,
+    only: str = "",
+) -> FaultKind:
+    """Return a fault; `by` is the unit of its size, `only` the one controller that can have it."""
+    parameters: dict[str, Parameter] = {}
+    if by:
+        parameters["by"] = Parameter(what="size", unit=by, example=_EXAMPLES[by], default=default, difference=by == "K")
+    if where == "wire" and not lasts:
+        parameters["replies"] = _REPLIES
+    return FaultKind(what=what, where=where, lasts=lasts, parameters=parameters, only=only)
 
 
 FAULTS: Mapping[str, FaultKind] = {
-    "welded_relay": FaultKind("oven", "the heater's relay stays closed: power flows", "optional", "percent", 100.0),
-    "heater_open": FaultKind("oven", "the heater has burnt through: no power flows", "optional"),
-    "door_open": FaultKind(
+    "welded_relay": _kind("oven", "the heater's relay stays closed: power flows", "optional", "percent", 100.0),
+    "heater_open": _kind("oven", "the heater has burnt through: no power flows", "optional"),
+    "door_open": _kind(
         "oven", "somebody opens the door: the air drops at once and goes on losing", "needed", "K", 15.0
     ),
-    "noise": FaultKind("oven", "the sensor picks up noise", "optional", "K"),
-    "sensor_break": FaultKind("oven", "the sensor's wire breaks: it reads over range", "optional"),
-    "stale_reading": FaultKind("oven", "the controller goes on showing an old reading", "optional"),
-    "power_dip": FaultKind("controller", "mains fails for a moment: heater off or in manual, volatile registers gone"),
-    "heater_trip": FaultKind("controller", "the heater goes off; the set point still reads fine"),
-    "setpoint_ignored": FaultKind("controller", "set points are accepted and not taken", "optional"),
-    "local_mode": FaultKind("controller", "somebody takes it to local: writes do nothing", "optional"),
-    "decimal_shift": FaultKind(
+    "noise": _kind("oven", "the sensor picks up noise", "optional", "K"),
+    "sensor_break": _kind("oven", "the sensor's wire breaks: it reads over range", "optional"),
+    "stale_reading": _kind("oven", "the controller goes on showing an old reading", "optional"),
+    "power_dip": _kind("controller", "mains fails for a moment: heater off or in manual, volatile registers gone"),
+    "heater_trip": _kind("controller", "the heater goes off; the set point still reads fine"),
+    "setpoint_ignored": _kind("controller", "set points are accepted and not taken", "optional"),
+    "local_mode": _kind("controller", "somebody takes it to local: writes do nothing", "optional"),
+    "decimal_shift": _kind(
         "controller", "somebody changes the display resolution: scaled integers mean ten times more", only="eurotherm"
     ),
-    "mute": FaultKind("wire", "it neither acts nor answers", "needed"),
-    "command_lost": FaultKind("wire", "a message does not arrive"),
-    "reply_lost": FaultKind("wire", "it acts, and the answer is lost"),
-    "reply_late": FaultKind("wire", "the answer comes late, and with it all that follow", by="s"),
-    "reply_garbled": FaultKind("wire", "some characters of the answer are others"),
-    "reply_truncated": FaultKind("wire", "the end of the answer is missing"),
-    "reply_twice": FaultKind("wire", "the answer comes twice"),
-    "bad_crc": FaultKind("wire", "the answer's checksum is wrong", only="eurotherm"),
+    "mute": _kind("wire", "it neither acts nor answers", "needed"),
+    "command_lost": _kind("wire", "a message does not arrive"),
+    "reply_lost": _kind("wire", "it acts, and the answer is lost"),
+    "reply_late": _kind("wire", "the answer comes late, and with it all that follow", by="s"),
+    "reply_garbled": _kind("wire", "some characters of the answer are others"),
+    "reply_truncated": _kind("wire", "the end of the answer is missing"),
+    "reply_twice": _kind("wire", "the answer comes twice"),
+    "bad_crc": _kind("wire", "the answer's checksum is wrong", only="eurotherm"),
 }
 """Every fault of the simulated controllers."""
 
-_UNITS = {"percent": "100 %", "K": "15 K", "s": "2 s"}
+
+def faults_of(controller: str) -> Mapping[str, FaultKind]:
+    """Return those that one kind of controller can have."""
+    return {name: kind for name, kind in FAULTS.items() if kind.only in {"", controller}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +114,7 @@ class Fault:
     @property
     def where(self) -> Where:
         """What it happens to."""
-        return FAULTS[self.kind].where
+        return cast("Where", FAULTS[self.kind].where)
 
 
 def load_faults(path: Path, *, controller: str, station: str) -> tuple[Fault, ...]:
@@ -117,94 +125,15 @@ def load_faults(path: Path, *, controller: str, station: str) -> tuple[Fault, ..
     InputError
         One finding per mistake, with file, line and column.
     """
-    reader = _Reader(load(path), controller, station)
-    faults = reader.script()
-    if reader.findings:
-        raise InputError(findings=tuple(reader.findings))
-    return faults
-
-
-class _Reader:
-    def __init__(self, located: Located, controller: str, station: str) -> None:
-        self._located = located
-        self._station = station
-        self._kinds = {name: kind for name, kind in FAULTS.items() if kind.only in {"", controller}}
-        self.findings: list[Finding] = []
-
-    def script(self) -> tuple[Fault, ...]:
-        data = self._located.data
-        if not isinstance(data, dict):
-            self._refuse((), "is not a fault script", "version: 1 and a list of faults")
-            return ()
-        for key in data:
-            if key not in {"version", "faults"}:
-                self._refuse((key,), "is not a key of a fault script", "version and faults")
-        if data.get("version") != 1:
-            self._refuse(("version",), "is not a version this labctl reads", "version: 1", data.get("version"))
-        entries = data.get("faults")
-        if not isinstance(entries, list):
-            self._refuse(("faults",), "is not a list", "- fault: power_dip, then at:", entries)
-            return ()
-        found = [self._fault(("faults", index), entry) for index, entry in enumerate(entries)]
-        return tuple(fault for fault in found if fault is not None)
-
-    def _fault(self, path: KeyPath, entry: Any) -> Fault | None:
-        if not isinstance(entry, dict):
-            self._refuse(path, "is not a fault", "fault: power_dip, then at:", entry)
-            return None
-        own = "" if "." in self._station else self._station  # the oven of a station: only lines that name it
-        if entry.get("station", own) != self._station:
-            return None
-        name = str(entry.get("fault"))
-        kind = self._kinds.get(name)
-        if kind is None:
-            place = (*path, "fault") if "fault" in entry else path
-            self._refuse(
-                place, "is not a fault this controller knows", f"one of {', '.join(self._kinds)}", entry.get("fault")
-            )
-            return None
-        found: dict[str, Any] = {"kind": name, "at_s": 0.0}
-        if kind.default is not None:
-            found["by"] = kind.default
-        allowed = ["fault", "station", "at", *(["for"] if kind.lasts else []), *(["by"] if kind.by else [])]
-        if kind.where == "wire" and name != "mute":
-            allowed.append("replies")
-        for key, value in entry.items():
-            here = (*path, key)
-            if key not in allowed:
-                self._refuse(here, f"is not a key of {name}", f"one of {', '.join(allowed)}")
-            elif key == "at":
-                found["at_s"] = self._quantity(here, value, "s", "3 h")
-            elif key == "for":
-                found["for_s"] = self._quantity(here, value, "s", "20 min")
-            elif key == "by":
-                found["by"] = self._quantity(here, value, kind.by, _UNITS[kind.by])
-            elif key == "replies":
-                found["replies"] = self._count(here, value)
-        needed = {"at": True, "for": kind.lasts == "needed", "by": bool(kind.by) and kind.default is None}
-        for key, wanted in needed.items():
-            if wanted and key not in entry:
-                example = {"at": "3 h", "for": "20 min"}.get(key) or _UNITS[kind.by]
-                self._refuse(path, f"{name} needs {key}:", f"{key}: {example}")
-        line, _ = self._located.place(path)
-        return Fault(**found, place=f"{self._located.file}:{line}")
-
-    def _count(self, path: KeyPath, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            self._refuse(path, "is not a whole number from 1", "such as 3", value)
-            return 1
-        return value
-
-    def _quantity(self, path: KeyPath, value: Any, unit: str, example: str) -> float:
-        try:
-            found = parse(value, unit, example=example, difference=unit == "K")
-        except QuantityError as problem:
-            self._refuse(path, problem.what, problem.expected)
-            return 0.0
-        if found < 0.0:
-            self._refuse(path, "is negative", f"such as {example}", value)
-        return found
-
-    def _refuse(self, path: KeyPath, what: str, expected: str, value: object = "") -> None:
-        shown = "" if isinstance(value, (dict, list)) or value in {"", None} else repr(value)
-        self.findings.append(self._located.finding(path, what, value=shown, expected=expected))
+    part = "." in station  # the oven of a station: only lines that name it
+    return tuple(
+        Fault(
+            kind=entry.kind,
+            at_s=entry.at_s or 0.0,
+            for_s=entry.for_s,
+            by=entry.number("by"),
+            replies=int(entry.number("replies", 1)),
+            place=entry.place,
+        )
+        for entry in read_script(path, faults_of(controller), station=station, named=part)
+    )

@@ -1,4 +1,4 @@
-"""Fault scripts: what goes wrong on the simulated console, when, and for how long.
+"""Faults of the simulated console: what goes wrong, when, and for how long.
 
 ::
 
@@ -13,48 +13,55 @@
         during: {acquisition: 4}   # the fourth acquisition of this lab
         by: 90 s
 
-An unknown key, an unknown fault or a missing value is refused with file, line and column.
+How such a script is read stands in `labctl_sim_faults`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from labctl.errors import Finding, InputError
-from labctl.located_yaml import KeyPath, Located, load
-from labctl.units import QuantityError, parse
+from labctl_sim_faults import FaultKind, Parameter, Trigger, read_script
 
+STATION = "spectrometer"
 
-@dataclass(frozen=True, slots=True)
-class FaultKind:
-    """What a fault does, and which of `for` and `by` it takes; ``!`` marks what must be given."""
+TRIGGERS: Trigger = {"title": "text", "expno": "count", "acquisition": "count"}
+"""What `during` may name: part of an acquisition's title, its EXPNO, its number since the lab was made."""
 
-    what: str
-    lasts: str = ""
-    by: str = ""
-
-
-FAULTS: dict[str, FaultKind] = {
-    "heater_trip": FaultKind("the VT unit cuts its own heater; a person re-arms it after `for`", lasts="optional"),
-    "gas_loss": FaultKind("VT gas falls to nothing; the unit's cut-out drops the heater", lasts="optional"),
-    "spin_loss": FaultKind("the rotor loses its drive and runs down", lasts="optional"),
-    "spin_off_rate": FaultKind("the rotor runs off its rate", lasts="optional", by="Hz"),
-    "sensor_stuck": FaultKind("the temperature reading stays what it was", lasts="optional"),
-    "sensor_silent": FaultKind("the VT unit does not answer: read-backs fail", lasts="optional"),
-    "halt": FaultKind("somebody types halt: the scan is finished, what was acquired is kept"),
-    "stop": FaultKind("somebody types stop: ends at once, the current row is lost"),
-    "topspin_restart": FaultKind("TopSpin is restarted: AU programs and setdef are gone, the acquisition goes on"),
-    "dialog": FaultKind("a modal dialog holds up every command of AU programs", lasts="needed"),
-    "ser_late": FaultKind("raw data reach the disk late, after the audit trail says completed", by="s"),
-    "ser_short": FaultKind("raw data lack their last rows (or part of a fid)", by="rows"),
-    "disk_full": FaultKind("nothing more can be written to the data disk", lasts="optional"),
-    "overflow": FaultKind("the receiver overflows in the next acquisition"),
+FAULTS: Mapping[str, FaultKind] = {
+    "heater_trip": FaultKind(what="the VT unit cuts its own heater; a person re-arms it after `for`", lasts="optional"),
+    "gas_loss": FaultKind(
+        what="VT gas falls to nothing; the unit's cut-out drops the heater, which stays off until a person "
+        "switches it on",
+        lasts="optional",
+    ),
+    "spin_loss": FaultKind(
+        what="the rotor loses its drive and runs down; after `for` a person spins it up", lasts="optional"
+    ),
+    "spin_off_rate": FaultKind(
+        what="the rotor runs off its rate",
+        lasts="optional",
+        parameters={"by": Parameter(what="how far off", unit="Hz", example="200 Hz", signed=True)},
+    ),
+    "sensor_stuck": FaultKind(what="the temperature reading stays what it was", lasts="optional"),
+    "sensor_silent": FaultKind(what="the VT unit does not answer: read-backs fail", lasts="optional"),
+    "halt": FaultKind(what="somebody types halt: the scan is finished, what was acquired is kept"),
+    "stop": FaultKind(what="somebody types stop: ends at once, the current row is lost"),
+    "topspin_restart": FaultKind(what="TopSpin is restarted: AU programs and setdef are gone, the acquisition goes on"),
+    "dialog": FaultKind(what="a modal dialog holds up every command of AU programs", lasts="needed"),
+    "ser_late": FaultKind(
+        what="raw data reach the disk late, after the audit trail says completed",
+        parameters={"by": Parameter(what="how late", unit="s", example="90 s")},
+    ),
+    "ser_short": FaultKind(
+        what="raw data lack their last rows (or part of a fid)",
+        parameters={"by": Parameter(what="rows that are missing", form="count", example="12")},
+    ),
+    "disk_full": FaultKind(what="nothing more can be written to the data disk", lasts="optional"),
+    "overflow": FaultKind(what="the receiver overflows in the next acquisition"),
 }
 """Every fault the console knows."""
-
-_UNITS = {"Hz": ("Hz", "200 Hz"), "s": ("s", "90 s")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,130 +107,17 @@ def load_faults(path: Path, *, station: str = "") -> tuple[Fault, ...]:
     InputError
         One finding per mistake, with file, line and column.
     """
-    located = load(path)
-    reader = _Reader(located, station)
-    faults = reader.script()
-    if reader.findings:
-        raise InputError(findings=tuple(reader.findings))
-    return faults
-
-
-class _Reader:
-    def __init__(self, located: Located, station: str) -> None:
-        self._located = located
-        self._station = station
-        self.findings: list[Finding] = []
-
-    def script(self) -> tuple[Fault, ...]:
-        data = self._located.data
-        if not isinstance(data, dict):
-            self._refuse((), "is not a fault script", "version: 1 and a list of faults")
-            return ()
-        for key in data:
-            if key not in {"version", "faults"}:
-                self._refuse((key,), "is not a key of a fault script", "version and faults")
-        if data.get("version") != 1:
-            self._refuse(("version",), "is not a version this labctl reads", "version: 1", data.get("version"))
-        entries = data.get("faults")
-        if not isinstance(entries, list):
-            self._refuse(("faults",), "is not a list", "- fault: heater_trip, then at: or during:", entries)
-            return ()
-        found = [self._fault(("faults", index), entry) for index, entry in enumerate(entries)]
-        return tuple(fault for fault in found if fault is not None)
-
-    def _fault(self, path: KeyPath, entry: Any) -> Fault | None:
-        if not isinstance(entry, dict):
-            self._refuse(path, "is not a fault", "fault: heater_trip, then at: or during:", entry)
-            return None
-        if entry.get("station", self._station) != self._station:
-            return None
-        name = entry.get("fault")
-        kind = FAULTS.get(str(name))
-        if kind is None:
-            self._refuse(
-                (*path, "fault") if "fault" in entry else path,
-                "is not a fault the console knows",
-                f"one of {', '.join(FAULTS)}",
-                name,
-            )
-            return None
-        found: dict[str, Any] = {"kind": str(name)}
-        for key, value in entry.items():
-            here = (*path, key)
-            if key in {"fault", "station"}:
-                continue
-            if key == "at":
-                found["at_s"] = self._quantity(here, value, "s", "3 h")
-            elif key == "during":
-                found |= self._during(here, value)
-            elif key == "for" and kind.lasts:
-                found["for_s"] = self._quantity(here, value, "s", "20 min")
-            elif key == "by" and kind.by:
-                found["by"] = self._size(here, value, kind.by)
-            else:
-                allowed = [
-                    "fault",
-                    "station",
-                    "at",
-                    "during",
-                    *(["for"] if kind.lasts else []),
-                    *(["by"] if kind.by else []),
-                ]
-                self._refuse(here, f"is not a key of {name}", f"one of {', '.join(allowed)}")
-        if ("at" in entry) is ("during" in entry):
-            self._refuse(
-                path, "says not, or twice, when it happens", "either at: 3 h or during: {title: tmix03, after: 10 min}"
-            )
-        for key, needed in (("for", kind.lasts == "needed"), ("by", bool(kind.by))):
-            if needed and key not in entry:
-                self._refuse(path, f"{name} needs {key}:", f"{key}: {_example(kind, key)}")
-        line, _ = self._located.place(path)
-        return Fault(**found, place=f"{self._located.file}:{line}")
-
-    def _during(self, path: KeyPath, value: Any) -> dict[str, Any]:
-        if not isinstance(value, dict) or not value:
-            self._refuse(path, "does not name an acquisition", "{title: tmix03, after: 10 min}", value)
-            return {}
-        found: dict[str, Any] = {}
-        for key, item in value.items():
-            here = (*path, key)
-            if key == "after":
-                found["after_s"] = self._quantity(here, item, "s", "10 min")
-            elif key == "title":
-                found["title"] = str(item)
-            elif key in {"expno", "acquisition"}:
-                if isinstance(item, bool) or not isinstance(item, int) or item < 1:
-                    self._refuse(here, "is not a whole number from 1", "such as 4", item)
-                else:
-                    found[key] = item
-            else:
-                self._refuse(here, "is not a key here", "title, expno, acquisition, after")
-        return found
-
-    def _size(self, path: KeyPath, value: Any, unit: str) -> float:
-        if unit in _UNITS:
-            return self._quantity(path, value, *_UNITS[unit])
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            self._refuse(path, "is not a number of rows", "such as 12", value)
-            return 0.0
-        return float(value)
-
-    def _quantity(self, path: KeyPath, value: Any, unit: str, example: str) -> float:
-        try:
-            found = parse(value, unit, example=example)
-        except QuantityError as problem:
-            self._refuse(path, problem.what, problem.expected)
-            return 0.0
-        if unit == "s" and found < 0.0:
-            self._refuse(path, "is negative", f"such as {example}", value)
-        return found
-
-    def _refuse(self, path: KeyPath, what: str, expected: str, value: object = "") -> None:
-        shown = "" if isinstance(value, (dict, list)) or value in {"", None} else repr(value)
-        self.findings.append(self._located.finding(path, what, value=shown, expected=expected))
-
-
-def _example(kind: FaultKind, key: str) -> str:
-    if key == "for":
-        return "20 min"
-    return _UNITS[kind.by][1] if kind.by in _UNITS else "12"
+    return tuple(
+        Fault(
+            kind=entry.kind,
+            at_s=entry.at_s,
+            title=str(entry.trigger.get("title", "")),
+            expno=int(entry.trigger.get("expno", 0)),
+            acquisition=int(entry.trigger.get("acquisition", 0)),
+            after_s=entry.after_s,
+            for_s=entry.for_s,
+            by=entry.number("by"),
+            place=entry.place,
+        )
+        for entry in read_script(path, FAULTS, station=station, triggers=TRIGGERS)
+    )

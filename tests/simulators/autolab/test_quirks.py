@@ -263,8 +263,8 @@ def test_a_pulled_cable_fails_every_call_and_needs_a_new_connection(tmp_path: Pa
         ("{fault: overload, at: 1 h}", "needs by"),
         ("{fault: overload, at: 1 h, by: 2 V}", "not a unit of this kind"),
         ("{fault: usb_gone, at: -1 h}", "negative"),
-        ("{fault: usb_gone, during: {after: 1 s}}", "does not name a sweep"),
-        ("{fault: welded_relay, at: 1 h}", "autolab.oven"),
+        ("{fault: usb_gone, during: {after: 1 s}}", "does not name what it waits for"),
+        ("{fault: welded_relay, at: 1 h}", "not a fault of autolab"),
         ("nonsense", "not a fault"),
     ],
 )
@@ -282,7 +282,8 @@ def test_every_fault_can_be_written(tmp_path: Path) -> None:
     """Each fault of the table is read from a line that gives its size in its unit."""
     path = tmp_path / "faults.yaml"
     lines = [
-        f"  - {{fault: {name}, at: 1 h{f', by: 2 {unit}' if unit else ''}}}\n" for name, (_, unit) in FAULTS.items()
+        f"  - {{fault: {name}, at: 1 h{''.join(f', {key}: {one.example}' for key, one in kind.parameters.items())}}}\n"
+        for name, kind in FAULTS.items()
     ]
     path.write_text("version: 1\nfaults:\n" + "".join(lines), encoding="utf-8")
     assert [fault.kind for fault in load_faults(path, station="autolab")] == list(FAULTS)

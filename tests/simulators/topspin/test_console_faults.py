@@ -158,8 +158,8 @@ def test_a_heater_trip_during_a_2d_shows_in_its_later_rows(tmp_path: Path) -> No
 def test_every_fault_can_be_written(tmp_path: Path, kind: str) -> None:
     """Each fault of the table is read with what it needs, and strikes without breaking the console."""
     needs = ", for: 10 min" if FAULTS[kind].lasts == "needed" else ""
-    by = {"": "", "Hz": ", by: 100 Hz", "s": ", by: 20 s", "rows": ", by: 2"}[FAULTS[kind].by]
-    lab = Lab(tmp_path, faults=f"  - {{fault: {kind}, at: 30 s{needs}{by}}}\n")
+    takes = "".join(f", {name}: {parameter.example}" for name, parameter in FAULTS[kind].parameters.items())
+    lab = Lab(tmp_path, faults=f"  - {{fault: {kind}, at: 30 s{needs}{takes}}}\n")
     lab.wait(60.0)
     assert any(f"fault script: {kind} (" in message for message in lab.console.messages)
 
@@ -167,7 +167,7 @@ def test_every_fault_can_be_written(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("- {fault: heater_tripped, at: 3 h}", "is not a fault the console knows"),
+        ("- {fault: heater_tripped, at: 3 h}", "is not a fault"),
         ("- {fault: heater_trip, at: 3}", "has no unit"),
         ("- {fault: heater_trip, at: -3 h}", "is negative"),
         ("- {fault: heater_trip}", "says not, or twice, when it happens"),
@@ -176,11 +176,11 @@ def test_every_fault_can_be_written(tmp_path: Path, kind: str) -> None:
         ("- {fault: halt, at: 1 h, for: 2 h}", "is not a key of halt"),
         ("- {fault: dialog, at: 1 h}", "dialog needs for:"),
         ("- {fault: ser_late, at: 1 h}", "ser_late needs by:"),
-        ("- {fault: ser_short, at: 1 h, by: 2 s}", "is not a number of rows"),
+        ("- {fault: ser_short, at: 1 h, by: 2 s}", "is not a whole number from 1"),
         ("- {fault: spin_off_rate, at: 1 h, by: 200 K}", "is not a unit of this kind"),
         ("- {fault: halt, during: {acquisition: 0}}", "is not a whole number from 1"),
         ("- {fault: halt, during: {name: x}}", "is not a key here"),
-        ("- {fault: halt, during: tmix03}", "does not name an acquisition"),
+        ("- {fault: halt, during: tmix03}", "does not name what it waits for"),
         ("- heater_trip", "is not a fault"),
     ],
 )
