@@ -397,7 +397,9 @@ class Engine:
         self._clock_offset_s = offset_s
 
     def _hear(self) -> None:
-        """Take in what persons and analysis have to say."""
+        """Take in what persons, bystanders and analysis have to say."""
+        for bystander in self._options.bystanders:
+            self._todo.extend(bystander.said())
         if self._options.operator is not None:
             self._todo.extend(self._options.operator())
         self._todo.extend(self._hand_offs.answered())
@@ -431,6 +433,8 @@ class Engine:
         row: Row = self._journal.append(event, key=step.key if step else "", epoch=station.epoch if station else 0)
         before = self.state
         self.state, commands = decide(self.state, event)
+        for bystander in self._options.bystanders:
+            bystander.seen(row, event, self.state)
         self._note_pace(event, row.wall_s)
         for name, duty in list(self._duties.items()):
             answered = event.station == name and isinstance(event, _ANSWERS[type(duty)])
@@ -586,7 +590,7 @@ class Engine:
         if trouble := self.perform.part_trouble(order):
             self._say_once(name, f"{order.step_id}: no partial results yet: {trouble}", f"{order.token} parts")
         if seen is not None and seen.needs_person:
-            self._say_once(name, seen.needs_person, f"{order.token} {seen.needs_person}")
+            self._say_once(name, seen.needs_person, f"{order.token} {seen.needs_person}", person=True)
         soon = not running or collecting or seen is None
         again_s = seen.look_again_s if seen is not None and seen.look_again_s is not None else float("inf")
         return seen, events, min(again_s, options.poll_s) if soon else again_s
@@ -636,10 +640,10 @@ class Engine:
             phase = self.state.stations[name].phase if name in self.state.stations else StationPhase.READY
             self._on_progress(ProgressReport(station=name, phase=phase, at_s=self._clock.now_s(), message=what))
 
-    def _say_once(self, name: str, what: str, about: str) -> None:
+    def _say_once(self, name: str, what: str, about: str, *, person: bool = False) -> None:
         if about not in self._said:
             self._said.add(about)
-            self._todo.append(Alarmed(station=name, what=what))
+            self._todo.append(Alarmed(station=name, what=what, person=person))
 
     def _note_pace(self, event: Event, at_s: float) -> None:
         if isinstance(event, Intended):

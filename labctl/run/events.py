@@ -307,13 +307,14 @@ class Tripped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarmed:
-    """Something a person should know; nothing follows from it."""
+    """Something a person should know; nothing follows from it. `person`: the campaign waits until one comes."""
 
     kind: ClassVar[Kind] = "alarm"
     station: str
     what: str
     step_id: str = ""
     attempt: int = 0
+    person: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

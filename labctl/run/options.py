@@ -5,9 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
-from labctl.run.events import Operated, Policy
+from labctl.run.events import Alarmed, Event, Operated, Policy
 from labctl.run.interlock import Calibration, Silence
+from labctl.run.journal import Row
+from labctl.run.state import State
+
+
+class Bystander(Protocol):
+    """Somebody who looks on without a say in the campaign: notifications, a second copy of the raw data.
+
+    Both methods are called in the engine's thread: they return at once and never raise.
+    """
+
+    def seen(self, row: Row, event: Event, state: State) -> None:
+        """Take note of an event that was committed as `row`, and of the campaign after it."""
+        ...
+
+    def said(self) -> Sequence[Alarmed]:
+        """Return what the journal should know; asked at every turn."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +82,8 @@ class EngineOptions:
         A person is here and lets paused and safe stations go on; the reason is journaled.
     inline_analysis : bool or None
         Analysis between two turns instead of in a worker; None: under a virtual clock.
+    bystanders : sequence of Bystander
+        Told of every event as it is committed.
     """
 
     poll_s: float = 5.0
@@ -81,6 +101,7 @@ class EngineOptions:
     operator_continues: bool = True
     attended: str = ""
     inline_analysis: bool | None = None
+    bystanders: Sequence[Bystander] = ()
 
     @property
     def may_be_continued(self) -> bool:
