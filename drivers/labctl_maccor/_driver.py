@@ -274,7 +274,10 @@ class MaccorDriver:
     def _look_at_running(self, order: Order, task: CycleCell, test: str, status: ChannelStatus) -> Observation:
         fraction = min(0.999, status.test_s / task.duration_s) if task.duration_s > 0.0 else None
         person = ""
+        if (watch := self._watches.get(test)) is None:
+            watch = self._watches[test] = CycleWatch(task)
         if status.stat is Stat.SUSPENDED:
+            watch.told()
             if order.token in self._stopped:
                 return Observation(progress=Progress.HALTED, detail=f"suspended by labctl: {status.words}")
             why = self._paused_because.get(test) or "an operator or a guard of the procedure"
@@ -284,10 +287,11 @@ class MaccorDriver:
         elif status.stat is Stat.POWER_FAIL:
             person = f"the tester lost power during {test}: look at the cell, then resume it there (Advanced Start)"
         else:
-            why = self._watches.setdefault(test, CycleWatch(task)).update(status)
+            why = watch.update(status)
             if why:
                 self._paused_because[test] = why
                 self._suspend(test)
+                watch.told()  # not before: a suspension that got lost is tried again at the next look
                 person = f"{test} was paused: {why}"
         return Observation(
             progress=Progress.RUNNING,

@@ -8,7 +8,9 @@ stands before all others and is number 1.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Literal
 
 from labctl.errors import InstrumentError
@@ -31,6 +33,24 @@ GUARDS = ("over-voltage", "low voltage while charging: shorted?", "time", "safet
 """What the Ends after the normal one stand for, in their order."""
 
 CapacityForm = Literal["C", "Ah"]
+
+
+class Part(Enum):
+    """What a step that takes time is within its cycle."""
+
+    FIRST_REST = "first rest"
+    CHARGE = "charge"
+    REST_AFTER_CHARGE = "rest after the charge"
+    DISCHARGE = "discharge"
+    REST_AFTER_DISCHARGE = "rest after the discharge"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a test stands when it is in a step; `cycle` counts from 0, None within the loop."""
+
+    part: Part
+    cycle: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +121,13 @@ def compose(
     return _Writer(task, form, charge_range, discharge_range, margin_V).procedure()
 
 
+def places(task: CycleCell) -> Mapping[int, Place]:
+    """Return what the steps of a task's procedure are, by step number, as far as they take time."""
+    writer = _Writer(task, "Ah", 4, 4, 0.1)  # neither form nor range nor margin moves a step
+    writer.procedure()
+    return writer.places
+
+
 class _Writer:
     """Writes steps with names for targets, and puts numbers in their place at the end."""
 
@@ -116,16 +143,17 @@ class _Writer:
         self._margin_V = margin_V
         self._steps: list[ProcedureStep] = []
         self._names: dict[str, int] = {}
+        self.places: dict[int, Place] = {}
 
     def procedure(self) -> Procedure:
         task = self._task
         self._first_rest()
         for number, charge_Ah in enumerate(task.charges_Ah, start=1):
-            self._cycle(f"cycle{number}", charge_Ah)
+            self._cycle(f"cycle{number}", charge_Ah, number - 1)
         if task.then_cycles:
             self._mark("do")
             self._control("Do 1")
-            self._cycle("loop", task.then_charge_Ah)
+            self._cycle("loop", task.then_charge_Ah, None)
             count = End(end_type="Loop Cnt", oper=" = ", step="end", value=str(task.then_cycles))
             self._add(ProcedureStep(step_type=centred("Loop 1"), ends=(count,)))
         self._mark("end")
@@ -149,14 +177,18 @@ class _Writer:
             self._safety("Voltage", "<= ", _plain(low_V)),
             self._safety("Amp Hour", ">= ", self._amount(SAFETY_CAPACITY * largest_Ah)),
         )
+        self.places[len(self._steps) + 1] = Place(Part.FIRST_REST, 0)
         self._rest(ends)
 
     def _safety(self, kind: str, oper: str, value: str) -> End:
         return End(end_type=left(kind), oper=oper, step="safety", value=value, safety="True")
 
-    def _cycle(self, name: str, charge_Ah: float) -> None:
+    def _cycle(self, name: str, charge_Ah: float, cycle: int | None) -> None:
         task = self._task
         self._mark(name)
+        parts = (Part.CHARGE, Part.REST_AFTER_CHARGE, Part.DISCHARGE, Part.REST_AFTER_DISCHARGE)
+        for number, part in enumerate(parts, start=len(self._steps) + 1):
+            self.places[number] = Place(part, cycle)
         ends = (
             End(end_type="Amp Hour", oper=">= ", step=self._next(), value=self._amount(charge_Ah)),
             End(end_type=left("Voltage"), oper=">= ", step="over-voltage", value=_plain(task.charge_above_V)),

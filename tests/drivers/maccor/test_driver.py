@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from labctl.ports import Instrument, Progress, Standing
 from labctl_maccor import open_driver
 from labctl_maccor._codec import Channel, Stat
 from tests.drivers.maccor.conftest import Bench
+from tests.drivers.maccor.course import Course
 from tests.drivers.maccor.orders import TASK, TEST, order
 from tests.drivers.maccor.peer import ACTIVE, AVAILABLE, COMPLETED, PROBLEM, SUSPENDED
 
@@ -218,32 +220,60 @@ def test_power_failure_waits_for_a_person(bench: Bench) -> None:
     assert "lost power" in seen.needs_person
 
 
-def test_low_efficiency_twice_pauses_the_cell(bench: Bench) -> None:
+def _looked_at(bench: Bench, course: Course, every_s: float) -> list[tuple[float, str]]:
+    """Look at a course at even spacing, from its begin until a person is asked for; (test time, what is asked)."""
+    driver, mine = bench.driver(), order(**{name: getattr(course.task, name) for name in course.task.__slots__})
+    driver.begin(mine)
+    looks: list[tuple[float, str]] = []
+    while not looks or (not looks[-1][1] and looks[-1][0] + every_s < course.lasts_s):
+        at_s = looks[-1][0] + every_s if looks else 0.0
+        bench.peer.status[ON_WIRE] |= course.status(at_s)
+        looks.append((at_s, driver.look(mine).needs_person))
+    return looks
+
+
+@pytest.mark.parametrize("every_h", [0.2, 1.0, 6.0])
+def test_low_efficiency_twice_pauses_the_cell(bench: Bench, every_h: float) -> None:
     """Two cycles in a row that give back less than 80 % suspend the test, and a person is told why."""
-    driver = bench.driver()
-    driver.begin(order())
-    messages = []
-    for cycle in range(2):
-        for doing, capacity_Ah in ((1, 1e-3), (4, 0.0), (2, 0.7e-3), (4, 0.0)):
-            bench.peer.status[ON_WIRE] |= {"RF1": doing, "Capacity": capacity_Ah, "Cycle": cycle}
-            messages.append(driver.look(order()).needs_person)
-    assert [bool(message) for message in messages] == [False] * 7 + [True]
-    assert "80 %" in messages[-1]
+    course = Course(replace(TASK, then_cycles=1, unreturned_max_Ah=1.0), [0.99, 0.7, 0.95, 0.75, 0.78, 1.0])
+    *before, (at_s, told) = _looked_at(bench, course, every_h * 3600.0)
+    assert "80 %" in told
+    assert bench.peer.status[ON_WIRE]["Stat"] == SUSPENDED
+    assert course.over_by(at_s) == 5
+    assert course.over_by(before[-1][0]) == 4
+
+
+@pytest.mark.parametrize("every_h", [0.2, 1.0, 24.0, 200.0])
+def test_charge_that_never_comes_back_pauses_the_cell(bench: Bench, every_h: float) -> None:
+    """The running sum of charge minus discharge over all cycles is a guard of its own, however rarely one looks."""
+    course = Course(replace(TASK, charges_Ah=(1e-3,), then_cycles=20, then_charge_Ah=1e-3), [0.945] * 21)
+    *before, (at_s, told) = _looked_at(bench, course, every_h * 3600.0)
+    assert f"not discharged again by cycle {course.over_by(at_s)}" in told
+    assert 0.055e-3 * course.over_by(at_s) > TASK.unreturned_max_Ah
+    assert 0.055e-3 * course.over_by(before[-1][0]) <= TASK.unreturned_max_Ah
     assert bench.peer.status[ON_WIRE]["Stat"] == SUSPENDED
 
 
-def test_charge_that_never_comes_back_pauses_the_cell(bench: Bench) -> None:
-    """The running sum of charge minus discharge over all cycles is a guard of its own."""
+def test_a_healthy_cell_is_never_paused(bench: Bench) -> None:
+    """Hourly looks at a cell that gives back 99 % find nothing to pause."""
+    course = Course(TASK, [0.995] * TASK.cycles)
+    assert not any(told for _, told in _looked_at(bench, course, 3600.0))
+
+
+def test_a_suspension_that_was_lost_is_tried_again(bench: Bench) -> None:
+    """If the request to suspend gets lost, the next look suspends; what was found is not forgotten."""
+    course = Course(replace(TASK, then_cycles=0), [0.5] * 5)
     driver = bench.driver()
-    mine = order(unreturned_max_Ah=0.1e-3)
-    driver.begin(mine)
-    told = ""
-    for cycle in range(6):
-        for doing, capacity_Ah in ((1, 1e-3), (2, 0.978e-3), (4, 0.0)):
-            bench.peer.status[ON_WIRE] |= {"RF1": doing, "Capacity": capacity_Ah, "Cycle": cycle}
-            told = told or driver.look(mine).needs_person
-            assert bool(told) == ((cycle == 4 and doing == 4) or cycle > 4)
-    assert "not discharged again over 5 cycles" in told
+    driver.begin(order(then_cycles=0))
+    bench.peer.status[ON_WIRE] |= course.status(0.99 * course.lasts_s)
+    bench.link.lose[6, 3] = "before"
+    with pytest.raises(InstrumentSilent):
+        driver.look(order(then_cycles=0))
+    assert bench.peer.status[ON_WIRE]["Stat"] == ACTIVE
+    assert "was paused" in driver.look(order(then_cycles=0)).needs_person
+    assert bench.peer.status[ON_WIRE]["Stat"] == SUSPENDED
+    driver.resume(order(then_cycles=0))
+    assert driver.look(order(then_cycles=0)).needs_person == "", "a person decided to go on"
 
 
 def test_readings_carry_units(bench: Bench) -> None:
