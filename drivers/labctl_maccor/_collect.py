@@ -1,13 +1,23 @@
-"""What a test leaves: its text export and its procedure, into the run folder. Nothing is ever overwritten."""
+"""What a test leaves: its text export and its procedure, into the run folder. Nothing is ever overwritten.
+
+While a test goes on, its export is brought in piece by piece: each piece is a file of its own with the rows that came
+since the piece before, so that the pieces in order are the beginning of the export. A tester's export program may write
+its file anew instead of adding to it (a new date in its head is enough); then the next piece is a whole one.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
-from labctl.errors import ForeignDataError, InstrumentError
+from labctl.errors import ForeignDataError, InstrumentError, InstrumentSilent
+from labctl.formats.maccor_head import is_maccor
 from labctl.ports import CycleCell
 from labctl_maccor._codec import Channel
+
+PARTS = "parts"
 
 
 def exports(export_dir: Path, test: str, channel: Channel) -> tuple[Path, ...]:
@@ -26,6 +36,8 @@ def exports(export_dir: Path, test: str, channel: Channel) -> tuple[Path, ...]:
 def put(path: Path, data: bytes, *, station: str) -> None:
     """Write a file that is not there yet; an equal one is kept.
 
+    It is written beside its name and moved there whole, so that whoever dies in between leaves nothing in the way.
+
     Raises
     ------
     ForeignDataError
@@ -35,32 +47,117 @@ def put(path: Path, data: bytes, *, station: str) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with path.open("xb") as file:
-                file.write(data)
-        except FileExistsError:
+        if path.exists():
             if path.read_bytes() != data:
                 raise ForeignDataError(
                     f"{path} exists and is different; it was not touched",
                     instrument=station,
                     next_step="Move it away after having looked at it",
-                ) from None
+                )
+            return
+        beside = path.with_name(f"{path.name}.tmp")
+        beside.write_bytes(data)
+        beside.replace(path)
     except OSError as problem:
         raise InstrumentError(f"{path} cannot be written: {problem.strerror or problem}", instrument=station) from None
 
 
-def cell_card(task: CycleCell, *, test: str, channel: Channel) -> bytes:
-    """Return what analysis must know of the cell beside the export: JSON, units in the names."""
-    card = {
-        "test_name": test,
-        "channel": channel.number,
-        "cell": task.cell,
-        "mass_mg": task.mass_mg,
-        "mass_basis": task.mass_basis,
-        "area_cm2": task.area_cm2,
-        "charge_current_A": task.current_A,
-        "discharge_current_A": task.discharge_current_A,
-        "charges_Ah": list(task.charges_Ah) + [task.then_charge_Ah] * task.then_cycles,
+def put_piece(source: Path, folder: Path, *, part: int, after: int, station: str) -> tuple[Path, int]:
+    """Bring in what an export holds beyond the pieces up to part `after`, as the piece that ends with `part`.
+
+    A piece that is there already is returned as it is: the export has grown since, but what was brought in stays.
+
+    Returns
+    -------
+    path, first : Path, int
+        The piece, and the first part it holds: `after` + 1, or 1 where the export was written anew.
+
+    Raises
+    ------
+    InstrumentError
+        The export cannot be read, or holds no new row yet.
+    """
+    there = _piece_ending(folder, source.name, part)
+    if there is not None:
+        return there
+    try:
+        data = source.read_bytes()
+    except OSError as problem:
+        raise InstrumentError(f"{source} cannot be read: {problem.strerror or problem}", instrument=station) from None
+    data = data[: data.rfind(b"\n") + 1]  # a row that is being written belongs to the next piece
+    known = _known(folder, source.name, after)
+    size = sum(len(one) for one in known)
+    goes_on = bool(known) and len(data) >= size and _digest(data[:size]) == _digest(*known)
+    piece, first = (data[size:], after + 1) if goes_on else (data, 1)
+    if not piece:
+        raise InstrumentSilent(
+            f"{source} has no row after part {after}",
+            instrument=station,
+            next_step="Let the tester export while the test goes on; it is looked at again",
+        )
+    path = folder / f"{source.name}.c{first:04d}-{part:04d}"
+    put(path, piece, station=station)
+    return path, first
+
+
+def _piece_ending(folder: Path, name: str, part: int) -> tuple[Path, int] | None:
+    for path in sorted(folder.glob(f"*-{part:04d}")):
+        first = path.name.removeprefix(f"{name}.c").removesuffix(f"-{part:04d}")
+        if first.isdigit() and path.name == f"{name}.c{first}-{part:04d}":
+            return path, int(first)
+    return None
+
+
+def _known(folder: Path, name: str, after: int) -> list[bytes]:
+    """Return the pieces that lead up to a part, in order; none where they do not reach back to the beginning."""
+    pieces: list[bytes] = []
+    while after > 0:
+        found = _piece_ending(folder, name, after)
+        if found is None:
+            return []
+        pieces.insert(0, found[0].read_bytes())
+        after = found[1] - 1
+    return pieces
+
+
+def _digest(*pieces: bytes) -> bytes:
+    digest = hashlib.sha256()
+    for one in pieces:
+        digest.update(one)
+    return digest.digest()
+
+
+def the_text_export(sources: tuple[Path, ...]) -> Path | None:
+    """Return the export that analysis reads: the first whose head is that of one."""
+    return next((one for one in sources if is_maccor(one)), None)
+
+
+def about_cell(task: CycleCell, *, full_scale_A: float | None, accuracy: float | None) -> dict[str, float | int | str]:
+    """Return what analysis must know of the cell, by the keys it knows; nothing stands for what nobody stated.
+
+    `charges_to_mAh` is the charge of each cycle in order; the last one holds for all later cycles.
+    """
+    charges_Ah = [*task.charges_Ah, *([task.then_charge_Ah] if task.then_cycles else [])]
+    told: Mapping[str, float | str | None] = {
+        "name": task.sample or task.cell,
+        "mass_mg": task.mass_mg if task.mass_mg > 0.0 else None,
+        "mass_se_mg": task.mass_se_mg,
+        "mass_basis": task.mass_basis or None,
+        "theoretical_mAh_per_g": task.theoretical_mAh_per_g,
+        "electrode_area_cm2": task.area_cm2,
         "discharge_to_V": task.discharge_to_V,
+        "charges_to_mAh": " ".join(f"{1000.0 * one:.9g}" for one in charges_Ah),
+        "reference": task.reference or None,
+        "reference_offset_V": task.reference_offset_V,
+        "equilibrium_V": task.equilibrium_V,
+        "current_full_scale_A": full_scale_A if accuracy is not None else None,
+        "current_accuracy": accuracy,
     }
+    return {key: value for key, value in told.items() if value is not None}
+
+
+def cell_card(about: Mapping[str, float | int | str]) -> bytes:
+    """Return the same to lie beside the export, for whoever has the files and not the run folder: JSON."""
+    card: dict[str, object] = dict(about)
+    card["charges_to_mAh"] = [float(one) for one in str(about["charges_to_mAh"]).split()]
     return (json.dumps(card, indent=2) + "\n").encode("ascii")

@@ -24,12 +24,12 @@ from typing import Any
 from labctl.clock import Clock
 from labctl.errors import ForeignDataError, InstrumentError, InstrumentSilent
 from labctl.formats.maccor_lint import ChannelSpan
-from labctl.ports import Collected, CycleCell, Evidence, Observation, Order, Progress, Reading, Standing
+from labctl.ports import FAULT, Collected, CycleCell, Evidence, Observation, Order, Progress, Reading, Standing
 from labctl_maccor import _codec as codec
 from labctl_maccor._codec import FREE, RUNS, Channel, ChannelStatus, Garbled, Stat
-from labctl_maccor._collect import cell_card, exports, put
+from labctl_maccor._collect import PARTS, about_cell, cell_card, exports, put, put_piece, the_text_export
 from labctl_maccor._link import Link
-from labctl_maccor._procedure import GUARDS, Written, write
+from labctl_maccor._procedure import GUARDS, Written, finest, write
 from labctl_maccor._settings import Settings
 from labctl_maccor._tester import Tester
 from labctl_maccor._watch import CycleWatch
@@ -66,6 +66,7 @@ class MaccorDriver:
         self._paused_because: dict[str, str] = {}
         self._stopped: set[str] = set()
         self._begun_s: dict[str, float] = {}
+        self._stands_since_s: float | None = None
 
     @property
     def station(self) -> str:
@@ -293,6 +294,7 @@ class MaccorDriver:
                 self._suspend(test)
                 watch.told()  # not before: a suspension that got lost is tried again at the next look
                 person = f"{test} was paused: {why}"
+        stands = status.stat in (Stat.SUSPENDED, Stat.POWER_FAIL)
         return Observation(
             progress=Progress.RUNNING,
             detail=status.words,
@@ -300,6 +302,7 @@ class MaccorDriver:
             data_growing=status.stat in RUNS,
             needs_person=person,
             look_again_s=_LOOK_AGAIN_s,
+            parts=min(status.cycle + stands, task.cycles),  # what a cycle has until somebody comes is a part too
         )
 
     def readings(self) -> tuple[Reading, ...]:
@@ -316,7 +319,19 @@ class MaccorDriver:
         }
         if status.tester_time is not None:  # local time without a zone: only its distance to ours is worth keeping
             found["tester_clock_ahead_s"] = status.tester_time.replace(tzinfo=UTC).timestamp() - at_s
+        if self._stands_too_long(status):
+            found[f"{FAULT}test_suspended"] = 1.0
         return tuple(Reading(quantity=name, value=value, at_s=at_s) for name, value in found.items())
+
+    def _stands_too_long(self, status: ChannelStatus) -> bool:
+        """Whether a suspended test has waited for a person for longer than anybody will wait for one."""
+        if status.stat not in (Stat.SUSPENDED, Stat.POWER_FAIL):
+            self._stands_since_s = None
+            return False
+        now_s = self._clock.monotonic_s()
+        if self._stands_since_s is None:
+            self._stands_since_s = now_s
+        return now_s - self._stands_since_s >= self._settings.suspended_give_up_s
 
     # ---------------------------------------------------------------------------------------- collecting
 
@@ -342,7 +357,8 @@ class MaccorDriver:
                 ) from None
             put(folder / source.name, data, station=self._station)
             names.append(source.name)
-        put(folder / "cell.json", cell_card(task, test=test, channel=self._channel), station=self._station)
+        about = self._about(task)
+        put(folder / "cell.json", cell_card(about), station=self._station)
         names.append("cell.json")
         reached = self._tester.end_reached(self._channel)[1] if standing is Standing.FINISHED else 0
         names += self._copy_procedure(folder)
@@ -359,12 +375,49 @@ class MaccorDriver:
                 "end_reached": reached,
                 "cycles": task.cycles,
                 "cycles_done": status.cycle,
-                "mass_mg": task.mass_mg,
-                "mass_basis": task.mass_basis,
-                "area_cm2": task.area_cm2,
+                **about,
             },
             remarks=() if complete else (f"the test did not come to its normal end: {status.words}",),
         )
+
+    def collect_part(self, order: Order, part: int, after: int, into: Path) -> Collected:
+        """Bring in the rows that the export has gained since part `after`; see `put_piece`."""
+        task, test = self._task(order), self._test_name(order)
+        status, standing = self._standing(test)
+        if standing is not Standing.RUNNING:
+            raise InstrumentError(f"{test} does not run: {status.words}", instrument=self._station)
+        source = the_text_export(exports(self._link.export_dir, test, self._channel))
+        if source is None:
+            raise InstrumentSilent(
+                f"no export of {test} in {self._link.export_dir}",
+                instrument=self._station,
+                expected=f"{test}{self._channel.suffix} as text, added to while the test goes on",
+                next_step="It is looked for again; the whole is brought in at the end",
+            )
+        path, first = put_piece(source, into / test / PARTS, part=part, after=after, station=self._station)
+        now_s = self._clock.now_s()
+        return Collected(
+            files=(f"{test}/{PARTS}/{path.name}",),
+            completeness="partial",
+            started_s=now_s - status.test_s,
+            ended_s=now_s,
+            settings={
+                "test_name": test,
+                "channel": self._channel.number,
+                "cycles": task.cycles,
+                "cycles_done": status.cycle,
+                **self._about(task),
+            },
+            part_from=first,
+        )
+
+    def _about(self, task: CycleCell) -> dict[str, float | int | str]:
+        """What analysis must know of the cell, with the range that its charges run on."""
+        ranges_A = self._tester.capability(self._channel).ranges_A
+        span = ChannelSpan(voltage_min_V=-math.inf, voltage_max_V=math.inf, ranges_A=ranges_A)
+        number = self._settings.current_range or finest(task.current_A, span)
+        full_scale_A = ranges_A[number - 1] if number <= len(ranges_A) else None
+        return about_cell(task, full_scale_A=full_scale_A, accuracy=self._settings.current_accuracy)
 
     def _copy_procedure(self, folder: Path) -> list[str]:
         """Copy the procedure that the channel ran, by the name the tester gives for it."""

@@ -37,6 +37,10 @@ class Settings:
         1 (finest) to 4; None: the finest that takes the current.
     voltage_margin_V : float
         By which the tester's own safety limits lie outside the guards of the procedure.
+    current_accuracy : float or None
+        Of the tester, as a share of the range's full scale; from its data sheet or calibration. None: nobody stated it.
+    suspended_give_up_s : float
+        How long a suspended test waits for a person before the campaign ends there; the test stays as it is.
     """
 
     host: str
@@ -52,6 +56,8 @@ class Settings:
     capacity_form: Literal["C", "Ah"] = "C"
     current_range: int | None = None
     voltage_margin_V: float = 0.1
+    current_accuracy: float | None = None
+    suspended_give_up_s: float = 7200.0
 
     def password(self) -> str:
         """Return the password, empty if the variable is not set."""
@@ -81,6 +87,8 @@ def read_settings(settings: Mapping[str, Any], *, station: str, simulated: bool)
         capacity_form="Ah" if reader.choice("capacity_form", ("C", "Ah"), "C") == "Ah" else "C",
         current_range=reader.range("current_range"),
         voltage_margin_V=reader.quantity("voltage_margin", "V", "100 mV", 0.005, 1.0),
+        current_accuracy=reader.share("current_accuracy"),
+        suspended_give_up_s=reader.duration("suspended_give_up", "2 h", 60.0, 30 * 86400.0),
     )
     reader.finish()
     return chosen
@@ -143,6 +151,11 @@ class _Reader:
 
     def duration(self, key: str, default: str, low: float, high: float) -> float:
         return self.quantity(key, "s", default, low, high)
+
+    def share(self, key: str) -> float | None:
+        if self.get(key, None) is None:
+            return None
+        return self.quantity(key, "percent", "0.02 %", 1e-4, 5.0) / 100.0
 
     def quantity(self, key: str, unit: str, default: str, low: float, high: float) -> float:
         value = self.get(key, default)

@@ -1,7 +1,9 @@
 """Cycling in ``results.json``: every cycle with why its halves ended, and what holds over all of them.
 
 Charge per gram is there only where mass and basis were stated, and the basis stands beside it. `se` is null where
-nobody stated an accuracy of the current: the numbers then have no known error, which is not the same as none.
+nobody stated an accuracy of the current: the numbers then have no known error, which is not the same as none. What the
+mass is wrong by moves all specific capacities of a cell together, so it stands apart, as `se_mass`, and enters neither
+efficiency nor retention.
 """
 
 from __future__ import annotations
@@ -27,6 +29,10 @@ class CyclingHalf(ResultModel):
     Q_se_mAh: float | None = Field(default=None, description="of the current range's accuracy; null: not stated")
     Q_integrated_mAh: float = Field(description="by the trapezoidal rule between rows: the check of Q_mAh")
     Q_mAh_per_g: float | None = None
+    Q_se_mAh_per_g: float | None = Field(default=None, description="of the current alone")
+    Q_se_mass_mAh_per_g: float | None = Field(
+        default=None, description="of the mass alone: the same share in all cycles of the cell. null: not stated"
+    )
     E_mWh: float
     mean_V: float | None = Field(default=None, description="energy over charge")
     current_mA: float
@@ -49,13 +55,16 @@ class CyclingCycle(ResultModel):
     cycle: int = Field(description="from 1 by direction of current, charge first; 0: a discharge before any charge")
     charge: CyclingHalf | None = None
     discharge: CyclingHalf | None = None
+    Q_set_mAh: float | None = Field(default=None, description="capacity at which its charge was meant to end")
     CE: float | None = Field(default=None, description="Q discharged over Q charged, both realised")
     CE_se: float | None = Field(default=None, description="of the current's offset; gain cancels. null: not stated")
     CE_nominal: float | None = Field(
         default=None, description="Q discharged over Q set; only where the charge ended by capacity (136)"
     )
     polarisation_V: float | None = Field(default=None, description="mean charge less mean discharge voltage, equal Q")
-    retention: float | None = None
+    retention: float | None = Field(
+        default=None, description="Q discharged over that of the cycle retention refers to; alike charges only"
+    )
     plateau_V: float | None = Field(default=None, description="mean voltage of the charge over the plateau window")
     overpotential_V: float | None = Field(default=None, description="plateau less the stated equilibrium")
     counts: bool = Field(description="in the averages")
@@ -71,16 +80,19 @@ class CyclingSummary(ResultModel):
     charge_ends: Literal["capacity", "limits", "unknown"] = Field(
         description="capacity: only charges that ended with 136 count; limits: any end a procedure asks for"
     )
-    Q_set_mAh: float | None = None
+    Q_set_mAh: float | None = Field(default=None, description="of the last cycle, and of all that are alike to it")
     Q_set_mAh_per_g: float | None = None
+    alike: int = Field(default=0, description="cycles that count and were charged as far as the last: see the means")
     CE_mean: float | None = None
     CE_mean_se: float | None = Field(default=None, description="scatter of the cycles over sqrt(n), not accuracy")
     CE_scatter: float | None = Field(default=None, description="standard deviation between cycles")
     CE_min: float | None = None
     CE_last: float | None = None
-    Q_charge_mean_mAh: float | None = None
-    Q_discharge_mean_mAh: float | None = None
+    Q_charge_mean_mAh: float | None = Field(default=None, description="of the cycles that are alike")
+    Q_discharge_mean_mAh: float | None = Field(default=None, description="of the cycles that are alike")
+    Q_discharge_scatter_mAh: float | None = Field(default=None, description="standard deviation between those")
     Q_discharge_mean_mAh_per_g: float | None = None
+    Q_discharge_mean_se_mass_mAh_per_g: float | None = Field(default=None, description="of the mass alone")
     retention_cycle: int | None = Field(default=None, description="cycle that retention refers to")
     retention_last: float | None = None
     activation_plateau_V: float | None = Field(default=None, description="of the first charge")
@@ -103,6 +115,9 @@ class CyclingCell(ResultModel):
     paths: list[str]
     test: str = ""
     procedure: str = ""
+    completeness: Literal["complete", "partial", "failed"] = Field(
+        default="complete", description="partial: the test goes on, or was ended early"
+    )
     mass_mg: float | None = None
     mass_se_mg: float | None = None
     mass_basis: str = ""

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from labctl.analysis.context import AnalysisContext
+from labctl.analysis.cycling.verdict import judge_cycling
 from labctl.analysis.eis.verdict import judge_impedance
 from labctl.analysis.gather import Measured, measured_of, role_of
 from labctl.analysis.measured_entries import mixing_point
@@ -32,8 +33,8 @@ def judge(run_dir: Path, dataset: Dataset, context: AnalysisContext, earlier: Ea
     ``measured`` holds, by kind: ``T1_s/<site>`` and ``T1_se_s/<site>``, or ``T1_unresolved/<site>``;
     ``line_ppm/<site>`` with ``line_ppm_se``, ``area``, ``area_se``, ``fwhm_Hz``, ``fwhm_se_Hz`` alike; ``p90_us``,
     ``p90_se_us``; ``snr``, ``asymmetry_sigma``; of impedance ``R_ohm``, ``R_se_ohm`` or ``G_upper_S``, and
-    ``kk_max_residual``. Gates: ``settled`` when the line has stopped moving, ``stop`` when the pulse is far off.
-    Never raises: a dataset that
+    ``kk_max_residual``; of cycling ``cycles``, ``counted``, ``CE_last``, ``CE_mean``, ``Q_discharge_last_mAh``. Gates:
+    ``settled`` when the line has stopped moving, ``stop`` when the pulse is far off. Never raises: a dataset that
     cannot be analysed passes with a warning, because its raw data are safe.
 
     Parameters
@@ -44,6 +45,8 @@ def judge(run_dir: Path, dataset: Dataset, context: AnalysisContext, earlier: Ea
     try:
         if dataset.kind == "impedance":
             return judge_impedance(run_dir, dataset)
+        if dataset.kind == "cycling":
+            return judge_cycling(run_dir, dataset)
         measured = measured_of(run_dir, dataset)
         verdict = _of_kind(measured, dataset, context, earlier)
         doubts = tuple(one.message for one in doubts_of_acquisition(measured))

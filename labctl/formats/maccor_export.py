@@ -7,6 +7,7 @@ at every step or only when the current turns. `read_maccor` takes nothing of tha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,10 +59,24 @@ def read_maccor_file(path: Path, *, time_zone: str | None = None, month_first: b
         The file cannot be read, is no Maccor export, contradicts itself, or leaves open what cannot be proven;
         with file and line.
     """
+    return read_maccor_pieces([path], time_zone=time_zone, month_first=month_first)
+
+
+def read_maccor_pieces(
+    pieces: Sequence[Path], *, time_zone: str | None = None, month_first: bool | None = None
+) -> MaccorExport:
+    """Return one export that came in pieces, cut between rows: only the first has a head. Lines count through.
+
+    Raises
+    ------
+    InputError
+        As `read_maccor_file`, in the name of the first piece.
+    """
+    path = pieces[0]
     try:
-        if path.stat().st_size > LARGEST_BYTES:
+        if sum(one.stat().st_size for one in pieces) > LARGEST_BYTES:
             raise refuse(path, 0, f"larger than {LARGEST_BYTES // 10**9} GB", expected="an export in several files")
-        raw = path.read_bytes()
+        raw = b"".join([one.read_bytes() for one in pieces]) if len(pieces) > 1 else path.read_bytes()
     except OSError as problem:
         raise refuse(path, 0, f"cannot be read ({problem.strerror or problem})") from None
     head = maccor_head(raw[:HEAD_BYTES])

@@ -28,13 +28,18 @@ class CellDescription:
     ----------
     name : str
     mass_mg, mass_se_mg : float or None
-        Of `mass_basis`; without mass *and* basis there are no specific capacities.
+        Of `mass_basis`; without mass *and* basis there are no specific capacities. The standard error moves the
+        specific capacities of all cycles together.
     mass_basis : str
         What the gram is of: ``Li2S``, ``S``, ``composite``, ``mixture``.
     charge_to_mAh : float or None
         Capacity at which charges were meant to end; with it, a charge counts only if it ended by capacity.
     charge_to_mAh_per_g : float or None
         The same per gram of `mass_basis`.
+    charges_to_mAh : tuple of float
+        The same cycle by cycle, where cycles differ; the last one holds for all later cycles. Wins over the two above.
+    discharge_to_V : float or None
+        Voltage at which discharges were meant to end; with it, a discharge counts only if it ended by voltage.
     theoretical_mAh_per_g : float or None
         Of `mass_basis`; known for Li2S and S.
     electrode_area_cm2 : float or None
@@ -60,6 +65,8 @@ class CellDescription:
     mass_basis: str = ""
     charge_to_mAh: float | None = None
     charge_to_mAh_per_g: float | None = None
+    charges_to_mAh: tuple[float, ...] = ()
+    discharge_to_V: float | None = None
     theoretical_mAh_per_g: float | None = None
     electrode_area_cm2: float | None = None
     reference: str = ""
@@ -77,14 +84,27 @@ class CellDescription:
         """Whether charge can be given per gram, because mass and basis are both stated."""
         return self.mass_mg is not None and bool(self.mass_basis)
 
-    @property
-    def set_mAh(self) -> float | None:
-        """Capacity at which charges were meant to end."""
+    def set_mAh(self, cycle: int) -> float | None:
+        """Capacity at which the charge of a cycle (from 1) was meant to end."""
+        if self.charges_to_mAh:
+            return self.charges_to_mAh[min(max(cycle, 1), len(self.charges_to_mAh)) - 1]
         if self.charge_to_mAh is not None:
             return self.charge_to_mAh
         if self.charge_to_mAh_per_g is not None and self.mass_mg is not None and self.specific:
             return self.charge_to_mAh_per_g * self.mass_mg / 1000.0
         return None
+
+    @property
+    def largest_set_mAh(self) -> float | None:
+        """The largest capacity at which any charge was meant to end."""
+        return max(self.charges_to_mAh) if self.charges_to_mAh else self.set_mAh(1)
+
+    @property
+    def mass_share_se(self) -> float | None:
+        """Standard error of the mass as a share of it: that of every specific capacity, all together."""
+        if self.mass_mg is None or self.mass_se_mg is None:
+            return None
+        return self.mass_se_mg / self.mass_mg
 
     @property
     def theory_mAh_per_g(self) -> float | None:
@@ -140,6 +160,12 @@ def description(values: Mapping[str, Any], *, file: str, strict: bool = True) ->
                 taken[key] = value
             else:
                 wrong(key, "not a text", "a text")
+        elif key == "charges_to_mAh":
+            found = _charges(value)
+            if found is None:
+                wrong(key, "no capacities", "the capacity of each charge in mAh: [0.487, 0.974]")
+            else:
+                taken[key] = found
         elif key == "fixed_capacity":
             if isinstance(value, bool):
                 taken[key] = value
@@ -160,14 +186,28 @@ def description(values: Mapping[str, Any], *, file: str, strict: bool = True) ->
         if not 0 <= cell.plateau_from < cell.plateau_to <= 1:
             wrong("plateau_from", "no window", "0 <= plateau_from < plateau_to <= 1")
         theory = cell.theory_mAh_per_g
-        if cell.specific and theory and cell.set_mAh and cell.set_mAh > theory * (cell.mass_mg or 0.0) / 1000.0:
+        largest_mAh = cell.largest_set_mAh
+        if cell.specific and theory and largest_mAh and largest_mAh > theory * (cell.mass_mg or 0.0) / 1000.0:
             wrong(
-                "charge_to_mAh" if cell.charge_to_mAh is not None else "charge_to_mAh_per_g",
+                next((key for key in ("charges_to_mAh", "charge_to_mAh") if taken.get(key)), "charge_to_mAh_per_g"),
                 f"more than {cell.mass_basis} can hold", f"at most {theory:g} mAh/g: is the mass of something else?",
             )  # fmt: skip
         if not findings:
             return cell
     raise InputError(findings=tuple(findings))
+
+
+def _charges(value: object) -> tuple[float, ...] | None:
+    """Return a list of positive numbers, or what a manifest holds of it: the same as one text with blanks between."""
+    if isinstance(value, str):
+        try:
+            value = [float(one) for one in value.split()]
+        except ValueError:
+            return None
+    if not isinstance(value, list) or not value:
+        return None
+    numbers = [one for one in value if isinstance(one, (int, float)) and not isinstance(one, bool) and 0 < one < 1e12]
+    return tuple(float(one) for one in numbers) if len(numbers) == len(value) else None
 
 
 def cell_beside(path: Path) -> CellDescription | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from labctl.analysis.cycling.cell import CellDescription
-from labctl.analysis.cycling.half_cycles import CAPACITY_END, END_WORDS, NORMAL_ENDS, HalfCycle
+from labctl.analysis.cycling.half_cycles import CAPACITY_END, END_WORDS, NORMAL_ENDS, VOLTAGE_END, HalfCycle
 
 ChargeEnds = Literal["capacity", "limits", "unknown"]
 
@@ -61,7 +61,7 @@ class Cycle:
         """
         if self.charge is None or self.charge.begun_before:
             return None
-        whole_mAh = cell.set_mAh or self.charge.capacity_mAh
+        whole_mAh = cell.set_mAh(self.number) or self.charge.capacity_mAh
         return self.charge.mean_between_V(cell.plateau_from * whole_mAh, cell.plateau_to * whole_mAh)
 
 
@@ -89,7 +89,7 @@ def charge_ends(cycles: Sequence[Cycle], cell: CellDescription, *, has_end_codes
         return "unknown"
     if cell.fixed_capacity is not None:
         return "capacity" if cell.fixed_capacity else "limits"
-    if cell.set_mAh is not None:
+    if cell.set_mAh(1) is not None:
         return "capacity"
     any_by_capacity = any(one.charge is not None and one.charge.end_code == CAPACITY_END for one in cycles)
     return "capacity" if any_by_capacity else "limits"
@@ -104,9 +104,17 @@ def end_words(half: HalfCycle, *, has_end_codes: bool) -> str:
     return END_WORDS.get(half.end_code, f"code {half.end_code}")
 
 
-def flags(cycle: Cycle, ends: ChargeEnds, *, has_end_codes: bool, set_mAh: float | None) -> tuple[bool, list[str]]:
-    """Return whether a cycle counts in averages, and what is to be said of it."""
+def flags(
+    cycle: Cycle, ends: ChargeEnds, cell: CellDescription, *, has_end_codes: bool, goes_on: bool = False
+) -> tuple[bool, list[str]]:
+    """Return whether a cycle counts in averages, and what is to be said of it.
+
+    `goes_on`: it is the last one of a test that has not ended, so that what is missing is still to come.
+    """
     said: list[str] = []
+    set_mAh = cell.set_mAh(cycle.number)
+    if goes_on and (cycle.discharge is None or (has_end_codes and cycle.discharge.end_code is None)):
+        return False, ["under way"]
     counts = cycle.charge is not None and cycle.discharge is not None
     if cycle.charge is None:
         said.append("a discharge before any charge")
@@ -128,6 +136,11 @@ def flags(cycle: Cycle, ends: ChargeEnds, *, has_end_codes: bool, set_mAh: float
             counts = False
             said.append(
                 f"the charge ended by {end_words(half, has_end_codes=True)} ({half.end_code}), not by capacity (136)"
+            )
+        elif has_end_codes and word == "discharge" and cell.discharge_to_V is not None and half.end_code != VOLTAGE_END:
+            counts = False
+            said.append(
+                f"the discharge ended by {end_words(half, has_end_codes=True)} ({half.end_code}), not by voltage (133)"
             )
         if (
             not half.begun_before

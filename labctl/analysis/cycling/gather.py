@@ -10,9 +10,10 @@ from pathlib import Path
 from labctl.analysis.cycling.cell import CellDescription, cell_beside, description
 from labctl.analysis.gather import latest_datasets
 from labctl.dataset.model import Completeness, Dataset
+from labctl.dataset.store import read_parts
 from labctl.errors import InputError
 from labctl.formats import battery_data as bdf
-from labctl.formats.maccor_export import read_maccor_file
+from labctl.formats.maccor_export import read_maccor_file, read_maccor_pieces
 from labctl.formats.maccor_files import begins_anew, join, read_maccor
 from labctl.formats.maccor_head import is_maccor
 from labctl.formats.maccor_model import MaccorExport
@@ -107,26 +108,49 @@ def _of_run(run_dir: Path) -> tuple[list[MeasuredCell], list[str]]:
             found.append(measured_cell(run_dir, dataset))
         except InputError as problem:
             unread.append(f"{dataset.step_id}: {problem}")
+    whole = {(one.step_id, one.attempt) for one in datasets}
+    try:
+        parts = [one for one in read_parts(run_dir) if one.kind == "cycling"]
+    except InputError as problem:
+        return found, [*unread, str(problem)]
+    latest = {one.step_id: one for one in parts}  # in the order of attempt and part
+    for dataset in latest.values():
+        if any(step == dataset.step_id and attempt >= dataset.attempt for step, attempt in whole):
+            continue
+        try:
+            found.append(measured_cell(run_dir, dataset, parts))
+        except InputError as problem:
+            unread.append(f"{dataset.step_id}: {problem}")
     return found, unread
 
 
-def measured_cell(run_dir: Path, dataset: Dataset) -> MeasuredCell:
-    """Return the cell of one dataset of a run folder.
+def measured_cell(run_dir: Path, dataset: Dataset, parts: Sequence[Dataset] | None = None) -> MeasuredCell:
+    """Return the cell of one dataset of a run folder; of a part, all there is up to it.
 
     The manifest's settings describe the cell by the keys of `CellDescription`; a ``.cell.json`` beside the export
     wins.
 
+    Parameters
+    ----------
+    parts : sequence of Dataset, optional
+        The parts of the run folder, where they were read already.
+
     Raises
     ------
     InputError
-        No file of it is an export that can be read.
+        No file of it is an export that can be read, or a part before it is missing.
     """
     exports = [run_dir / one.path for one in dataset.files]
-    exports = [one for one in exports if is_maccor(one)]
-    if not exports:
+    if dataset.part:
+        exports = _pieces(run_dir, dataset, read_parts(run_dir) if parts is None else parts)
+    else:
+        exports = [one for one in exports if is_maccor(one)]
+    if not exports or not is_maccor(exports[0]):
         raise InputError(f"{run_dir / dataset.directory}: no Maccor export", expected="the export the driver wrote")
     zone = dataset.settings.get("time_zone")
-    export = read_maccor(exports, time_zone=zone if isinstance(zone, str) else None)
+    time_zone = zone if isinstance(zone, str) else None
+    read = read_maccor_pieces if dataset.part else read_maccor
+    export = read(exports, time_zone=time_zone)
     beside = cell_beside(exports[0])
     told = description(dataset.settings, file=dataset.step_id, strict=False)
     return MeasuredCell(
@@ -137,3 +161,21 @@ def measured_cell(run_dir: Path, dataset: Dataset) -> MeasuredCell:
         manifest=dataset,
         remarks=dataset.remarks,
     )
+
+
+def _pieces(run_dir: Path, last: Dataset, parts: Sequence[Dataset]) -> list[Path]:
+    """Return the files from the first part to `last`, in order."""
+    mine = {one.part: one for one in parts if (one.step_id, one.attempt) == (last.step_id, last.attempt)}
+    mine[last.part] = last
+    chain: list[Dataset] = []
+    wanted = last.part
+    while wanted > 0:
+        one = mine.get(wanted)
+        if one is None or one.part_from < 1:
+            raise InputError(
+                f"part {wanted} of {last.step_id} is missing", expected="its manifest in datasets/parts",
+                next_step="The whole is brought in when the cell is done",
+            )  # fmt: skip
+        chain.insert(0, one)
+        wanted = one.part_from - 1
+    return [run_dir / file.path for one in chain for file in one.files]

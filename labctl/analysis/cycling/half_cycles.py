@@ -20,6 +20,7 @@ from labctl.formats.maccor_model import MaccorExport, StepRun
 FloatArray = NDArray[np.float64]
 
 CAPACITY_END = 136
+VOLTAGE_END = 133
 END_WORDS: dict[int, str] = {
     129: "step time", 130: "test time", 131: "cycle number", 132: "current", 133: "voltage", 134: "power",
     135: "resistance", 136: "capacity", 137: "energy", 138: "half-cycle capacity", 139: "half-cycle energy",

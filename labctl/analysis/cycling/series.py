@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -54,17 +55,21 @@ def analyse_cell(measured: MeasuredCell) -> CyclingCell:
     export, cell = measured.export, measured.cell
     cycles = pair(half_cycles(export))
     ends = charge_ends(cycles, cell, has_end_codes=export.has_end_codes)
-    shown = _with_curves([one.number for one in cycles])
-    entries = [
-        _cycle_entry(one, cell, ends, has_end_codes=export.has_end_codes, curve=one.number in shown) for one in cycles
-    ]
+    shown = _with_curves(cycles, cell)
+    goes_on = measured.completeness == "partial"
+    entries = []
+    for one in cycles:
+        counts, said = flags(one, ends, cell, has_end_codes=export.has_end_codes, goes_on=goes_on and one is cycles[-1])
+        entries.append(
+            _cycle_entry(one, cell, counts, said, has_end_codes=export.has_end_codes, curve=one.number in shown)
+        )
     reference = _retention_reference(entries, cell)
     if reference is not None:
-        base = next(one for one in entries if one.cycle == reference)
+        base = next(entry for entry in entries if entry.cycle == reference)
         assert base.discharge is not None
-        for one in entries:
-            if one.discharge is not None and base.discharge.Q_mAh > 0:
-                one.retention = one.discharge.Q_mAh / base.discharge.Q_mAh
+        for entry in entries:
+            if entry.discharge is not None and base.discharge.Q_mAh > 0 and entry.counts and _alike(entry, base):
+                entry.retention = entry.discharge.Q_mAh / base.discharge.Q_mAh
     summary = _summary(entries, cycles, cell, ends, reference)
     return CyclingCell(
         cell=cell.name or measured.name,
@@ -72,6 +77,7 @@ def analyse_cell(measured: MeasuredCell) -> CyclingCell:
         paths=[str(path) for path in export.paths],
         test=export.name,
         procedure=export.head.values.get("procedure", ""),
+        completeness=measured.completeness,
         mass_mg=cell.mass_mg,
         mass_se_mg=cell.mass_se_mg,
         mass_basis=cell.mass_basis,
@@ -88,23 +94,18 @@ def analyse_cell(measured: MeasuredCell) -> CyclingCell:
 
 
 def _cycle_entry(
-    one: Cycle, cell: CellDescription, ends: ChargeEnds, *, has_end_codes: bool, curve: bool
+    one: Cycle, cell: CellDescription, counts: bool, said: list[str], *, has_end_codes: bool, curve: bool
 ) -> CyclingCycle:
-    counts, said = flags(one, ends, has_end_codes=has_end_codes, set_mAh=cell.set_mAh)
+    set_mAh = cell.set_mAh(one.number)
     by_capacity = one.charge is not None and one.charge.end_code == 136
-    nominal = (
-        one.discharge.capacity_mAh / cell.set_mAh
-        if by_capacity and one.discharge is not None and cell.set_mAh
-        else None
-    )
+    nominal = one.discharge.capacity_mAh / set_mAh if by_capacity and one.discharge is not None and set_mAh else None
     plateau_V = one.plateau_V(cell)
     over_V = None if plateau_V is None or cell.equilibrium_V is None else plateau_V - cell.equilibrium_V
     return CyclingCycle(
         cycle=one.number,
-        charge=None if one.charge is None else _half_entry(one.charge, cell, has_end_codes=has_end_codes, curve=curve),
-        discharge=None
-        if one.discharge is None
-        else _half_entry(one.discharge, cell, has_end_codes=has_end_codes, curve=curve),
+        charge=_half_entry(one.charge, cell, set_mAh, has_end_codes=has_end_codes, curve=curve),
+        discharge=_half_entry(one.discharge, cell, set_mAh, has_end_codes=has_end_codes, curve=curve),
+        Q_set_mAh=set_mAh,
         CE=one.CE,
         CE_se=one.CE_se(cell.current_se_A),
         CE_nominal=nominal,
@@ -116,20 +117,28 @@ def _cycle_entry(
     )
 
 
-def _half_entry(half: HalfCycle, cell: CellDescription, *, has_end_codes: bool, curve: bool) -> CyclingHalf:
+def _half_entry(
+    half: HalfCycle | None, cell: CellDescription, set_mAh: float | None, *, has_end_codes: bool, curve: bool
+) -> CyclingHalf | None:
+    if half is None:
+        return None
     grams = cell.mass_mg / 1000.0 if cell.specific and cell.mass_mg else None
     theory = cell.theory_mAh_per_g
     current_mA = 1000.0 * half.current_A
+    se_mAh = None if cell.current_se_A is None else 1000.0 * cell.current_se_A * half.flowing_s / 3600.0
+    share = cell.mass_share_se
     return CyclingHalf(
         Q_mAh=half.capacity_mAh,
-        Q_se_mAh=None if cell.current_se_A is None else 1000.0 * cell.current_se_A * half.flowing_s / 3600.0,
+        Q_se_mAh=se_mAh,
         Q_integrated_mAh=half.integrated_mAh,
         Q_mAh_per_g=None if grams is None else half.capacity_mAh / grams,
+        Q_se_mAh_per_g=None if grams is None or se_mAh is None else se_mAh / grams,
+        Q_se_mass_mAh_per_g=None if grams is None or share is None else half.capacity_mAh / grams * share,
         E_mWh=half.energy_mWh,
         mean_V=half.mean_V,
         current_mA=current_mA,
         current_density_mA_per_cm2=None if cell.electrode_area_cm2 is None else current_mA / cell.electrode_area_cm2,
-        rate_of_set_per_h=None if not cell.set_mAh else current_mA / cell.set_mAh,
+        rate_of_set_per_h=None if not set_mAh else current_mA / set_mAh,
         rate_of_theory_per_h=None if grams is None or theory is None else current_mA / (theory * grams),
         begin_s=half.begin_s,
         duration_s=half.end_s - half.begin_s,
@@ -153,16 +162,27 @@ def _curve(half: HalfCycle) -> CyclingCurve:
     return CyclingCurve(Q_mAh=half.charge_mAh[kept].tolist(), V=half.voltage_V[kept].tolist())
 
 
-def _with_curves(numbers: Sequence[int]) -> frozenset[int]:
+def _with_curves(cycles: Sequence[Cycle], cell: CellDescription) -> frozenset[int]:
+    """Choose cycles whose curves are kept: the first ones, the last of each charge set, round numbers, the end."""
+    numbers = [one.number for one in cycles]
     if len(numbers) <= CURVES_AT_MOST:
         return frozenset(numbers)
-    wanted = {*numbers[:6], 10, 25, 50, 100, 150, 200, 500, numbers[-1], numbers[-2]}
+    turns = [a for a, b in pairwise(numbers) if cell.set_mAh(a) != cell.set_mAh(b)]
+    wanted = {*numbers[:6], *turns[:8], 10, 25, 50, 100, 150, 200, 500, numbers[-1], numbers[-2]}
     return frozenset(one for one in numbers if one in wanted)
 
 
+def _alike(one: CyclingCycle, other: CyclingCycle) -> bool:
+    """Whether both were meant to be charged as far; capacities of others are not to be compared."""
+    if one.Q_set_mAh is None or other.Q_set_mAh is None:
+        return one.Q_set_mAh is other.Q_set_mAh
+    return math.isclose(one.Q_set_mAh, other.Q_set_mAh, rel_tol=1e-6)
+
+
 def _retention_reference(entries: Sequence[CyclingCycle], cell: CellDescription) -> int | None:
-    """Return the cycle stated if it counts, else the first after it that does."""
-    return next((one.cycle for one in entries if one.counts and one.cycle >= cell.retention_cycle), None)
+    """Return the cycle stated if it counts and is charged as far as the last that counts, else the first after it."""
+    counted = [one for one in entries if one.counts]
+    return next((one.cycle for one in counted if one.cycle >= cell.retention_cycle and _alike(one, counted[-1])), None)
 
 
 def _summary(
@@ -173,10 +193,14 @@ def _summary(
     reference: int | None,
 ) -> CyclingSummary:
     counted = [one for one in entries if one.counts]
+    alike = [one for one in counted if _alike(one, counted[-1])]
     efficiencies = np.array([one.CE for one in counted if one.CE is not None])
-    charged = [one.charge.Q_mAh for one in counted if one.charge]
-    discharged = [one.discharge.Q_mAh for one in counted if one.discharge]
-    specific = [one.discharge.Q_mAh_per_g for one in counted if one.discharge and one.discharge.Q_mAh_per_g is not None]
+    charged = [one.charge.Q_mAh for one in alike if one.charge]
+    discharged = [one.discharge.Q_mAh for one in alike if one.discharge]
+    specific = _mean([one.discharge.Q_mAh_per_g for one in alike if one.discharge and one.discharge.Q_mAh_per_g])
+    share = cell.mass_share_se
+    last = max((one.cycle for one in entries), default=0)
+    set_mAh = counted[-1].Q_set_mAh if counted else cell.set_mAh(last)
     first = next((one for one in entries if one.charge is not None), None)
     plateau_V = None if first is None else first.plateau_V
     polar = [one.polarisation_V for one in counted if one.polarisation_V is not None]
@@ -189,10 +213,9 @@ def _summary(
         counted=len(counted),
         left_out=[one.cycle for one in entries if not one.counts],
         charge_ends=ends,
-        Q_set_mAh=cell.set_mAh,
-        Q_set_mAh_per_g=None
-        if not cell.set_mAh or not cell.specific
-        else 1000.0 * cell.set_mAh / (cell.mass_mg or 1.0),
+        Q_set_mAh=set_mAh,
+        Q_set_mAh_per_g=None if not set_mAh or not cell.specific else 1000.0 * set_mAh / (cell.mass_mg or 1.0),
+        alike=len(alike),
         CE_mean=float(efficiencies.mean()) if efficiencies.size else None,
         CE_mean_se=None if spread is None else spread / math.sqrt(efficiencies.size),
         CE_scatter=spread,
@@ -200,12 +223,14 @@ def _summary(
         CE_last=float(efficiencies[-1]) if efficiencies.size else None,
         Q_charge_mean_mAh=_mean(charged),
         Q_discharge_mean_mAh=_mean(discharged),
-        Q_discharge_mean_mAh_per_g=_mean(specific),
+        Q_discharge_scatter_mAh=float(np.std(discharged, ddof=1)) if len(discharged) > 1 else None,
+        Q_discharge_mean_mAh_per_g=specific,
+        Q_discharge_mean_se_mass_mAh_per_g=None if specific is None or share is None else specific * share,
         retention_cycle=reference,
         retention_last=counted[-1].retention if counted else None,
         activation_plateau_V=plateau_V,
         plateau_window=[cell.plateau_from, cell.plateau_to],
-        plateau_window_of="the capacity set" if cell.set_mAh else "the first charge's realised capacity",
+        plateau_window_of="the capacity set" if set_mAh else "the first charge's realised capacity",
         equilibrium_V=cell.equilibrium_V,
         overpotential_V=None if first is None else first.overpotential_V,
         reference=cell.reference,
@@ -236,7 +261,9 @@ def _doubts(entries: Sequence[CyclingCycle], cell: CellDescription, summary: Cyc
         )
     if cell.equilibrium_V is None and summary.activation_plateau_V is not None:
         said.append("no overpotential: state equilibrium_V (against the same reference) in <export>.cell.json")
-    flagged = [one for one in entries if not one.counts and one.cycle > 0]
+    if cell.specific and cell.mass_se_mg is None:
+        said.append("no error of the mass is known: state mass_se_mg; it moves all specific capacities together")
+    flagged = [one for one in entries if not one.counts and one.cycle > 0 and one.flags != ["under way"]]
     said += [f"cycle {one.cycle} is left out of averages: {'; '.join(one.flags)}" for one in flagged[:10]]
     if len(flagged) > 10:
         said.append(f"{len(flagged) - 10} more cycles are left out of averages; each says why")
@@ -254,7 +281,10 @@ def _doubts(entries: Sequence[CyclingCycle], cell: CellDescription, summary: Cyc
                 f"cycle {over[0]} charged more than the {theory:g} mAh/g that {cell.mass_basis} can hold: wrong basis?"
             )
     if summary.retention_cycle is not None and summary.retention_cycle != cell.retention_cycle:
-        said.append(f"retention refers to cycle {summary.retention_cycle}: cycle {cell.retention_cycle} does not count")
+        said.append(
+            f"retention refers to cycle {summary.retention_cycle}, the first from cycle {cell.retention_cycle} on that "
+            "counts and was charged as far as the last"
+        )
     return said
 
 

@@ -219,4 +219,4 @@ def test_efficiency_is_what_came_out_over_what_went_in(
 def test_a_description_without_statements_assumes_nothing() -> None:
     """No mass, no set capacity, no error, no theory."""
     cell = CellDescription()
-    assert (cell.specific, cell.set_mAh, cell.current_se_A, cell.theory_mAh_per_g) == (False, None, None, None)
+    assert (cell.specific, cell.set_mAh(1), cell.current_se_A, cell.theory_mAh_per_g) == (False, None, None, None)
