@@ -71,6 +71,7 @@ from labctl.run.handoff import HandOffs, OnDataset
 from labctl.run.journal import Journal, JournalUnwritable, Row
 from labctl.run.lifecycle import CampaignPhase, StationPhase
 from labctl.run.options import EngineOptions
+from labctl.run.own_thread import in_own_thread
 from labctl.run.ownership import StationOwnership, default_state_dir
 from labctl.run.perform import Performer
 from labctl.run.progress import Pace, ProgressReport
@@ -199,13 +200,15 @@ class Engine:
         on_dataset: OnDataset | None = None,
         on_progress: OnProgress | None = None,
     ) -> None:
+        self._virtual = isinstance(clock, VirtualClock)
+        if not self._virtual:  # a call that blocks must not hold up the other stations' safety
+            instruments = {name: in_own_thread(instrument) for name, instrument in instruments.items()}
         self._instruments = instruments
         self._clock = clock
         self._run_dir = run_dir
         self._journal = journal
         self._options = options
         self._on_progress = on_progress
-        self._virtual = isinstance(clock, VirtualClock)
         self.state: State = initial_state(plan)
         missing = sorted(self.state.stations.keys() - instruments.keys())
         if missing:
