@@ -19,16 +19,20 @@ a verdict ``stop`` lets the running acquisition end and then waits for a person.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import assert_never
 
-from labctl.plan.steps import Step
+from labctl.plan.steps import Plan, Step
 from labctl.ports import AwaitStable, Effect, Measurement, SetTemperature, Standing
 from labctl.run.choose import advance
 from labctl.run.events import (
     Alarmed,
+    Amended,
     AskEvidence,
+    AwaitBlackout,
     AwaitPerson,
     Begin,
+    BlackoutBegan,
     ClockJumped,
     Collect,
     Command,
@@ -38,6 +42,8 @@ from labctl.run.events import (
     Finished,
     HandedOff,
     HandOff,
+    Held,
+    HoldEnded,
     Intended,
     LoopSeen,
     Opened,
@@ -62,12 +68,13 @@ from labctl.run.lifecycle import (
     StationTrigger,
     next_campaign_phase,
 )
-from labctl.run.state import BEHIND, State, order_of
+from labctl.run.state import BEHIND, State, StationState, StepState, initial_state, order_of
 from labctl.run.turn import Turn, is_warm
 
 _HELD_BY_ORDER = (StationPhase.INTENDED, StationPhase.RUNNING, StationPhase.EXAMINING, StationPhase.COLLECTING)
 _AT_REST = (StationPhase.PAUSED, StationPhase.SAFE, StationPhase.UNCONFIRMED, StationPhase.FINISHED)
 _LEFT_BY_PERSON = (StationPhase.PAUSED, StationPhase.SAFE, StationPhase.UNCONFIRMED)
+_BETWEEN_STEPS = (StationPhase.READY, StationPhase.WAITING, StationPhase.HELD, StationPhase.CHECKING)
 _UNHEARD_BEGINS = 3
 
 
@@ -112,6 +119,14 @@ def decide(state: State, event: Event) -> tuple[State, tuple[Command, ...]]:
             turn.make_safe(event.station, event.words)
         case Operated():
             turn.operated(event)
+        case Amended():
+            turn.amended(event)
+        case Held():
+            turn.held(event)
+        case HoldEnded():
+            turn.hold_ended(event)
+        case BlackoutBegan():
+            turn.blackout_began(event)
         case SafeAsked():
             if turn.stations[event.station].phase is StationPhase.PAUSED:
                 turn.make_safe(event.station, event.reason)
@@ -153,7 +168,7 @@ class _Walk(Turn):
             match station.phase:
                 case StationPhase.INTENDED | StationPhase.RUNNING | StationPhase.EXAMINING | StationPhase.COLLECTING:
                     self.examine(name, failure="")
-                case StationPhase.WAITING | StationPhase.CHECKING:
+                case StationPhase.WAITING | StationPhase.HELD | StationPhase.CHECKING:
                     self.fire(name, StationTrigger.PROCEED)
                 case StationPhase.SAFING | StationPhase.UNCONFIRMED:
                     self.make_safe(name, "the engine was gone before the safe state was seen")
@@ -382,7 +397,7 @@ class _Walk(Turn):
         if usable and event.verdict.gate == "stop":
             self.set(name, hold=f"{event.step_id}: {event.verdict.message or 'analysis asks for a person'}")
             self.tell(name, self.stations[name].hold, event.step_id)
-            if self.stations[name].phase in (StationPhase.READY, StationPhase.WAITING, StationPhase.CHECKING):
+            if self.stations[name].phase in _BETWEEN_STEPS:
                 self.pause(name)
         for other, station in self.stations.items():
             if station.phase is StationPhase.WAITING:
@@ -416,7 +431,7 @@ class _Walk(Turn):
         if phase is StationPhase.FINISHED or phase in _LEFT_BY_PERSON:
             return
         self.set(name, hold=f"paused: {reason}")  # a running order goes on to its end
-        if phase in (StationPhase.READY, StationPhase.WAITING, StationPhase.CHECKING):
+        if phase in _BETWEEN_STEPS:
             self.pause(name)
 
     def _continue_by_person(self, name: str) -> None:
@@ -445,7 +460,7 @@ class _Walk(Turn):
         if station.open != step_id:
             self.set_step(step_id, status="skipped")
             self.set(name, redo=tuple(other for other in station.redo if other != step_id))
-            if station.phase is StationPhase.WAITING:
+            if station.phase in (StationPhase.WAITING, StationPhase.HELD):
                 self.fire(name, StationTrigger.PROCEED)
                 advance(self, name)
         elif station.phase in _LEFT_BY_PERSON:
@@ -454,6 +469,45 @@ class _Walk(Turn):
         else:
             self.set(name, skip_open=True)
             self.commands.append(Stop(order=order_of(self.state(), step_id), reason=f"skipped: {reason}"))
+
+    def amended(self, event: Amended) -> None:
+        """Take the new plan; what has begun or lies behind is in it as it was done (`labctl.run.amend`)."""
+        old = self.before
+        plan = Plan(
+            campaign=old.plan.campaign, steps=event.steps, settings=old.plan.settings, blackouts=event.blackouts
+        )
+        fresh = initial_state(plan)
+        of_station = {**dict.fromkeys(self.stations, ()), **fresh.of_station}
+        kept = {step.id for step in plan.steps if step.id in old.by_id and old.by_id[step.id].key == step.key}
+        records = {step.id: self.steps[step.id] if step.id in kept else StepState() for step in plan.steps}
+        self.before = replace(old, plan=plan, by_id=fresh.by_id, of_station=of_station)
+        self.take_steps(records)
+        for name in fresh.of_station:
+            self.stations.setdefault(name, StationState())
+        for name, station in list(self.stations.items()):
+            if station.phase in (StationPhase.WAITING, StationPhase.HELD):
+                self.fire(name, StationTrigger.PROCEED)
+            if self.stations[name].phase is StationPhase.READY:
+                advance(self, name)
+
+    # ------------------------------------------------------------------------------ blackouts
+
+    def held(self, event: Held) -> None:
+        name = event.station
+        if self.stations[name].phase is not StationPhase.READY:
+            return
+        self.fire(name, StationTrigger.HOLD)
+        self.set(name, waits_until_s=event.until_s, waits_for=event.why)
+        self.commands.append(AwaitBlackout(station=name, until_s=event.until_s))
+
+    def hold_ended(self, event: HoldEnded) -> None:
+        if self.stations[event.station].phase is StationPhase.HELD:
+            self.fire(event.station, StationTrigger.PROCEED)
+            advance(self, event.station)
+
+    def blackout_began(self, event: BlackoutBegan) -> None:
+        if self.stations[event.station].open == event.step_id:
+            self.commands.append(Stop(order=order_of(self.state(), event.step_id), reason=f"blackout: {event.why}"))
 
     # ------------------------------------------------------------------------------ the campaign
 

@@ -30,10 +30,14 @@ from labctl.errors import (
 )
 from labctl.plan.steps import Plan
 from labctl.ports import Instrument, Observation
+from labctl.run.blackout_watch import BlackoutWatch, hold_back
 from labctl.run.decide import decide
+from labctl.run.desk import OperatorDesk
 from labctl.run.events import (
     Alarmed,
+    Amended,
     AskEvidence,
+    AwaitBlackout,
     AwaitPerson,
     Begin,
     CheckLoop,
@@ -47,6 +51,8 @@ from labctl.run.events import (
     Finished,
     HandedOff,
     HandOff,
+    Held,
+    HoldEnded,
     Intend,
     Intended,
     LoopSeen,
@@ -86,6 +92,7 @@ _ANSWERS: Mapping[type, tuple[type, ...]] = {
     CheckLoop: (LoopSeen,),
     MakeSafe: (SafeSeen,),
     AwaitPerson: (SafeAsked,),
+    AwaitBlackout: (HoldEnded,),
 }
 _COMMANDS = (
     Intend,
@@ -101,6 +108,7 @@ _COMMANDS = (
     CheckLoop,
     MakeSafe,
     AwaitPerson,
+    AwaitBlackout,
 )
 _RESTING = (StationPhase.PAUSED, StationPhase.SAFE, StationPhase.UNCONFIRMED)
 _CLOCK_JUMP_S = 2.0
@@ -236,6 +244,8 @@ class Engine:
         self._pace = Pace()
         inline = self._virtual if options.inline_analysis is None else options.inline_analysis
         self._hand_offs = HandOffs(on_dataset, clock=clock, run_dir=run_dir, inline=inline)
+        self._desk = OperatorDesk(run_dir, replan=options.replan)
+        self._blackouts = BlackoutWatch()
         self._blocked_since_s: float | None = None
         self._blocked: JournalUnwritable | None = None
         self._clock_offset_s: float | None = None
@@ -260,6 +270,7 @@ class Engine:
             unreachable = self._open_instruments(epochs, opened, resumed=resumed)
             return self._walk(epochs, unreachable, resumed=resumed)
         finally:
+            self._desk.close()
             self._hand_offs.close()
             for instrument in opened:
                 instrument.close()
@@ -293,6 +304,7 @@ class Engine:
         """Rebuild the state from the journal; False when there was none."""
         first = True
         last_handed: HandedOff | None = None
+        carried_out: set[str] = set()
         datasets: dict[tuple[str, int], Dataset] = {}
         for row in self._journal.rows():
             event = row.event
@@ -305,6 +317,9 @@ class Engine:
                 datasets[event.step_id, event.attempt] = event.dataset
             elif isinstance(event, HandedOff):
                 last_handed = event
+            elif isinstance(event, Operated | Amended):
+                carried_out.add(event.request)
+        self._desk.open(carried_out)
         if first:
             self._journal.campaign = self.state.plan.campaign
             self._commit(planned_event(self.state.plan, self._options.policy))
@@ -360,6 +375,7 @@ class Engine:
         self._mind_the_clock()
         self._hear()
         if self._drain():
+            self._desk.tell(self.state)
             now_s = self._clock.monotonic_s()
             for name in self.state.stations:
                 if self._virtual or now_s >= self._due_s[name]:
@@ -387,8 +403,10 @@ class Engine:
                     f"virtual time stands still at {now_s:.3f} s for {_STANDSTILL_TURNS} turns",
                     expected="a simulator whose next event lies ahead",
                 )
-        if deadline_s <= now_s and not self._virtual:
-            return
+        if not self._virtual:
+            if deadline_s <= now_s:
+                return
+            deadline_s = min(deadline_s, now_s + self._options.hear_s)
         self._clock.wait_until(deadline_s)
 
     def _mind_the_clock(self) -> None:
@@ -405,6 +423,8 @@ class Engine:
             self._todo.extend(bystander.said())
         if self._options.operator is not None:
             self._todo.extend(self._options.operator())
+        if not self._todo and (wanted := self._desk.hear(self.state)) is not None:
+            self._todo.append(wanted)
         self._todo.extend(self._hand_offs.answered())
 
     # ---------------------------------------------------------------------------------- events and commands
@@ -458,6 +478,12 @@ class Engine:
                     if (told := f"{event.station} {note}") not in self._said:
                         self._said.add(told)
                         self._say(event.station, f"{event.step_id}: {note}")
+            case Amended():
+                self.perform.replan(self.state.by_id)
+                if self._options.on_amended is not None:
+                    self._options.on_amended(event)
+            case Held():
+                self._say(event.station, f"waits for {event.why}")
             case LoopSeen():
                 self._guards[event.station].watched = False  # proves a band once, right after the gap
             case _:
@@ -478,6 +504,10 @@ class Engine:
             case Intend() | Reopen() | Skip():
                 if self.state.stations[command.event.station].phase is not StationPhase.READY:
                     return ()  # stale: a verdict came in between
+                if not isinstance(command, Skip) and (
+                    held := hold_back(self.state, command.event, self._clock.now_s())
+                ):
+                    return (held,)
                 return (command.event,)
             case Tell():
                 return (command.event,)
@@ -491,7 +521,7 @@ class Engine:
                 return (Alarmed(station=station, what=f"could not be stopped: {what}"),) if what else ()
             case Watch() | AskEvidence() | Collect():
                 self._take_up(self.state.by_id[command.order.step_id].station, command)
-            case CheckLoop() | MakeSafe() | AwaitPerson():
+            case CheckLoop() | MakeSafe() | AwaitPerson() | AwaitBlackout():
                 self._take_up(command.station, command)
             case _:
                 assert_never(command)
@@ -519,6 +549,10 @@ class Engine:
         if duty is not None:
             seen, events, next_s = self._see_to(name, duty)
             interval_s = min(interval_s, next_s)
+        began, in_s = self._blackouts.look(self.state, name, self._clock.now_s())
+        if began is not None:
+            events = (*events, began)
+        interval_s = min(interval_s, in_s)
         self._todo.extend(events)
         now_s = self._clock.monotonic_s()
         self._due_s[name] = now_s if events else now_s + interval_s
@@ -561,6 +595,9 @@ class Engine:
                 if not duty.warm and (not options.may_be_continued or since_s >= options.pause_cool_s):
                     del self._duties[name]  # nothing is warm: it may stand like this
                 return None, (), max(0.0, options.pause_cool_s - since_s)
+            case AwaitBlackout():
+                left_s = duty.until_s - self._clock.now_s()
+                return None, (HoldEnded(station=name),) if left_s <= 0.0 else (), max(0.0, left_s)
             case _:
                 assert_never(duty)
 
@@ -632,11 +669,15 @@ class Engine:
                 fraction=seen.fraction if seen else None,
                 campaign_fraction=fraction,
                 eta_s=eta_s,
-                detail=seen.detail if seen else station.fault or station.hold,
+                detail=seen.detail if seen else station.fault or station.hold or self._waits_for(name),
                 needs_person=seen.needs_person if seen else station.hold,
                 readings=self._guards[name].readings,
             )
         )
+
+    def _waits_for(self, name: str) -> str:
+        station = self.state.stations[name]
+        return f"waits for {station.waits_for}" if station.phase is StationPhase.HELD else ""
 
     def _say(self, name: str, what: str) -> None:
         if self._on_progress is not None:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import PlainSerializer, PlainValidator, TypeAdapter
 
 from labctl.dataset.model import Dataset, Verdict
 from labctl.errors import InternalError
-from labctl.plan.steps import task_json
+from labctl.plan.blackouts import Blackout
+from labctl.plan.steps import RecycleRule, Step, task_json
 from labctl.ports import (
     Acquire,
     AwaitStable,
@@ -75,6 +76,31 @@ def task_from_json(data: object) -> Task:
 
 
 TaskField = Annotated[Task, PlainValidator(task_from_json), PlainSerializer(task_json)]
+
+
+def step_json(step: Step) -> dict[str, Any]:
+    """Return a step of a plan as plain data."""
+    data = {each.name: getattr(step, each.name) for each in fields(Step)}
+    recycle = asdict(step.recycle) if step.recycle is not None else None
+    return {**data, "task": task_json(step.task), "effect": step.effect.value, "recycle": recycle}
+
+
+def step_from_json(data: object) -> Step:
+    """Return the step that `step_json` wrote down (a step is returned as it is)."""
+    if isinstance(data, Step):
+        return data
+    if not isinstance(data, Mapping):
+        raise ValueError(f"not a step: {data!r}")  # noqa: TRY004 - pydantic reports ValueError, not TypeError
+    values = dict(data)
+    values["task"] = task_from_json(values["task"])
+    values["effect"] = Effect(values["effect"])
+    if values.get("recycle") is not None:
+        values["recycle"] = RecycleRule(**values["recycle"])
+    values["needs"], values["notes"] = tuple(values["needs"]), tuple(values["notes"])
+    return Step(**values)
+
+
+StepField = Annotated[Step, PlainValidator(step_from_json), PlainSerializer(step_json)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,7 +345,11 @@ class Alarmed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operated:
-    """A person's verb, with the reason given; an empty station means all."""
+    """A person's verb, with the reason given; an empty station means all.
+
+    `by` is ``user@host`` as far as known; `request` names what was asked from another process, so that it is
+    carried out once.
+    """
 
     kind: ClassVar[Kind] = "operator"
     verb: Verb
@@ -327,6 +357,61 @@ class Operated:
     station: str = ""
     step_id: str = ""
     attempt: int = 0
+    by: str = ""
+    request: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amended:
+    """The plan as a person changed it where nothing had begun; from here on it is the campaign's plan.
+
+    `protocol_file` of the run folder holds the protocol it comes from, with that hash.
+    """
+
+    kind: ClassVar[Kind] = "operator"
+    reason: str
+    steps: tuple[StepField, ...]
+    protocol_file: str
+    protocol_sha256: str
+    blackouts: tuple[Blackout, ...] = ()
+    by: str = ""
+    request: str = ""
+    station: str = ""
+    step_id: str = ""
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """The next step would run into a blackout and is not begun before its end, `until_s` [wall time]."""
+
+    kind: ClassVar[Kind] = "verified"
+    station: str
+    step_id: str
+    until_s: float
+    why: str
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldEnded:
+    """The blackout that a station waited for is over."""
+
+    kind: ClassVar[Kind] = "verified"
+    station: str
+    step_id: str = ""
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlackoutBegan:
+    """A blackout that halts what runs has begun over an acquisition."""
+
+    kind: ClassVar[Kind] = "verified"
+    station: str
+    step_id: str
+    attempt: int
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -381,6 +466,10 @@ Event = (
     | Tripped
     | Alarmed
     | Operated
+    | Amended
+    | Held
+    | HoldEnded
+    | BlackoutBegan
     | SafeAsked
     | SafeSeen
     | ClockJumped
@@ -511,13 +600,21 @@ class AwaitPerson:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AwaitBlackout:
+    """Begin nothing until a blackout is over; hold the temperature."""
+
+    station: str
+    until_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tell:
     """Let people know."""
 
     event: Alarmed
 
 
-Duty = Watch | AskEvidence | Collect | CheckLoop | MakeSafe | AwaitPerson
+Duty = Watch | AskEvidence | Collect | CheckLoop | MakeSafe | AwaitPerson | AwaitBlackout
 """A command that is kept up, poll by poll, until an event answers it."""
 
 Command = Intend | Reopen | Skip | Begin | HandOff | Stop | Tell | Duty

@@ -24,6 +24,8 @@ class StationPhase(Enum):
     """Free; the next step is about to be chosen."""
     WAITING = "waiting"
     """The next step needs the verdict of an earlier one."""
+    HELD = "held"
+    """The next step would run into a blackout; its end is waited for, the temperature is held."""
     CHECKING = "checking"
     """Rate, gas and fresh readings are looked for before any heat."""
     INTENDED = "intended"
@@ -51,6 +53,7 @@ class StationTrigger(Enum):
 
     WAIT = "wait"
     PROCEED = "proceed"
+    HOLD = "hold"
     CHECK_LOOP = "check_loop"
     INTEND = "intend"
     START = "start"
@@ -92,7 +95,8 @@ S, T, C, K = StationPhase, StationTrigger, CampaignPhase, CampaignTrigger
 
 STATION_TABLE: tuple[tuple[StationTrigger, tuple[StationPhase, ...], StationPhase], ...] = (
     (T.WAIT, (S.READY,), S.WAITING),
-    (T.PROCEED, (S.WAITING, S.CHECKING), S.READY),
+    (T.PROCEED, (S.WAITING, S.HELD, S.CHECKING), S.READY),
+    (T.HOLD, (S.READY,), S.HELD),
     (T.CHECK_LOOP, (S.READY,), S.CHECKING),
     (T.INTEND, (S.READY,), S.INTENDED),
     (T.START, (S.INTENDED, S.EXAMINING), S.RUNNING),
@@ -100,7 +104,7 @@ STATION_TABLE: tuple[tuple[StationTrigger, tuple[StationPhase, ...], StationPhas
     (T.COLLECT, (S.EXAMINING,), S.COLLECTING),
     (T.ABANDON, (S.EXAMINING,), S.READY),
     (T.CONCLUDE, (S.INTENDED, S.RUNNING, S.COLLECTING), S.READY),
-    (T.PAUSE, (S.READY, S.WAITING, S.CHECKING, S.INTENDED, S.RUNNING, S.EXAMINING, S.COLLECTING), S.PAUSED),
+    (T.PAUSE, (S.READY, S.WAITING, S.HELD, S.CHECKING, S.INTENDED, S.RUNNING, S.EXAMINING, S.COLLECTING), S.PAUSED),
     (T.RESUME, (S.PAUSED, S.SAFE, S.UNCONFIRMED), S.READY),
     (T.MAKE_SAFE, tuple(phase for phase in S if phase is not S.SAFING), S.SAFING),
     (T.SAFE_SEEN, (S.SAFING, S.UNCONFIRMED), S.SAFE),

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from labctl.run.events import Alarmed, Event, Operated, Policy
+from labctl.plan.steps import Plan
+from labctl.run.events import Alarmed, Amended, Event, Operated, Policy
 from labctl.run.interlock import Calibration, Silence
 from labctl.run.journal import Row
 from labctl.run.state import State
@@ -80,6 +81,12 @@ class EngineOptions:
         `operator` may also let a paused station go on; where it cannot, a cold station that is paused ends the run.
     attended : str
         A person is here and lets paused and safe stations go on; the reason is journaled.
+    hear_s : float
+        On a real clock, between two times of hearing persons [s].
+    replan : callable or None
+        Text of an amended protocol to its plan, checked against the lab; None: the plan stays while this engine lives.
+    on_amended : callable or None
+        Told of each amendment once it is committed.
     inline_analysis : bool or None
         Analysis between two turns instead of in a worker; None: under a virtual clock.
     bystanders : sequence of Bystander
@@ -100,6 +107,9 @@ class EngineOptions:
     operator: Callable[[], Sequence[Operated]] | None = None
     operator_continues: bool = True
     attended: str = ""
+    hear_s: float = 1.0
+    replan: Callable[[str], Plan] | None = None
+    on_amended: Callable[[Amended], None] | None = None
     inline_analysis: bool | None = None
     bystanders: Sequence[Bystander] = ()
 

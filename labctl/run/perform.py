@@ -28,6 +28,7 @@ from labctl.ports import (
     Reading,
     Standing,
 )
+from labctl.run import hazards
 from labctl.run.events import CheckLoop, Event, EvidenceSeen, Failed, Finished, LoopSeen, PartCollected, Result, Started
 from labctl.run.interlock import Calibration
 
@@ -61,6 +62,10 @@ class Performer:
         self._calibrations = calibrations
         self._collect_since_s: dict[str, float] = {}
         self._part_trouble: dict[str, str] = {}
+
+    def replan(self, steps: Mapping[str, Step]) -> None:
+        """Take the steps of an amended plan."""
+        self._steps = steps
 
     def _instrument(self, order: Order) -> Instrument:
         return self._instruments[self._steps[order.step_id].station]
@@ -225,21 +230,21 @@ class Performer:
         missing: list[str] = []
         stale = [reading.quantity for reading in readings if now_s - reading.at_s > fresh_s]
         if stale:
-            missing.append(f"not read for {fresh_s:g} s: {', '.join(stale)}")
+            missing.append(f"not read for {fresh_s:g} s: {', '.join(map(hazards.named, stale))}")
         if not readings and (limits or command.spinning_Hz > 0.0):
             missing.append("no readings at all")
         if command.spinning_Hz > 0.0:
             tolerance_Hz = max(command.tolerance_Hz, limits.get("spinning_tolerance_Hz", 0.0))
             rate_Hz = values.get("spinning_Hz")
             if rate_Hz is None or not abs(rate_Hz - command.spinning_Hz) <= tolerance_Hz:
-                seen = "was not read" if rate_Hz is None else f"is {rate_Hz:g}"
-                missing.append(f"spinning_Hz {seen}, wanted {command.spinning_Hz:g} ± {tolerance_Hz:g}")
+                seen = "was not read" if rate_Hz is None else f"is {hazards.shown('spinning_Hz', rate_Hz)}"
+                wanted = f"{hazards.shown('spinning_Hz', command.spinning_Hz)} ± {tolerance_Hz:g} Hz"
+                missing.append(f"the spinning rate {seen}, wanted {wanted}")
         gas_min = limits.get("gas_min_L_per_h", 0.0)
         gas = values.get("gas_L_per_h")
         if (gas is None and gas_min > 0.0) or (gas is not None and not gas > max(gas_min, 0.0) - 1e-9):
-            missing.append(
-                f"gas_L_per_h {'was not read' if gas is None else f'is {gas:g}'}, wanted {gas_min:g} or more"
-            )
+            seen = "was not read" if gas is None else f"is {hazards.shown('gas_L_per_h', gas)}"
+            missing.append(f"the gas flow {seen}, wanted {gas_min:g} L/h or more")
         sensor_K = values.get("sensor_K")
         held = (
             watched

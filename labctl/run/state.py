@@ -62,6 +62,8 @@ class StationState:
         Steps whose longer recycle delay a person approved.
     skip_open : bool
         The open order was stopped because a person skips its step.
+    waits_until_s, waits_for : float, str
+        While held: the end of the blackout that is waited for [wall time], and what it is.
     """
 
     phase: StationPhase = StationPhase.READY
@@ -77,11 +79,13 @@ class StationState:
     epoch: int = 0
     approved: frozenset[str] = frozenset()
     skip_open: bool = False
+    waits_until_s: float = 0.0
+    waits_for: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """A whole campaign. `by_id` and `of_station` index the plan, which never changes."""
+    """A whole campaign. `by_id` and `of_station` index the plan, which only a person's amendment changes."""
 
     plan: Plan
     by_id: Mapping[str, Step] = field(repr=False, compare=False)
@@ -125,18 +129,20 @@ def planned_event(plan: Plan, policy: Policy) -> Planned:
     return Planned(
         campaign=plan.campaign,
         policy=policy,
-        steps=tuple(
-            PlannedStep(
-                id=step.id,
-                key=step.key,
-                station=step.station,
-                role=step.role,
-                effect=step.effect,
-                acquires=isinstance(step.task, Measurement),
-                estimate_s=step.estimate_s,
-            )
-            for step in plan.steps
-        ),
+        steps=tuple(planned_step(step) for step in plan.steps),
+    )
+
+
+def planned_step(step: Step) -> PlannedStep:
+    """Return what the journal remembers of a step."""
+    return PlannedStep(
+        id=step.id,
+        key=step.key,
+        station=step.station,
+        role=step.role,
+        effect=step.effect,
+        acquires=isinstance(step.task, Measurement),
+        estimate_s=step.estimate_s,
     )
 
 

@@ -82,6 +82,10 @@ class Turn:
             self.steps = self._steps = dict(self.steps)
         self._steps[step_id] = replace(self._steps[step_id], **changes)  # type: ignore[arg-type]  # as above
 
+    def take_steps(self, records: dict[str, StepState]) -> None:
+        """Take these for the steps of another plan."""
+        self.steps = self._steps = records
+
     def fire(self, name: str, trigger: StationTrigger) -> None:
         """Move a station to the phase its table says."""
         self.set(name, phase=next_station_phase(self.stations[name].phase, trigger))
