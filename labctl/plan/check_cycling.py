@@ -124,7 +124,7 @@ def _check_targets(note: Notebook, p: FixedCapacityCycling) -> None:
                 value=duration_text(seconds),
                 expected=f"more than {duration_text(least_s)}",
             )
-    if task.unreturned_max_Ah > 0.0:
+    if task.unreturned_max_Ah > 0.0 and p.guards.unreturned_mAh_per_g is None:
         total_Ah = sum(task.charges_Ah) + task.then_cycles * task.then_charge_Ah
         least = 1.0 - task.unreturned_max_Ah / total_Ah
         if least > task.efficiency_min:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
+from labctl.plan import cycling
 from labctl.plan.cost import rows as rows_of
 from labctl.plan.estimate import Estimate, duty
 from labctl.plan.steps import Step
@@ -67,19 +68,41 @@ def summary_rows(estimate: Estimate, *, utc_offset_s: float = 0.0) -> tuple[tupl
     """Return (name, value) pairs of the totals."""
     zone = timezone(timedelta(seconds=utc_offset_s))
     rows = [
-        ("steps", f"{len(estimate.timings)}, of which {estimate.acquisitions} acquisitions"),
+        ("steps", f"{len(estimate.timings)}, of which {_counted(estimate.acquisitions, 'acquisition')}"),
         ("temperature changes", str(estimate.temperature_changes)),
         ("expected", f"{_hours(estimate.expected_s)} ({duration_text(estimate.expected_s)})"),
-        ("at most", f"{_hours(estimate.at_most_s)}, with every settling check"),
     ]
+    if estimate.at_most_s > estimate.expected_s:
+        rows.append(("at most", f"{_hours(estimate.at_most_s)}, with every settling check"))
     if estimate.end_s is not None:
         rows.append(("ends", _clock(estimate.end_s, zone)))
     rows += [(f"of it {role}", _hours(seconds)) for role, seconds in estimate.role_s.items() if seconds]
-    rows += [
-        ("RF on", f"{duration_text(estimate.rf_on_s)}, duty at most {100 * estimate.duty:.2g} %"),
-        ("disk", bytes_text(estimate.disk_bytes)),
-    ]
+    rows += [row for timing in estimate.timings for row in _cell_rows(timing.step)]
+    if estimate.rf_on_s:
+        rows.append(("RF on", f"{duration_text(estimate.rf_on_s)}, duty at most {100 * estimate.duty:.2g} %"))
+    rows.append(("disk", bytes_text(estimate.disk_bytes)))
     return tuple(rows)
+
+
+def _cell_rows(step: Step) -> list[tuple[str, str]]:
+    """Whose gram, how much of it, and what that makes: the numbers a person compares with the balance."""
+    task = step.task
+    if not isinstance(task, CycleCell):
+        return []
+    charges_Ah = task.charges_Ah + (task.then_charge_Ah,) * task.then_cycles
+    smallest, largest = (1e6 * one(charges_Ah) / task.mass_mg for one in (min, max))
+    target = f"{largest:g}" if smallest == largest else f"{smallest:g} to {largest:g}"
+    theory = f" of {task.theoretical_mAh_per_g:.1f} by theory" if task.theoretical_mAh_per_g is not None else ""
+    charging_s = cycling.charging_s(charges_Ah, task.current_A)
+    return [
+        (f"{step.station}: cell", f"{task.mass_mg:.3f} mg of {task.mass_basis} on {task.area_cm2:.4f} cm^2"),
+        (f"{step.station}: charge to", f"{target} mAh/g of {task.mass_basis}{theory}"),
+        (f"{step.station}: charging", f"{_hours(charging_s)} in {_counted(len(charges_Ah), 'cycle')}"),
+    ]
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def bytes_text(size: int) -> str:
@@ -119,7 +142,7 @@ def _what(step: Step) -> str:
 
 
 def _temperatures(step: Step) -> tuple[str, str]:
-    setpoint_K = getattr(step.task, "setpoint_K", None)
+    setpoint_K = None if isinstance(step.task, CycleCell) else getattr(step.task, "setpoint_K", None)  # none is set
     sample_K = getattr(step.task, "sample_K", None)
     return _celsius(setpoint_K), _celsius(sample_K)
 

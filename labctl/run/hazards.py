@@ -40,6 +40,8 @@ _BEYOND: Mapping[str, str] = {
 }
 
 _FAULTS: Mapping[str, str] = {
+    "test_suspended": "the cycler's test stands suspended, and nobody came. Hazard: none, the cell is at open circuit."
+    " Look at the cell and at why it was suspended, resume or end the test at the tester, then resume the campaign",
     "sensor": "the temperature sensor is broken or not connected. Hazard: nobody knows how hot it is. Look at the"
     " sensor and its cable before any heat",
     "heater": "the controller says that its heater is faulty. Hazard: a short circuit, or no heat. Look at the heater"
