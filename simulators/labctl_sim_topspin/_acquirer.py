@@ -48,6 +48,7 @@ class Acquirer:
         seed: int,
         nmr: Callable[[], NmrSample],
         now_s: Callable[[], float],
+        wall_s: Callable[[], float],
     ) -> None:
         self._settings = settings
         self._files = files
@@ -56,11 +57,14 @@ class Acquirer:
         self._seed = seed
         self._nmr = nmr
         self._now_s = now_s
+        self._wall_s = wall_s
         self._writer = Writer(settings, files, datasets, plant)
         self.running: Acquisition | None = None
         self.transfers: list[Transfer] = []
         self.number = 0
         self.disk_full = False
+        self.slow_s = 0.0
+        """How long the disk takes over what is written at the end of an acquisition."""
 
     # ----------------------------------------------------------------------------------------- start
 
@@ -84,7 +88,7 @@ class Acquirer:
         title = self._datasets.title(place)
         digest = hashlib.blake2b(f"{self._seed}|{title}|{place.expno}".encode(), digest_size=16).digest()
         self._plant.watch()
-        settled_K = self._plant.vt.setpoint_K + self._plant.lift_K if self._plant.settled else None
+        settled_K = self._plant.vt.aim_K + self._plant.lift_K if self._plant.settled else None
         self.running = Acquisition(
             place=place,
             title=title,
@@ -95,6 +99,7 @@ class Acquirer:
             indirect=indirect,
             start_s=now_s,
             end_s=now_s + sequence.duration_s(),
+            skew_s=self._wall_s() - now_s,
             rows=sequence.rows,
             scans=sequence.rows * sequence.scans,
             settled_K=settled_K,
@@ -111,8 +116,8 @@ class Acquirer:
         if layout == "4.2":
             blocks = self._writer.audit_blocks(audit) if had_data else []
             if had_data:
-                blocks.append(bruker.deleted_block(len(blocks) + 1, running.start_s, self._settings))
-            blocks.append(bruker.in_progress_block(len(blocks) + 1, running.start_s, running.uuid, self._settings))
+                blocks.append(bruker.deleted_block(len(blocks) + 1, running.started_s, self._settings))
+            blocks.append(bruker.in_progress_block(len(blocks) + 1, running.started_s, running.uuid, self._settings))
             self._writer.write_audit(audit, blocks)
         else:
             self._files.remove(audit)
@@ -151,6 +156,7 @@ class Acquirer:
     def kill(self) -> bool:
         """Drop the acquisition; the dataset stays as inconsistent as it is. False if nothing ran."""
         was = self.running is not None
+        self.grow()
         self.running = None
         self._plant.history = []
         return was
@@ -190,8 +196,8 @@ class Acquirer:
         audit = place.folder / "audita.txt"
         blocks = self._writer.audit_blocks(audit) if self._settings.layout == "4.2" else []
         entry = bruker.AuditEntry(
-            started_s=running.start_s,
-            ended_s=running.end_s,
+            started_s=running.started_s,
+            ended_s=running.end_s + self._wall_s() - self._now_s(),
             uuid=running.uuid,
             ended_by=running.ended_by,
             points=sequence.points,
@@ -249,7 +255,7 @@ class Acquirer:
             row = planned // sequence.rows
             cut = running.mishap.short_rows * row if sequence.two_dimensional else row // 2
             data = [raw.data[: max(0, len(raw.data) - cut)]]
-        late_s = running.mishap.late_s + (0.0 if layout == "3.6" else self._settings.transfer_delay_s)
+        late_s = running.mishap.late_s + self.slow_s + (0.0 if layout == "3.6" else self._settings.transfer_delay_s)
         if late_s <= 0.0:
             self._files.write(target, *data)
             return
@@ -281,6 +287,7 @@ class Acquirer:
             "transfers": [asdict(transfer) for transfer in self.transfers],
             "number": self.number,
             "disk_full": self.disk_full,
+            "slow_s": self.slow_s,
         }
 
     def take_up(self, data: dict[str, Any]) -> None:
@@ -288,3 +295,4 @@ class Acquirer:
         self.running = None if data["running"] is None else Acquisition.from_plain(data["running"])
         self.transfers = [Transfer(**transfer) for transfer in data["transfers"]]
         self.number, self.disk_full = data["number"], data["disk_full"]
+        self.slow_s = data.get("slow_s", 0.0)

@@ -148,7 +148,7 @@ class Files:
 
     def now_s(self) -> int:
         """Do what time(0) does: whole seconds."""
-        return int(self.host.now_s())
+        return int(self.host.wall_s())
 
     # state
 

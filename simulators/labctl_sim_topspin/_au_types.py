@@ -67,6 +67,10 @@ class Host(Protocol):
         """Tell the C type of a TopSpin parameter (``"D 8"``: double); None if there is no such parameter."""
         ...
 
+    def wall_s(self) -> float:
+        """Time of day by the console's own clock [s since 1970 UTC], which may be set."""
+        ...
+
     def now_s(self) -> float:
         """Tell the simulated time in seconds since 1970-01-01 UTC."""
         ...

@@ -46,6 +46,8 @@ class Commands(DatasetMacros, InstrumentMacros):
         except (Refused, PulseProgramError) as refusal:
             console.say(f"{machine.name}: {name}: {refusal}")
             return Answer(value=-1)
+        if name == "TEGET" and (slow_s := console.acquirer.slow_s):  # it writes status parameters
+            return Answer(value=answer.value, outs=answer.outs, wait_until_s=console.now_s() + slow_s)
         if (
             console.dialog_until_s > console.now_s()
             and answer.wait_for is None

@@ -75,9 +75,21 @@ class Console:
         self.born_s = self._now_s if saved is None else float(saved["born_s"])
         self._serial = 0 if saved is None else int(saved["serial"])
         self.files = ConsoleFiles(self._root / "undo" / "files", self._serial)
-        self.datasets = Datasets(settings, self.files, self.now_s)
+        self.clock_skew_s = 0.0
+        self.powered = True
+        self.share_gone = False
+        self.datasets = Datasets(settings, self.files, self.wall_s)
         self.plant = Plant(settings, seed, self.now_s)
-        self.acquirer = Acquirer(settings, self.files, self.datasets, self.plant, seed=seed, nmr=nmr, now_s=self.now_s)
+        self.acquirer = Acquirer(
+            settings,
+            self.files,
+            self.datasets,
+            self.plant,
+            seed=seed,
+            nmr=nmr,
+            now_s=self.now_s,
+            wall_s=self.wall_s,
+        )
         self.programs = Programs(self, self._root, settings.job_dir)
         self.commands = Commands(self)
         self.mischief = Mischief(self, faults)
@@ -129,6 +141,10 @@ class Console:
     def now_s(self) -> float:
         """Tell the console's time."""
         return self._now_s
+
+    def wall_s(self) -> float:
+        """Tell the time by the clock of the console's computer."""
+        return self._now_s + self.clock_skew_s
 
     def path(self, name: str) -> Path:
         """Give the file behind a path that a program names."""
@@ -233,6 +249,33 @@ class Console:
         self.setdef.clear()
         self.say("TopSpin restarted")
 
+    def lose_mains(self) -> None:
+        """Cut the power: programs, acquisition, heater, gas and drive are gone; the rotor runs down."""
+        self.restart()
+        self.acquirer.kill()
+        self.acquirer.transfers.clear()
+        self.powered = False
+        self.plant.change_vt(heater_on=False, gas_L_per_h=0.0)
+        self.plant.change_mas(regulated=False, error="no mains")
+
+    def return_mains(self) -> None:
+        """Power is back, and gas; heater, drive and TopSpin's programs want a person."""
+        self.powered = True
+        self.plant.change_vt(gas_L_per_h=self.plant.vt.gas_target_L_per_h)
+
+    def occupy(self, for_s: float) -> bool:
+        """Let somebody acquire on a dataset of their own; False if the console refuses because it is busy."""
+        if self.acquirer.running is not None:
+            return False
+        place = Place(str(self.settings.data_dir), "somebody", 1, 1)
+        source = Place(place.disk, self.settings.template_dataset, self.settings.templates["one_pulse"], 1)
+        if not self.datasets.exists(place):
+            self.datasets.copy(source, place, with_data=False)
+        self.foreground = place
+        running = self.begin(place, None)
+        running.end_s = self._now_s + for_s
+        return True
+
     def alert(self) -> None:
         """Poll exactly for a while: something happened."""
         self._schedule.alert()
@@ -326,6 +369,15 @@ class Console:
         if running.machine.state == "ended":
             self._end_program(running.number)
         self._operator.watch(running)
+        if running.begun:
+            self.mischief.step_begins(self._title_of_step(running.begun))
+            running.begun = 0
+
+    def _title_of_step(self, number: int) -> str:
+        """Return the title that a step file of the job folder carries."""
+        path = self.settings.job_dir / "steps" / f"{number:06d}.step"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        return next((line.removeprefix("title=") for line in lines if line.startswith("title=")), "")
 
     def _end_program(self, number: int) -> None:
         ended = self.programs.running[number]
@@ -378,6 +430,9 @@ class Console:
             "setdef": self.setdef,
             "messages": self.messages,
             "dialog_until_s": self.dialog_until_s,
+            "clock_skew_s": self.clock_skew_s,
+            "powered": self.powered,
+            "share_gone": self.share_gone,
             "alert_until_s": self._schedule.alert_until_s,
             "operator_at_s": self._operator.answers_at_s,
             "foreground": asdict(self.foreground),
@@ -396,6 +451,9 @@ class Console:
         self.setdef = dict(state["setdef"])
         self.messages = list(state["messages"])
         self.dialog_until_s = state["dialog_until_s"]
+        self.clock_skew_s = state.get("clock_skew_s", 0.0)
+        self.powered = state.get("powered", True)
+        self.share_gone = state.get("share_gone", False)
         self._schedule.alert_until_s = state["alert_until_s"]
         self._operator.answers_at_s = state["operator_at_s"]
         self.foreground = Place(**state["foreground"])

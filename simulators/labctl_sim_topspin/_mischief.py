@@ -51,6 +51,12 @@ class Mischief:
             ):
                 course.phase, course.at_s = "armed", running.start_s + fault.after_s
 
+    def step_begins(self, title: str) -> None:
+        """Arm the faults that waited for this step of the executor."""
+        for fault, course in zip(self._faults, self._courses, strict=True):
+            if course.phase == "waiting" and fault.step and fault.step in title:
+                course.phase, course.at_s = "armed", self._console.now_s() + fault.after_s
+
     def events(self) -> Iterator[tuple[float, Callable[[], None]]]:
         """Yield when something happens, and what."""
         for index, course in enumerate(self._courses):
@@ -85,8 +91,31 @@ class Mischief:
                 console.dialog_until_s = console.now_s() + (fault.for_s or 0.0)
             case "disk_full":
                 console.acquirer.disk_full = True
+            case "overshoot":
+                plant.change_vt(offset_K=fault.by)
+            case "slow_disk":
+                console.acquirer.slow_s = fault.by
+            case "share_gone":
+                console.share_gone = True
+            case "power_cut":
+                console.lose_mains()
+            case "clock_jump":
+                console.clock_skew_s += fault.by
+                return False
             case "halt" | "stop":
                 console.halt(fault.kind)
+                return False
+            case "kill":
+                console.kill("zg")
+                return False
+            case "executor_killed" | "guard_killed":
+                console.kill(f"labctl_{fault.kind.removesuffix('_killed')}")
+                return False
+            case "wrong_foreground":
+                console.type(f"re {console.settings.template_dataset} {min(console.settings.templates.values())}")
+                return False
+            case "occupied":
+                console.occupy(fault.for_s or 0.0)
                 return False
             case "topspin_restart":
                 console.restart()
@@ -120,6 +149,14 @@ class Mischief:
                 plant.fail_sensor("")
             case "disk_full":
                 console.acquirer.disk_full = False
+            case "overshoot":
+                plant.change_vt(offset_K=0.0)
+            case "slow_disk":
+                console.acquirer.slow_s = 0.0
+            case "share_gone":
+                console.share_gone = False
+            case "power_cut":
+                console.return_mains()
         console.say(f"fault script: {fault.kind} is mended")
         console.alert()
 

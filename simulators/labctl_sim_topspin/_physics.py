@@ -34,7 +34,7 @@ class Vt:
     """The VT unit and the sample at one moment.
 
     `tripped` holds why the unit cut its own heater ("" if it did not). `gas_L_per_h` is what flows,
-    `gas_target_L_per_h` what was asked for.
+    `gas_target_L_per_h` what was asked for. `offset_K` is by how much the loop misses its set point.
     """
 
     setpoint_K: float
@@ -44,18 +44,24 @@ class Vt:
     gas_target_L_per_h: float
     heater_on: bool = True
     tripped: str = ""
+    offset_K: float = 0.0
 
     @property
     def heating(self) -> bool:
         """Whether the heater may draw power."""
         return self.heater_on and not self.tripped
 
+    @property
+    def aim_K(self) -> float:
+        """Where the loop leads the sensor to."""
+        return self.setpoint_K + self.offset_K
+
 
 def heater_percent(vt: Vt, thermal: Thermal) -> float:
     """Return the heater power that the loop draws."""
     if not vt.heating or vt.gas_L_per_h < thermal.gas_cutout_L_per_h:
         return 0.0
-    pull_K = thermal.plant_s * (vt.setpoint_K - vt.sensor_K) / thermal.loop_s
+    pull_K = thermal.plant_s * (vt.aim_K - vt.sensor_K) / thermal.loop_s
     return min(100.0, max(0.0, (vt.sensor_K - thermal.inlet_K + pull_K) / _gain(vt, thermal)))
 
 
@@ -80,8 +86,8 @@ def settled(vt: Vt, *, lift_K: float, thermal: Thermal) -> bool:
     """Whether sensor and sample are where set point and calibration say."""
     return (
         vt.heating
-        and abs(vt.sensor_K - vt.setpoint_K) < thermal.settled_K
-        and abs(vt.sample_K - vt.setpoint_K - lift_K) < thermal.settled_K
+        and abs(vt.sensor_K - vt.aim_K) < thermal.settled_K
+        and abs(vt.sample_K - vt.aim_K - lift_K) < thermal.settled_K
     )
 
 
@@ -98,12 +104,12 @@ def _piece(vt: Vt, sensor_K: float, thermal: Thermal) -> tuple[float, float, flo
     ratio = thermal.plant_s / thermal.loop_s
     top_K = thermal.inlet_K + 100.0 * _gain(vt, thermal)
     for limit_K, beyond in ((top_K, 1.0), (thermal.inlet_K, -1.0)):
-        edge_K = (ratio * vt.setpoint_K - limit_K) / (ratio - 1.0)  # where the loop comes off the heater's limit
+        edge_K = (ratio * vt.aim_K - limit_K) / (ratio - 1.0)  # where the loop comes off the heater's limit
         if (edge_K - sensor_K) * beyond > 1e-9:
             share = (edge_K - limit_K) / (sensor_K - limit_K) if sensor_K != limit_K else 1.0
             reached_s = -thermal.plant_s * math.log(share) if 0.0 < share < 1.0 else math.inf
             return limit_K, thermal.plant_s, max(reached_s, 1e-6)
-    return vt.setpoint_K, thermal.loop_s, math.inf
+    return vt.aim_K, thermal.loop_s, math.inf
 
 
 def _relax(

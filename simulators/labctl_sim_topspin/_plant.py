@@ -74,7 +74,7 @@ class Plant:
         if vt.gas_L_per_h < self._thermal.gas_cutout_L_per_h:
             aim_K = self._thermal.ambient_K
         else:
-            aim_K = vt.setpoint_K if vt.heating else self._thermal.inlet_K
+            aim_K = vt.aim_K if vt.heating else self._thermal.inlet_K
         return abs(vt.sensor_K - aim_K) > _MOVING_K
 
     @property

@@ -38,6 +38,8 @@ class Running:
         The program that waits for this one's end; 0 if none.
     busy : bool
         A step has begun and not ended.
+    begun : int
+        Number of the step it began in its last turn, 0 if none.
     ran_s : float
         When its last turn was.
     acted : bool
@@ -52,6 +54,7 @@ class Running:
     machine: Machine
     parent: int
     busy: bool = False
+    begun: int = 0
     acted: bool = False
     ran_s: float = 0.0
     awaited: set[str] = field(default_factory=set)
@@ -119,11 +122,14 @@ class Programs:
         new = [path for path, was_there in touched.items() if not was_there]
         written = {path for path in new if os.path.exists(path)}  # noqa: PTH110 - a hundred times per turn
         running.awaited = set(new) - written
+        running.begun = 0
         for path in sorted(written):
             folder, name = os.path.split(path)
             record = _RECORD.fullmatch(name)
             if record is not None and folder == self._status:
                 running.busy = record[2] in {"begun", "progress"}
+                if record[2] == "begun":
+                    running.begun = int(record[1])
 
     def _program(self, text: str, file: str) -> Program:
         known = self._compiled.get(text)

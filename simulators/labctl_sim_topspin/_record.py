@@ -42,6 +42,13 @@ class Acquisition:
     program: int
     ended_by: str = ""
     mishap: Mishap = field(default_factory=Mishap)
+    skew_s: float = 0.0
+    """By how much the console's clock was beside the lab's time at the start."""
+
+    @property
+    def started_s(self) -> float:
+        """When it started, by the console's clock."""
+        return self.start_s + self.skew_s
 
     def plain(self) -> dict[str, Any]:
         """Return plain data; the parameters, which do not change any more, as they are."""

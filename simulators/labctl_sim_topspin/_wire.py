@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl.clock import Clock
+from labctl.errors import InstrumentSilent
 from labctl_sim_topspin._console import Console
 from labctl_sim_topspin._settings import read_settings
 from labctl_sim_topspin.faults import load_faults
@@ -21,9 +22,10 @@ class ConsoleLink:
     `refresh` lets the console catch up with the clock; call it before every read and after every write.
     """
 
-    def __init__(self, console: Console, clock: Clock) -> None:
+    def __init__(self, console: Console, clock: Clock, station: str) -> None:
         self._console = console
         self._clock = clock
+        self._station = station
         settings = console.settings
         self.au_dir: Path = console.au_dir
         self.lists_dir: Path = console.lists_dir
@@ -32,8 +34,20 @@ class ConsoleLink:
         self.simulated: bool = True
 
     def refresh(self) -> None:
-        """Let the console live until the clock's time."""
+        """Let the console live until the clock's time.
+
+        Raises
+        ------
+        InstrumentSilent
+            Its folders cannot be reached: a share is gone, or the console is without power.
+        """
         self._console.advance(self._clock.now_s())
+        if not self._console.powered or self._console.share_gone:
+            raise InstrumentSilent(
+                f"the folder {self.job_dir} cannot be reached",
+                instrument=self._station,
+                next_step="See whether the console is on and its share is mounted",
+            )
 
     def launch(self, command: str) -> None:
         """Type a command on the console.
@@ -53,8 +67,9 @@ class ConsoleLink:
 class SimulatedTopspin:
     """A simulated spectrometer whose state and time live in a folder and outlast the process."""
 
-    def __init__(self, console: Console, clock: Clock) -> None:
+    def __init__(self, console: Console, clock: Clock, station: str) -> None:
         self.console = console
+        self._station = station
         self._clock = clock
 
     def next_event_s(self) -> float | None:
@@ -69,7 +84,7 @@ class SimulatedTopspin:
 
     def link(self) -> ConsoleLink:
         """The object that stands in for the driver's link."""
-        return ConsoleLink(self.console, self._clock)
+        return ConsoleLink(self.console, self._clock, self._station)
 
     def close(self) -> None:
         """Save and let go."""
@@ -101,7 +116,7 @@ def open_simulator(
     console = Console(checked, seed=seed, nmr=_nmr_of(sample), faults=script, start_s=clock.now_s())
     if clock.now_s() > console.now_s():
         console.advance(clock.now_s(), alone=True)
-    return SimulatedTopspin(console, clock)
+    return SimulatedTopspin(console, clock, station)
 
 
 def _nmr_of(path: Path) -> Callable[[], NmrSample]:

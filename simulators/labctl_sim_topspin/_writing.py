@@ -36,9 +36,10 @@ class Writer:
         baseopt = self._settings.digital_filter == "baseopt"
         te_K = self._plant.sensor_K()
         status = dict(running.direct)
-        first_write_s = running.start_s + float(sequence.row_starts_s()[0] + sequence.scans * sequence.scan_s()[0])
+        ended_s = running.end_s + running.skew_s
+        first_write_s = running.started_s + float(sequence.row_starts_s()[0] + sequence.scans * sequence.scan_s()[0])
         status |= {
-            "DATE": round(running.end_s if neo else min(first_write_s, running.end_s)),
+            "DATE": round(ended_s if neo else min(first_write_s, ended_s)),
             "DECIM": sequence.decimation,
             "DIGMOD": 3 if baseopt else 1,
             "DSPFVS": 21 if baseopt else 20,
@@ -56,7 +57,7 @@ class Writer:
         if neo:
             status |= {"UUID": running.uuid, "ExpStatus": 0 if running.ended_by else 4}
         if layout == "4.2":
-            status |= {"DATE_START": round(running.start_s), "TE_RAW": te_K if te_K is not None else 0.0}
+            status |= {"DATE_START": round(running.started_s), "TE_RAW": te_K if te_K is not None else 0.0}
         if sequence.experiment == "exsy":
             par.write(status, "D 0", sequence.first_t1_s)
             par.write(status, "IN 0", sequence.increment_s)

@@ -43,6 +43,10 @@ class Console:
     def parameter_kind(self, name: str) -> ParameterKind | None:
         return KINDS.get(name)
 
+    def wall_s(self) -> float:
+        """Tell the same."""
+        return self.now_s()
+
     def now_s(self) -> float:
         return self.time_s
 

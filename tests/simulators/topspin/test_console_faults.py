@@ -8,7 +8,7 @@ import nmrglue as ng
 import numpy as np
 import pytest
 
-from labctl.errors import InputError
+from labctl.errors import InputError, InstrumentSilent
 from labctl_sim_topspin.faults import FAULTS, load_faults
 from tests.simulators.topspin.lab import START_S, Lab
 
@@ -154,13 +154,118 @@ def test_a_heater_trip_during_a_2d_shows_in_its_later_rows(tmp_path: Path) -> No
     assert start[-8:].mean() > 1.04
 
 
+def test_an_overshoot_leads_the_sensor_away(tmp_path: Path) -> None:
+    """The sensor goes above the set point by what the script says, and comes back when it is mended."""
+    lab = Lab(tmp_path, faults="  - {fault: overshoot, at: 1 min, for: 20 min, by: 7 K}\n")
+    setpoint_K = lab.console.plant.vt.setpoint_K
+    lab.wait(1200.0)
+    assert lab.console.plant.vt.sensor_K == pytest.approx(setpoint_K + 7.0, abs=0.1)
+    assert lab.console.plant.vt.setpoint_K == setpoint_K
+    lab.wait(1200.0)
+    assert lab.console.plant.vt.sensor_K == pytest.approx(setpoint_K, abs=0.1)
+
+
+def test_a_killed_acquisition_has_no_end(tmp_path: Path) -> None:
+    """After kill the program goes on at once, and the dataset has neither raw data nor an end in its audit trail."""
+    lab = Lab(tmp_path, faults="  - {fault: kill, during: {title: t 41, after: 60 s}}\n")
+    lab.start("one", lab.exsy(41, rows=8) + "\nZG")
+    lab.wait(70.0)
+    assert _names(lab) == set()
+    assert not (lab.expno(41) / "ser").exists()
+    assert not (lab.expno(41) / "audita.txt").exists()
+
+
+def test_a_fault_waits_for_a_step(tmp_path: Path) -> None:
+    """A fault may wait for any step of the job folder that a program says it has begun."""
+    lab = Lab(tmp_path, faults="  - {fault: spin_loss, during: {step: T01/settle, after: 5 min}}\n")
+    for number, name in ((1, "ramp"), (2, "settle")):
+        step = lab.link.job_dir / "steps" / f"00000{number}.step"
+        step.parent.mkdir(exist_ok=True)
+        step.write_text(f"title=campaign nmr/T01/{name} 0a1b2c3d-1\nend\n", encoding="utf-8")
+        (lab.link.job_dir / "status").mkdir(exist_ok=True)
+        lab.run(f'{{ FILE *f; f = fopen("job/status/00000{number}.0001.begun", "w"); fclose(f); }}')
+        lab.wait(200.0)
+    assert not lab.console.fault_active("spin_loss")
+    lab.wait(150.0)
+    assert lab.console.fault_active("spin_loss")
+
+
+def test_a_clock_that_is_set_shows_in_stamps_and_not_in_the_course_of_things(tmp_path: Path) -> None:
+    """Programs and files tell the new time of day; what was to last a time lasts it."""
+    lab = Lab(tmp_path, faults="  - {fault: clock_jump, at: 1 min, by: -2 h}\n")
+    lab.wait(100.0)
+    began_s = lab.clock.now_s()
+    lab.run('{ FILE *f; f = fopen("job/time", "w"); fprintf(f, "%.0f", (double)time(0)); fclose(f); }')
+    told_s = float((lab.link.job_dir / "time").read_text(encoding="utf-8"))
+    assert told_s == pytest.approx(began_s - 7200.0, abs=5.0)
+    folder = lab.acquire_exsy(41, rows=8)
+    status = ng.bruker.read_jcamp(str(folder / "acqus"))
+    assert status["DATE"] == pytest.approx(lab.clock.now_s() - 7200.0, abs=120.0)
+
+
+def test_a_power_cut_leaves_a_standing_rotor_and_a_cold_heater(tmp_path: Path) -> None:
+    """Nothing is reached without mains; with it gas flows again, and heater, rotor and programs wait for a person."""
+    lab = Lab(tmp_path, faults="  - {fault: power_cut, during: {acquisition: 1, after: 60 s}, for: 30 min}\n")
+    lab.start("one", lab.exsy(41, rows=48) + "\nZG")
+    with pytest.raises(InstrumentSilent, match="cannot be reached"):
+        lab.wait(600.0)
+    lab.console.advance(lab.clock.now_s() + 1800.0)
+    lab.clock.wait_until(lab.console.now_s())
+    lab.link.refresh()
+    assert _names(lab) == set()
+    assert lab.console.acquirer.running is None
+    assert (lab.console.plant.rate_Hz(), lab.console.plant.heater_percent()) == (0.0, 0.0)
+    assert lab.console.plant.gas_L_per_h() > 700.0
+    assert not lab.console.plant.vt.heating
+
+
+def test_somebody_elses_acquisition_keeps_the_console(tmp_path: Path) -> None:
+    """While somebody acquires on a dataset of their own, zg is refused; our dataset is not touched."""
+    lab = Lab(tmp_path, faults="  - {fault: occupied, at: 1 min, for: 10 min}\n")
+    lab.wait(100.0)
+    lab.run(lab.exsy(41, rows=8) + '\nZG { FILE *f; f = fopen("job/code", "w"); fprintf(f, "%d", AUERR); fclose(f); }')
+    assert (lab.link.job_dir / "code").read_text(encoding="utf-8") == "-1"
+    lab.wait(700.0)
+    assert (lab.acquire_exsy(42, rows=8) / "ser").stat().st_size == 8 * 8192
+
+
+def test_a_share_that_is_gone_comes_back(tmp_path: Path) -> None:
+    """The console goes on while its folders cannot be reached."""
+    lab = Lab(tmp_path, faults="  - {fault: share_gone, during: {acquisition: 1, after: 60 s}, for: 2 h}\n")
+    lab.start("one", lab.exsy(41, rows=8) + "\nZG")
+    with pytest.raises(InstrumentSilent, match="share"):
+        lab.wait(100.0)
+    lab.console.advance(lab.clock.now_s() + 7200.0)
+    lab.clock.wait_until(lab.console.now_s())
+    lab.link.refresh()
+    assert "completed at" in (lab.expno(41) / "audita.txt").read_text(encoding="utf-8")
+
+
+def test_a_slow_disk_delays_looks_and_data(tmp_path: Path) -> None:
+    """A read-back of the temperature takes as much longer as the script says, and raw data come as much later."""
+    lab = Lab(tmp_path, faults="  - {fault: slow_disk, at: 1 min, by: 30 s}\n")
+    lab.start("two", "sleep(100); TEGET")
+    lab.wait(120.0)
+    assert _names(lab) == {"two"}
+    lab.wait(20.0)
+    assert _names(lab) == set()
+    began_s = lab.clock.now_s()
+    lab.start("three", lab.exsy(41, rows=8) + "\nZG")
+    lab.clock.wait_until(lab.console.acquirer.running.end_s if lab.console.acquirer.running else began_s)
+    lab.link.refresh()
+    lab.wait(20.0)
+    assert (lab.expno(41) / "ser").stat().st_size < 8 * 8192
+    lab.wait(20.0)
+    assert (lab.expno(41) / "ser").stat().st_size == 8 * 8192
+
+
 @pytest.mark.parametrize("kind", sorted(FAULTS))
 def test_every_fault_can_be_written(tmp_path: Path, kind: str) -> None:
     """Each fault of the table is read with what it needs, and strikes without breaking the console."""
     needs = ", for: 10 min" if FAULTS[kind].lasts == "needed" else ""
     takes = "".join(f", {name}: {parameter.example}" for name, parameter in FAULTS[kind].parameters.items())
     lab = Lab(tmp_path, faults=f"  - {{fault: {kind}, at: 30 s{needs}{takes}}}\n")
-    lab.wait(60.0)
+    lab.console.advance(lab.clock.now_s() + 60.0)
     assert any(f"fault script: {kind} (" in message for message in lab.console.messages)
 
 
