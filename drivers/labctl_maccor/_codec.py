@@ -233,6 +233,10 @@ class Framer:
         return None
 
 
+def _shown(text: bytes) -> str:
+    return " ".join(text[:200].decode("utf-8", errors="replace").split())
+
+
 def _object(text: bytes) -> dict[str, Any]:
     try:
         found = json.loads(text.decode("utf-8", errors="replace"))
@@ -246,14 +250,19 @@ def _object(text: bytes) -> dict[str, Any]:
 def answers(asked: bytes, reply: bytes) -> bool:
     """Whether `reply` belongs to the request `asked`: the same id, and the same function and channel where it says so.
 
-    A server that always answers with the same id (1987, as a well-known client sends) is taken by function and channel.
+    A server that always answers with the same id (1987, as a well-known client sends) is taken by function and channel,
+    and an error whose id is null is the answer to the one request that is open: its id could not be read.
 
     Raises
     ------
     Garbled
-        The reply is no JSON object.
+        The reply is no JSON object, or has no id at all: no server of MacNet's.
     """
     question, answer = _object(asked), _object(reply)
+    if "id" not in answer:
+        raise Garbled(f"{_shown(reply)} is no reply of MacNet: it has no id")
+    if answer["id"] is None and "error" in answer:
+        return True
     params, result = question["params"], answer.get("result")
     same_function = isinstance(result, dict) and all(
         result.get(name) == params.get(name) for name in ("FClass", "FNum", "Chan") if name in params and name in result

@@ -110,12 +110,19 @@ def test_other_names_are_not_ours(name: str) -> None:
         ({"id": 1987, "result": {"FClass": 4, "FNum": 7, "Chan": 2}}, True),
         ({"id": 1987, "result": {"Stat": 2}}, False),
         ({"id": 1987, "error": {"code": -32602}}, False),
+        ({"id": None, "error": {"code": -32700}}, True),
     ],
 )
 def test_a_reply_belongs_to_its_request(reply: dict[str, object], belongs: bool) -> None:
     """By id, and by function and channel where told; by these alone from a server with one id for all."""
     asked = codec.request(4, 7, identity=2000, channel=Channel(3))
     assert codec.answers(asked, json.dumps(reply).encode()) is belongs
+
+
+def test_a_reply_without_any_id_is_no_reply() -> None:
+    """An object that names no id comes from no server of MacNet: waiting for a better one would not help."""
+    with pytest.raises(Garbled, match=r"no reply of MacNet.*no id"):
+        codec.answers(codec.request(4, 6, identity=2000, channel=Channel(3)), b'{\n    "err": 1\n}')
 
 
 def test_a_request_in_a_message_hides_its_keys() -> None:
