@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from labctl.errors import ForeignDataError, InstrumentError, InstrumentSilent
+from labctl.errors import ForeignDataError, InstrumentError
 from labctl.formats.maccor_head import is_maccor
 from labctl.ports import CycleCell
 from labctl_maccor._codec import Channel
@@ -90,7 +90,7 @@ def put_piece(source: Path, folder: Path, *, part: int, after: int, station: str
     goes_on = bool(known) and len(data) >= size and _digest(data[:size]) == _digest(*known)
     piece, first = (data[size:], after + 1) if goes_on else (data, 1)
     if not piece:
-        raise InstrumentSilent(
+        raise InstrumentError(
             f"{source} has no row after part {after}",
             instrument=station,
             next_step="Let the tester export while the test goes on; it is looked at again",

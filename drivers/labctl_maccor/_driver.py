@@ -388,7 +388,7 @@ class MaccorDriver:
             raise InstrumentError(f"{test} does not run: {status.words}", instrument=self._station)
         source = the_text_export(exports(self._link.export_dir, test, self._channel))
         if source is None:
-            raise InstrumentSilent(
+            raise InstrumentError(
                 f"no export of {test} in {self._link.export_dir}",
                 instrument=self._station,
                 expected=f"{test}{self._channel.suffix} as text, added to while the test goes on",

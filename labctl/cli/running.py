@@ -203,7 +203,7 @@ def _options(
 
 
 class _Judging:
-    """Hands each finished dataset to the analysis, with the ones before it."""
+    """Hands each finished dataset to the analysis, with the ones before it; after a part of one, renews the report."""
 
     def __init__(self, run_dir: Path, plan: Plan) -> None:
         from labctl.dataset.store import manifest_path, read_manifests, read_verdict
@@ -211,10 +211,13 @@ class _Judging:
         self._run_dir = run_dir
         self._plan = plan
         self._earlier: list[tuple[Dataset, Verdict]] = []
+        from labctl.cli.finishing import finish
+        from labctl.cli.refreshing import Refreshing
         for dataset in read_manifests(run_dir):
             verdict = read_verdict(manifest_path(run_dir, dataset.step_id, dataset.attempt))
             if verdict is not None:
                 self._earlier.append((dataset, verdict))
+        self._refresh = Refreshing(run_dir, finish)
 
     def __call__(self, _manifest: Path, dataset: Dataset) -> Verdict:
         from labctl.analysis.judge import judge
@@ -222,7 +225,10 @@ class _Judging:
 
         context = analysis_context(self._plan, f"{dataset.station}/{dataset.procedure}")
         verdict = judge(self._run_dir, dataset, context, tuple(self._earlier))
-        self._earlier.append((dataset, verdict))
+        if dataset.part:
+            self._refresh()  # nothing waits for the verdict on a part
+        else:
+            self._earlier.append((dataset, verdict))
         return verdict
 
 

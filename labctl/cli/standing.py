@@ -37,6 +37,7 @@ def status_command(directory: Path, *, as_json: bool) -> None:
         "steps": len(told.planned),
         "steps_behind": len(behind),
         "under_way": [asdict(attempt) for attempt in under_way],
+        "last_parts": [asdict(part) for part in told.parts[-5:]],
         "last_incidents": [asdict(incident) for incident in told.incidents[-5:]],
         "certificate": asdict(certified),
     }
@@ -50,6 +51,9 @@ def status_command(directory: Path, *, as_json: bool) -> None:
     for attempt in under_way:
         since = duration_text(max(0.0, told.last_s - attempt.intended_s))
         print(f"under way: {attempt.step_id}, attempt {attempt.attempt}, for {since} at the last event")
+        mine = [one for one in told.parts if (one.step_id, one.attempt) == (attempt.step_id, attempt.attempt)]
+        for part in mine[-5:]:
+            print(f"  {_moment(part.at_s)} {part.message}")
     print(counted(certified))
     for incident in told.incidents[-5:]:
         print(f"{_moment(incident.at_s)} {incident.station}: {incident.what}")
@@ -79,7 +83,9 @@ def verify_command(directory: Path) -> int:
     for dataset in datasets:
         faults += _against_dataset(directory, dataset)
     files = sum(len(dataset.files) for dataset in datasets)
-    print(f"raw data: {len(datasets)} datasets, {files} files held against their checksums")
+    parts = sum(dataset.part > 0 for dataset in datasets)
+    and_parts = f" and {parts} parts brought in before their ends" if parts else ""
+    print(f"raw data: {len(datasets) - parts} datasets{and_parts}, {files} files held against their checksums")
     print(f"certificate: {counted(certified)}")
     for line in certified.details:
         print(f"  {line}")
@@ -107,10 +113,10 @@ def _against_dataset(directory: Path, dataset: Dataset) -> list[str]:
     from labctl.dataset.store import damaged_files, manifest_path, read_manifest
     from labctl.errors import LabctlError
 
-    who = f"{dataset.step_id}, attempt {dataset.attempt}"
+    who = f"{dataset.step_id}, attempt {dataset.attempt}" + (f", part {dataset.part}" if dataset.part else "")
     faults = [f"{who}: {line}" for line in damaged_files(directory, dataset)]
     try:
-        manifest = read_manifest(manifest_path(directory, dataset.step_id, dataset.attempt))
+        manifest = read_manifest(manifest_path(directory, dataset.step_id, dataset.attempt, dataset.part))
     except LabctlError as problem:
         return [*faults, f"{who}: {problem}"]
     return faults if manifest == dataset else [*faults, f"{who}: the manifest does not say what the journal says"]

@@ -15,6 +15,8 @@ from labctl.run.events import (
     HandedOff,
     Intended,
     Operated,
+    PartCollected,
+    PartJudged,
     Planned,
     PlannedStep,
     SafeSeen,
@@ -82,6 +84,19 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PartNews:
+    """What analysis said of a part (a cycle) of an acquisition that went on, at wall time `at_s`."""
+
+    at_s: float
+    station: str
+    step_id: str
+    attempt: int
+    part: int
+    message: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """The timeline of a campaign."""
 
@@ -92,6 +107,7 @@ class History:
     attempts: tuple[Attempt, ...]
     incidents: tuple[Incident, ...]
     skipped: dict[str, str] = field(default_factory=dict)
+    parts: tuple[PartNews, ...] = ()
 
 
 def history(journal: Journal) -> History:
@@ -105,6 +121,7 @@ def history(journal: Journal) -> History:
     attempts: dict[tuple[str, int], Attempt] = {}
     incidents: list[Incident] = []
     skipped: dict[str, str] = {}
+    parts: list[PartNews] = []
     planned: Planned | None = None
     begun_s = last_s = 0.0
     roles: dict[str, str] = {}
@@ -126,6 +143,18 @@ def history(journal: Journal) -> History:
                 )
             case Started():
                 _change(attempts, row, started_s=row.wall_s)
+            case PartJudged():
+                parts.append(
+                    PartNews(
+                        at_s=row.wall_s,
+                        station=event.station,
+                        step_id=event.step_id,
+                        attempt=event.attempt,
+                        part=event.part,
+                        message=event.verdict.message,
+                        warnings=event.verdict.warnings,
+                    )
+                )
             case Finished():
                 _change(attempts, row, ended_s=row.wall_s, result=event.result, detail=event.detail)
             case Failed():
@@ -158,6 +187,7 @@ def history(journal: Journal) -> History:
         attempts=tuple(attempts.values()),
         incidents=tuple(incidents),
         skipped=skipped,
+        parts=tuple(parts),
     )
 
 
@@ -224,9 +254,11 @@ def is_whole(journal: Journal) -> bool:
 
 
 def datasets_told(journal: Journal) -> tuple[Dataset, ...]:
-    """Return every dataset the journal says was brought in, in order."""
-    events = (row.event for row in journal.rows(("outcome",)))
-    return tuple(event.dataset for event in events if isinstance(event, Finished) and event.dataset is not None)
+    """Return every dataset the journal says was brought in, and every part of one, in order."""
+    events = (row.event for row in journal.rows(("outcome", "progress")))
+    return tuple(
+        event.dataset for event in events if isinstance(event, Finished | PartCollected) and event.dataset is not None
+    )
 
 
 class Counts(Protocol):

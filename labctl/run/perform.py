@@ -124,6 +124,8 @@ class Performer:
         try:
             collected = instrument.collect_part(order, part, after, self._run_dir / station)
             dataset = self._dataset(order, order.task, collected)
+        except InstrumentSilent:
+            return ()  # no answer now: the next look asks again
         except (LabctlError, OSError) as error:
             self._part_trouble[order.token] = str(error)
             return ()

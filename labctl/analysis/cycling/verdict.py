@@ -9,12 +9,14 @@ from labctl.analysis.cycling.series import analyse_cell
 from labctl.analysis.cycling_results import CyclingCell, CyclingCycle
 from labctl.dataset.model import Dataset, Verdict
 
+MOST_WARNINGS = 5
+
 
 def judge_cycling(run_dir: Path, dataset: Dataset) -> Verdict:
     """Return what the cycles so far say; it always passes, because a cell's guards stand in the tester.
 
     ``measured`` holds ``cycles`` and ``counted``, and where there are any, ``CE_last``, ``CE_mean`` and
-    ``Q_discharge_last_mAh``, of cycles that count. Warnings are of the last cycles alone, while it goes on.
+    ``Q_discharge_last_mAh``, of cycles that count. Warnings are of cycles that are new with this dataset.
 
     Raises
     ------
@@ -29,15 +31,16 @@ def judge_cycling(run_dir: Path, dataset: Dataset) -> Verdict:
     if counted and summary.CE_last is not None and summary.CE_mean is not None and counted[-1].discharge is not None:
         numbers |= {"CE_last": summary.CE_last, "CE_mean": summary.CE_mean}
         numbers["Q_discharge_last_mAh"] = counted[-1].discharge.Q_mAh
+    new = [one for one in ended if one.cycle >= dataset.part_from and one.flags]
+    doubts = [f"cycle {one.cycle}: {'; '.join(one.flags)}" for one in new[:MOST_WARNINGS]]
+    if len(new) > MOST_WARNINGS:
+        doubts.append(f"{len(new) - MOST_WARNINGS} more cycles are flagged; results.json tells why")
     if dataset.part:
-        new = [one for one in ended if one.cycle >= dataset.part_from]
-        doubts = tuple(f"cycle {one.cycle}: {'; '.join(one.flags)}" for one in new if one.flags)
         said = cycle_line(ended[-1], cell) if ended else "no cycle is whole yet"
     else:
-        doubts = tuple(cell.warnings)
         said = f"{len(ended)} cycles, {len(counted)} count"
         said += "" if summary.CE_mean is None else f", CE {100 * summary.CE_mean:.2f} % (mean)"
-    return Verdict(measured=numbers, message=said, warnings=doubts)
+    return Verdict(measured=numbers, message=said, warnings=tuple(doubts))
 
 
 def cycle_line(one: CyclingCycle, cell: CyclingCell) -> str:
