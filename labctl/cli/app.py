@@ -73,11 +73,17 @@ def run(
     directory: Annotated[Path | None, typer.Option("--dir", help="run folder; default runs/<campaign>-<time>")] = None,
     seed: Annotated[int, typer.Option(help="seed of simulated noise, drift and wander")] = 0,
     start: Annotated[str | None, typer.Option(help="simulated start, ISO 8601 with zone")] = None,
+    show_notifications: Annotated[
+        bool, typer.Option("--show-notifications", help="dry runs: say what people would be told, and when")
+    ] = False,
 ) -> None:
     """Run a campaign, for real or on simulators, and leave results.json and report.html."""
     from labctl.cli.running import run_command
 
-    raise typer.Exit(run_command(protocol, lab, simulate, faults, directory, seed, start))
+    code = run_command(
+        protocol, lab, simulate, faults, directory, seed, start, say_notifications=show_notifications
+    )
+    raise typer.Exit(code)
 
 
 @app.command()

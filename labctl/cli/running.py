@@ -40,6 +40,7 @@ def run_command(
     directory: Path | None,
     seed: int,
     start: str | None,
+    say_notifications: bool = False,
 ) -> int:
     """Start a campaign and return the exit code."""
     lab_path = lab_file(lab)
@@ -71,7 +72,7 @@ def run_command(
     )
     print(f"run folder {run_dir}", file=sys.stderr)
     try:
-        return go(run_dir, outage_s=0.0)
+        return go(run_dir, outage_s=0.0, say_notifications=say_notifications)
     except InputError as problem:
         unfreeze(run_dir)
         raise _by_its_author(problem, run_dir, {"sample.yaml": sample, "faults.yaml": faults}) from None
@@ -108,8 +109,9 @@ def resume_command(directory: Path, outage: str | None, attended: str | None) ->
     return go(directory, outage_s=outage_s, attended=word)
 
 
-def go(run_dir: Path, *, outage_s: float, attended: str = "") -> int:
+def go(run_dir: Path, *, outage_s: float, attended: str = "", say_notifications: bool = False) -> int:
     """Run the campaign of a folder from wherever it stands; leave results and report behind."""
+    from labctl.cli.bystanding import bystanders
     from labctl.cli.keyboard import keyboard
     from labctl.clock import SystemClock, VirtualClock
     from labctl.run.engine import run_campaign
@@ -136,13 +138,16 @@ def go(run_dir: Path, *, outage_s: float, attended: str = "") -> int:
     try:
         if start.simulated:
             _catch_up(clock, opened, run_dir, outage_s)
-        with keyboard() as operator, _progress(plan, start) as on_progress:
+        looking_on = bystanders(
+            done.lab.model, run_dir=run_dir, simulated=start.simulated, clock=clock, aloud=say_notifications
+        )
+        with keyboard() as operator, _progress(plan, start) as on_progress, looking_on as watching:
             outcome = run_campaign(
                 plan,
                 opened.instruments,
                 clock=clock,
                 run_dir=run_dir,
-                options=_options(done, plan, start, run_dir, attended, operator),
+                options=replace(_options(done, plan, start, run_dir, attended, operator), bystanders=watching),
                 on_dataset=_Judging(run_dir, plan),
                 on_progress=on_progress,
             )

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from labctl.notify.carriers import Pulse
 from labctl.notify.outbox import Outbox
-from labctl.notify.policy import Delivery, Notices, Rules, Severity, acknowledge, due
+from labctl.notify.policy import Delivery, Notices, Rules, Severity, acknowledge, due, flush
 from labctl.notify.words import Listener, ended, hear
 from labctl.run.events import Alarmed, Event
 from labctl.run.journal import Row
@@ -120,7 +120,7 @@ class Notifier:
             self.work()
         self._listener = ended(self._listener, campaign=self._listener.campaign, why=why, code=code, at_s=self._now_s())
         until_s = self._monotonic_s() + _FLUSH_S
-        self._post()
+        self._post(last=True)
         while not all(outbox.empty for outbox in self._outboxes) and self._monotonic_s() < until_s:
             if not self._post():
                 break  # nothing goes through now, and nobody is left to try again
@@ -161,10 +161,13 @@ class Notifier:
         else:
             self._listener = hear(self._listener, item.event, item.state, item.at_s)
 
-    def _post(self) -> bool:
-        """Hand out what is due and send it; whether anything went through."""
+    def _post(self, *, last: bool = False) -> bool:
+        """Hand out what is due (at the `last` time also what quiet hours hold back); whether anything went through."""
         now_s = self._now_s()
         notices, deliveries = due(self._listener.notices, now_s, state_of_things=self._listener.state_of_things)
+        if last:
+            notices, held = flush(notices)
+            deliveries += held
         self._listener = replace(self._listener, notices=notices)
         before = sum(not outbox.empty for outbox in self._outboxes)
         for outbox in self._outboxes:
@@ -222,6 +225,10 @@ class Rehearsal:
         """Say what would be sent at the end."""
         self._listener = ended(self._listener, campaign=self._listener.campaign, why=why, code=code, at_s=self._now_s())
         self.said()
+        notices, held = flush(self._listener.notices)
+        self._listener = replace(self._listener, notices=notices)
+        for delivery in held:
+            self._say(self._now_s(), delivery)
 
 
 def line_of(delivery: Delivery) -> str:

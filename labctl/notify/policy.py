@@ -3,7 +3,7 @@
 Four severities. *Info* is for whoever is curious, *warning* for the morning, *person* means that the campaign stands
 until somebody comes, *alarm* that something may be dangerous. The last two are repeated until somebody acknowledges
 them, each time one step louder (a target chooses from which reminder on it is used). Quiet hours hold back what is not
-urgent enough and hand it over in one message when they end; nothing is dropped.
+urgent enough and hand it over in one message when they end, or when labctl does; nothing is dropped.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Message:
     """Something to be said once.
 
     `about` names the matter: the same matter is not said again within `Rules.same_again_s`, nor while it waits to be
-    acknowledged.
+    acknowledged. `until` names what settles it without an answer: a prompt is over when its step is.
     """
 
     severity: Severity
@@ -37,6 +37,7 @@ class Message:
     text: str
     about: str
     at_s: float
+    until: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +150,20 @@ def acknowledge(notices: Notices) -> Notices:
         replace(one, severity=Severity.WARNING) if one.severity is Severity.PERSON else one for one in notices.fresh
     )
     return replace(notices, fresh=held, waiting=())
+
+
+def settle(notices: Notices, what: str) -> Notices:
+    """Return the notices after something has come to its end: whoever was asked for it is asked no longer."""
+    fresh = tuple(
+        replace(one, severity=Severity.INFO) if one.until == what and one.severity is Severity.PERSON else one
+        for one in notices.fresh
+    )
+    return replace(notices, fresh=fresh, waiting=tuple(one for one in notices.waiting if one.message.until != what))
+
+
+def flush(notices: Notices) -> tuple[Notices, tuple[Delivery, ...]]:
+    """Return all that is still held back, to be said now: labctl ends and will not be there when quiet hours do."""
+    return replace(notices, fresh=()), tuple(_together(list(notices.fresh)))
 
 
 def due(notices: Notices, now_s: float, *, state_of_things: str = "") -> tuple[Notices, tuple[Delivery, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from labctl.notify.policy import Message, Notices, Severity, acknowledge, count, tell
+from labctl.notify.policy import Message, Notices, Severity, acknowledge, count, settle, tell
 from labctl.run.events import (
     Alarmed,
     ClockJumped,
@@ -17,10 +17,13 @@ from labctl.run.events import (
     Operated,
     Planned,
     SafeSeen,
+    Skipped,
     Tripped,
 )
 from labctl.run.lifecycle import CampaignPhase, StationPhase
 from labctl.run.state import BEHIND, State
+
+_RESTS = (StationPhase.PAUSED, StationPhase.SAFING, StationPhase.SAFE, StationPhase.UNCONFIRMED)
 
 Stands = tuple[tuple[str, StationPhase], ...]
 
@@ -51,11 +54,15 @@ def hear(listener: Listener, event: Event, state: State, at_s: float) -> Listene
     for message in _of_event(event, campaign, state, at_s):
         notices = tell(notices, message)
     notices = _counted(notices, event)
+    if isinstance(event, Finished | Failed | Skipped):
+        notices = settle(notices, f"step {event.step_id}")
     if isinstance(event, Operated):
         notices = acknowledge(notices)  # whoever gives an order has seen how things stand
     before = dict(listener.stands)
     for name, station in state.stations.items():
         if station.phase is not before.get(name, station.phase if isinstance(event, Planned) else None):
+            if station.phase not in _RESTS:
+                notices = settle(notices, f"rest {name}")
             for message in _of_phase(name, event, campaign, state, at_s):
                 notices = tell(notices, message)
     if state.phase is not listener.phase and listener.phase is not None:
@@ -87,9 +94,9 @@ def ended(listener: Listener, *, campaign: str, why: str, code: int, at_s: float
 
 
 def _of_event(event: Event, campaign: str, state: State, at_s: float) -> tuple[Message, ...]:
-    def message(severity: Severity, what: str, text: str, about: str) -> tuple[Message, ...]:
-        where = f" {event.station}" if event.station else ""
-        return (Message(severity=severity, title=f"{campaign}{where}: {what}", text=text, about=about, at_s=at_s),)
+    def message(severity: Severity, what: str, text: str, about: str, until: str = "") -> tuple[Message, ...]:
+        title = f"{campaign}{f' {event.station}' if event.station else ''}: {what}"
+        return (Message(severity=severity, title=title, text=text, about=about, at_s=at_s, until=until),)
 
     match event:
         case Opened():
@@ -117,7 +124,9 @@ def _of_event(event: Event, campaign: str, state: State, at_s: float) -> tuple[M
         case Alarmed():
             urgent = Severity.PERSON if event.person else Severity.WARNING
             what = "a person is needed" if event.person else "alarm"
-            return message(urgent, what, event.what, f"alarm {event.station} {event.what}")
+            station = state.stations.get(event.station)
+            until = f"step {station.open}" if station is not None and event.person else ""
+            return message(urgent, what, event.what, f"alarm {event.station} {event.what}", until)
         case Operated():
             text = f"{event.verb}{f' {event.step_id}' if event.step_id else ''}: {event.reason}"
             return message(Severity.INFO, f"somebody said {event.verb}", text, f"operated {text} {at_s:.0f}")
@@ -142,6 +151,7 @@ def _of_phase(name: str, event: Event, campaign: str, state: State, at_s: float)
             text=f"{name} {stands}: {why}\nLook at the cause, then let it go on.",
             about=f"stands {name} {station.phase.value}",
             at_s=at_s,
+            until=f"rest {name}",
         ),
     )
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StrictBool, StringConstraints, model_validator
 
 from labctl.errors import InputError, SafetyRefusal
+from labctl.protocol.notify import Notify
 from labctl.protocol.quantity import Quantity, Written, fault, key
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,31}$")]
@@ -254,6 +255,10 @@ class Lab(Written):
     version: Literal[1] = key("version", "of this format")
     lab: Annotated[str, StringConstraints(min_length=1, max_length=60)] = key("lab", "name of the lab")
     stations: Annotated[Mapping[Name, Station], Field(min_length=1, max_length=32)] = key("stations", "by name")
+    notify: Notify | None = key("notify", "who is told of what, and when", default=None)
+    second_copy: Annotated[str, StringConstraints(min_length=1, max_length=400)] | None = key(
+        "second_copy", "folder on another disk to which all raw data of real runs are copied too", default=None
+    )
 
     def station(self, name: str) -> Station:
         """Return a station.

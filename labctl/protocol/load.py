@@ -72,7 +72,9 @@ def _only_follows(error: Any) -> bool:
 def _finding(model: type[BaseModel], located: Located, error: Any) -> Finding:
     where = _without_tags(located, error["loc"])
     kind, context = str(error["type"]), error.get("ctx") or {}
-    value, expected = _shown(error["input"]), ""
+    # What stands in `notify` may be an address with a password, written where only its place belongs.
+    secret = model is Lab and where[:1] == ("notify",)
+    value, expected = "" if secret else _shown(error["input"]), ""
     parent, name = where[:-1], str(where[-1]) if where else ""
     if kind == "extra_forbidden":
         known = _keys(_class_at(model, parent, located))
@@ -86,7 +88,8 @@ def _finding(model: type[BaseModel], located: Located, error: Any) -> Finding:
             value = "" if value and value in what else value
         case "literal_error":
             what = "is none of the words known here"
-            expected = _suggest(str(error["input"]), [word.strip("'") for word in _words(context["expected"])])
+            named = "" if secret else str(error["input"])
+            expected = _suggest(named, [word.strip("'") for word in _words(context["expected"])])
         case "union_tag_invalid" | "union_tag_not_found":
             what = "names no known model" if kind.endswith("invalid") else "does not name its model"
             tag = error["input"].get("model", "") if isinstance(error["input"], dict) else ""

@@ -456,8 +456,6 @@ class Engine:
         row: Row = self._journal.append(event, key=step.key if step else "", epoch=station.epoch if station else 0)
         before = self.state
         self.state, commands = decide(self.state, event)
-        for bystander in self._options.bystanders:
-            bystander.seen(row, event, self.state)
         self._note_pace(event, row.wall_s)
         for name, duty in list(self._duties.items()):
             answered = event.station == name and isinstance(event, _ANSWERS[type(duty)])
@@ -478,16 +476,18 @@ class Engine:
                     if (told := f"{event.station} {note}") not in self._said:
                         self._said.add(told)
                         self._say(event.station, f"{event.step_id}: {note}")
+            case LoopSeen():
+                self._guards[event.station].watched = False  # proves a band once, right after the gap
             case Amended():
                 self.perform.replan(self.state.by_id)
                 if self._options.on_amended is not None:
                     self._options.on_amended(event)
             case Held():
                 self._say(event.station, f"waits for {event.why}")
-            case LoopSeen():
-                self._guards[event.station].watched = False  # proves a band once, right after the gap
             case _:
                 pass
+        for bystander in self._options.bystanders:
+            bystander.seen(row, event, self.state)
         return commands
 
     def _record_verdict(self, before: State, event: HandedOff) -> None:
