@@ -214,17 +214,17 @@ def test_no_heat_before_the_loop_is_seen(bench: Bench) -> None:
     bench.nmr.values["spinning_Hz"] = 0.0
     outcome = bench.run()
     assert outcome.exit_code == 1
-    assert "spinning_Hz is 0, wanted 10000" in outcome.reasons["nmr"]
+    assert "the spinning rate is 0.00 kHz, wanted 10.00 kHz" in outcome.reasons["nmr"]
     assert bench.nmr.values["heater_percent"] == 0.0
 
 
 @pytest.mark.parametrize(
     ("values", "why"),
     [
-        ({"spinning_Hz": 9_000.0}, "spinning_Hz is 9000"),
-        ({"spinning_Hz": None}, "spinning_Hz was not read"),
-        ({"gas_L_per_h": None}, "gas_L_per_h was not read"),
-        ({"gas_L_per_h": 100.0}, "gas_L_per_h"),
+        ({"spinning_Hz": 9_000.0}, "the spinning rate is 9.00 kHz"),
+        ({"spinning_Hz": None}, "the spinning rate was not read"),
+        ({"gas_L_per_h": None}, "the gas flow was not read"),
+        ({"gas_L_per_h": 100.0}, "the gas flow is 100 L/h"),
     ],
 )
 def test_what_heat_asks_for(bench: Bench, values: dict[str, float | None], why: str) -> None:
