@@ -42,6 +42,7 @@ class EisCandidate(ResultModel):
     chi2_red: float
     n_parameters: int
     resolved: bool = Field(description="every resistance of it is resolved")
+    weight: float = Field(default=0.0, description="with which it enters R; with and without electrode share, by AICc")
 
 
 class EisFit(ResultModel):
@@ -91,7 +92,8 @@ class EisSpectrum(ResultModel):
     path: str
     sample: str = ""
     T_K: float | None = None
-    T_se_K: float | None = None
+    T_se_K: float | None = Field(default=None, description="of the calibration, common to a campaign's spectra")
+    T_moved_se_K: float | None = Field(default=None, description="because the temperature moved during this sweep")
     T_before_K: float | None = None
     T_after_K: float | None = None
     setpoint_K: float | None = None
@@ -107,7 +109,10 @@ class EisSpectrum(ResultModel):
     fit: EisFit | None = None
     independent_fit: EisFit | None = Field(default=None, description="without continuity, where `fit` has it")
     resolved: bool = Field(default=False, description="the direct-current resistance is known within 30 %")
-    R_ohm: float | None = Field(default=None, description="sum of the sample's resistances; null if not resolved")
+    R_ohm: float | None = Field(
+        default=None,
+        description="sum of the sample's resistances, averaged over the circuits with a weight; null if not resolved",
+    )
     R_se_ohm: float | None = None
     G_S: float | None = Field(default=None, description="conductance; an estimate also where it is not resolved")
     G_se_S: float | None = None
@@ -148,13 +153,19 @@ class EisArrhenius(ResultModel):
     quantity: Literal["conductivity", "conductance"] = Field(description="conductance where dimensions are unknown")
     convention: Literal["ln sigma", "ln sigma T"]
     Ea_eV: float
-    Ea_se_eV: float
+    Ea_se_eV: float = Field(description="from the noise of the spectra alone")
     Ea_ci95_eV: list[float]
+    Ea_se_calibration_eV: float | None = Field(
+        default=None,
+        description="how much Ea moves if all temperatures are wrong by the calibration's uncertainty, together",
+    )
     sigma_25C_S_per_cm: float | None = None
-    sigma_25C_se_S_per_cm: float | None = None
+    sigma_25C_se_S_per_cm: float | None = Field(default=None, description="from the noise of the spectra alone")
+    sigma_25C_se_calibration_S_per_cm: float | None = Field(default=None, description="as that of Ea")
     sigma_25C_geometry_se_S_per_cm: float | None = None
     G_25C_S: float | None = None
     G_25C_se_S: float | None = None
+    G_25C_se_calibration_S: float | None = None
     ln_A: float = Field(description="A in S/cm (ln sigma) or S K/cm (ln sigma T); in S or S K for a conductance")
     ln_A_se: float
     ln_A_geometry_se: float | None = None

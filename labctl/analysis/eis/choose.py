@@ -2,15 +2,24 @@
 
 Circuits compete by AICc, but one whose resistances carry more than 30 % standard error describes noise: a simpler one
 of nearly the same AICc is taken, and where there is none the arcs are reported as not resolved. The number that
-conductivity needs is their sum. Where not even that is resolved the conductance is fitted as what it is in
-the admittance, a small number that may come out negative, and a one-sided 95 % limit is reported instead of a value:
-a resistance fitted to noise is biased low.
+conductivity needs is their sum.
+
+An electrode that blocks is always there, but in a cold sample it may hide under the noise. The circuit without it then
+wins by a little, and its arcs take the electrode's share: R comes out a standard error too high, at every temperature
+to the same side. So R is averaged over the circuit chosen and its twin with or without electrode, weighted by
+exp(-AICc/2), and the distance between the two goes into its error (Buckland, Burnham and Augustin 1997)::
+
+    R = sum w_m R_m,     se(R) = sum w_m sqrt(se_m^2 + (R_m - R)^2)
+
+Where not even the sum is resolved the conductance is fitted as what it is in the admittance, a small number that may
+come out negative, and a one-sided 95 % limit is reported instead of a value: a resistance fitted to noise is biased
+low.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +73,8 @@ class Conductance:
         One-sided 95 % limits where it is not resolved; None: no limit on that side.
     origin : str
         ``resistances``: the sum of the circuit's. ``admittance``: a conductance parallel to a Q.
+    weights : mapping of circuit to float
+        The circuits it was averaged over; empty where it is of the admittance.
     """
 
     G_S: float
@@ -72,6 +83,7 @@ class Conductance:
     upper_S: float | None
     lower_S: float | None
     origin: str
+    weights: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -164,7 +176,8 @@ def chosen(candidates: Sequence[Candidate]) -> Choice:
             f"circuit {best.fit.circuit.text} misfits: chi2_red {best.fit.chi2_red:.2f} with the noise taken as "
             f"{best.fit.sweep.errors.origin}; errors are scaled by {np.sqrt(best.fit.chi2_red):.2f}"
         )
-    return Choice(best=best, candidates=tuple(ranked), conductance=conductance(best), warnings=tuple(warnings))
+    value = conductance(best, twins_of(best, ranked))
+    return Choice(best=best, candidates=tuple(ranked), conductance=value, warnings=tuple(warnings))
 
 
 def _misfit(one: CircuitFit) -> bool:
@@ -183,15 +196,35 @@ def total_resistance(fitted: CircuitFit) -> tuple[float, float]:
     return total, float(np.sqrt(variance + (fitted.sweep.fixture.leakage_se_S * total) ** 2))
 
 
-def conductance(one: Candidate) -> Conductance:
-    """Return the direct-current conductance that a chosen circuit stands for, or limits of it."""
-    total, relative = total_resistance(one.fit)
-    stuck = any("bound" in text or "below" in text for text in one.unresolved)
-    if relative <= SURELY_BELOW and not stuck:
-        return Conductance(
-            G_S=1 / total, G_se_S=relative / total, resolved=True, upper_S=None, lower_S=None, origin="resistances"
-        )
-    sweep = one.fit.sweep
+def twins_of(best: Candidate, candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return the circuits that differ from one by the electrode alone and resolve the sum of resistances."""
+    return [
+        one
+        for one in candidates
+        if _has_electrode(one) != _has_electrode(best)
+        and _before_electrode(one) == _before_electrode(best)
+        and not _stuck(one)
+        and total_resistance(one.fit)[1] <= SURELY_BELOW
+    ]
+
+
+def _has_electrode(one: Candidate) -> bool:
+    return any(element.kind == "Q" for element in one.fit.circuit.elements)
+
+
+def _before_electrode(one: Candidate) -> list[str]:
+    return sorted(element.kind for element in one.fit.circuit.elements if element.kind != "Q")
+
+
+def _stuck(one: Candidate) -> bool:
+    return any("bound" in text or "below" in text for text in one.unresolved)
+
+
+def conductance(best: Candidate, twins: Sequence[Candidate] = ()) -> Conductance:
+    """Return the direct-current conductance that a chosen circuit and its twins stand for, or limits of it."""
+    if total_resistance(best.fit)[1] <= SURELY_BELOW and not _stuck(best):
+        return _averaged([best, *twins])
+    sweep = best.fit.sweep
     G, se, _ = parallel_conductance(sweep)
     se = float(np.hypot(se, sweep.fixture.leakage_se_S))
     lower = G - ONE_SIDED_95 * se
@@ -203,6 +236,24 @@ def conductance(one: Candidate) -> Conductance:
         upper_S=None if resolved else max(0.0, G) + ONE_SIDED_95 * se,
         lower_S=None if resolved or lower <= 0 else lower,
         origin="admittance",
+    )
+
+
+def _averaged(circuits: Sequence[Candidate]) -> Conductance:
+    R, relative = np.array([total_resistance(one.fit) for one in circuits]).T
+    aicc = np.array([one.fit.aicc for one in circuits])
+    weight = np.exp(-0.5 * (aicc - aicc.min())) if np.isfinite(aicc).all() else np.eye(len(circuits))[0]
+    weight /= weight.sum()
+    mean = float(weight @ R)
+    se = float(weight @ np.hypot(R * relative, R - mean))
+    return Conductance(
+        G_S=1 / mean,
+        G_se_S=se / mean**2,
+        resolved=True,
+        upper_S=None,
+        lower_S=None,
+        origin="resistances",
+        weights={one.fit.circuit.text: float(w) for one, w in zip(circuits, weight, strict=True)},
     )
 
 

@@ -8,7 +8,7 @@ came out high also looks more precise, and would pull the line up.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -36,7 +36,9 @@ class ConductivityLine:
     Ea_ln_A_covariance : ndarray, shape (2, 2)
         Of (Ea [eV], ln A).
     sigma_room, sigma_room_se : float
-        At 25 C, propagated along the line; without the geometry's error.
+        At 25 C, propagated along the line; without the errors of geometry and calibration.
+    Ea_se_calibration, sigma_room_se_calibration : float or None
+        By how much both move when all temperatures are wrong together by the calibration's uncertainty.
     """
 
     convention: SigmaConvention
@@ -46,6 +48,8 @@ class ConductivityLine:
     Ea_ln_A_covariance: FloatArray
     sigma_room: float
     sigma_room_se: float
+    Ea_se_calibration: float | None = None
+    sigma_room_se_calibration: float | None = None
 
     def at(self, T_K: float) -> tuple[float, float]:
         """Return the line's conductivity at a temperature and its standard error."""
@@ -74,6 +78,7 @@ def conductivity_line(
     sigma_se: Sequence[float],
     *,
     T_se_K: Sequence[float] | None = None,
+    calibration_K: float | None = None,
     convention: SigmaConvention = "ln sigma",
 ) -> ConductivityLine | None:
     """Return the line, or None below two distinct temperatures.
@@ -83,8 +88,32 @@ def conductivity_line(
     T_K, sigma, sigma_se : sequence of float, length N
         `sigma_se` without the geometry's error.
     T_se_K : sequence of float, optional
+        Errors of each temperature by itself (it moved during the sweep).
+    calibration_K : float, optional
+        By how much all temperatures may be wrong together. It is the same for every point, so it does not scatter
+        them, and its effect stands apart from the error of the noise.
     convention : str
     """
+    line = _through(T_K, sigma, sigma_se, T_se_K, convention)
+    if line is None or not calibration_K:
+        return line
+    shifted = _through([T + calibration_K for T in T_K], sigma, sigma_se, T_se_K, convention)
+    if shifted is None:
+        return line
+    return replace(
+        line,
+        Ea_se_calibration=abs(shifted.fit.Ea_eV - line.fit.Ea_eV),
+        sigma_room_se_calibration=abs(shifted.sigma_room - line.sigma_room),
+    )
+
+
+def _through(
+    T_K: Sequence[float],
+    sigma: Sequence[float],
+    sigma_se: Sequence[float],
+    T_se_K: Sequence[float] | None,
+    convention: SigmaConvention,
+) -> ConductivityLine | None:
     measured, se = np.asarray(sigma, dtype=np.float64), np.asarray(sigma_se, dtype=np.float64)
     believed = se
     line: ConductivityLine | None = None

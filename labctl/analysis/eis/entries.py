@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -59,6 +61,7 @@ def bare_entry(measured: MeasuredSpectrum) -> EisSpectrum:
         sample=measured.sample,
         T_K=measured.T_K,
         T_se_K=measured.T_se_K,
+        T_moved_se_K=measured.T_moved_se_K,
         T_before_K=spectrum.temperature_before_K,
         T_after_K=spectrum.temperature_after_K,
         setpoint_K=measured.setpoint_K,
@@ -146,7 +149,9 @@ def fit_entry(choice: Choice, constant: CellConstant | None, *, continuity: bool
         starts=fit.starts,
         starts_at_best=fit.starts_at_best,
         elements=[element_entry(best, one, constant) for one in fit.circuit.elements],
-        candidates=[_candidate_entry(one) for one in choice.candidates if np.isfinite(one.fit.aicc)],
+        candidates=[
+            _candidate_entry(one, choice.conductance.weights) for one in choice.candidates if np.isfinite(one.fit.aicc)
+        ],
         continuity=continuity,
         frequency_Hz=grid.tolist(),
         Z_re_ohm=curve.real.tolist(),
@@ -156,13 +161,14 @@ def fit_entry(choice: Choice, constant: CellConstant | None, *, continuity: bool
     )
 
 
-def _candidate_entry(one: Candidate) -> EisCandidate:
+def _candidate_entry(one: Candidate, weights: Mapping[str, float]) -> EisCandidate:
     return EisCandidate(
         circuit=one.fit.circuit.text,
         aicc=one.fit.aicc,
         chi2_red=one.fit.chi2_red,
         n_parameters=one.fit.circuit.size,
         resolved=one.identified,
+        weight=weights.get(one.fit.circuit.text, 0.0),
     )
 
 

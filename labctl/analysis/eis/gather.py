@@ -26,7 +26,10 @@ class MeasuredSpectrum:
     sample : str
         By which spectra belong together: as the sidecar or the manifest names it, else the folder.
     T_K, T_se_K : float or None
-        Of the sample, calibrated where a manifest says so.
+        Of the sample, calibrated where a manifest says so; the error is the calibration's or thermometer's, the same
+        for every spectrum of a campaign.
+    T_moved_se_K : float or None
+        How wrong `T_K` may be because the temperature moved during this very sweep.
     """
 
     name: str
@@ -34,6 +37,7 @@ class MeasuredSpectrum:
     sample: str
     T_K: float | None = None
     T_se_K: float | None = None
+    T_moved_se_K: float | None = None
     setpoint_K: float | None = None
     completeness: Completeness = "complete"
     manifest: Dataset | None = None
@@ -166,16 +170,17 @@ def _with_settings(spectrum: ImpedanceSpectrum, dataset: Dataset) -> ImpedanceSp
 
 
 def _measured(name: str, spectrum: ImpedanceSpectrum, *, sample: str) -> MeasuredSpectrum:
-    T_se_K = spectrum.temperature_se_K
     before, after = spectrum.temperature_before_K, spectrum.temperature_after_K
-    if T_se_K is None and before is not None and after is not None:
-        T_se_K = abs(after - before) / 12**0.5  # anywhere between the two, evenly
+    moved_se_K = None
+    if before is not None and after is not None:
+        moved_se_K = abs(after - before) / 12**0.5  # anywhere between the two, evenly
     return MeasuredSpectrum(
         name=name,
         spectrum=spectrum,
         sample=sample,
         T_K=spectrum.temperature_K,
-        T_se_K=T_se_K,
+        T_se_K=spectrum.temperature_se_K,
+        T_moved_se_K=moved_se_K,
         setpoint_K=spectrum.setpoint_K,
         remarks=spectrum.remarks,
     )

@@ -26,6 +26,8 @@ USUAL_GAIN = 3e-3
 """Noise of gain of a sweep of whose instrument nothing is known, as a fraction."""
 QUANTISATION = 3.05e-6
 """Smallest current step over the range: 16 bit over +-10 V at gain 100, as a PGSTAT302N shows."""
+SAMPLES_OF_A_POINT = 16
+"""Samples that an analyser correlates for one point at the very least; they average the rounding to steps."""
 BANDWIDTH_HZ: Mapping[float, float] = {1e-6: 1e4, 1e-7: 1e3, 1e-8: 5e2}
 """Current range [A] to the corner of its converter [Hz]; of that order, and a rig's own table replaces it."""
 
@@ -76,7 +78,7 @@ class ErrorModel:
         constant = shorter * (self.current_noise_A / self.amplitude_V_rms) ** 2
         across = np.full(size.shape, self.gain if self.phase_rad is None else self.phase_rad)
         if range_A is not None:
-            constant += (QUANTISATION * range_A / self.amplitude_V_rms) ** 2 / 12
+            constant += (QUANTISATION * range_A / self.amplitude_V_rms) ** 2 / 12 / SAMPLES_OF_A_POINT
             corners = np.array([self._corner(one) for one in range_A])
             across = np.hypot(across, self.bandwidth_left * frequency_Hz / corners)
         along = np.sqrt(constant + (self.gain * size) ** 2)

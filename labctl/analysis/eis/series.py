@@ -156,9 +156,14 @@ def arrhenius_of(
     doubts = _irreversible(sample, points)
     warnings += [ResultWarning(code="irreversible", message=text, where=sample) for text in doubts]
     value, se = _values(points, with_sigma=with_sigma)
-    T_K, T_se_K = [one.T_K or 0.0 for one in points], [one.T_se_K or 0.0 for one in points]
+    T_K, T_se_K = [one.T_K or 0.0 for one in points], [one.T_moved_se_K or 0.0 for one in points]
+    # One calibration for the whole campaign: were it wrong, all temperatures would be wrong together.
+    calibration_K = max((one.T_se_K for one in points if one.T_se_K is not None), default=None)
     conventions: tuple[SigmaConvention, ...] = ("ln sigma", "ln sigma T")
-    found = [conductivity_line(T_K, value, se, T_se_K=T_se_K, convention=one) for one in conventions]
+    found = [
+        conductivity_line(T_K, value, se, T_se_K=T_se_K, calibration_K=calibration_K, convention=one)
+        for one in conventions
+    ]
     judged = _prefactor(found[1]) if with_sigma and found[1] is not None else None
     if judged is not None and judged.verdict != "usual":
         warnings.append(
@@ -254,6 +259,7 @@ def _line_entry(
         Ea_eV=fit.Ea_eV,
         Ea_se_eV=fit.Ea_se_eV,
         Ea_ci95_eV=list(fit.Ea_ci95_eV),
+        Ea_se_calibration_eV=line.Ea_se_calibration,
         ln_A=line.ln_A,
         ln_A_se=line.ln_A_se,
         ln_A_geometry_se=geometry if with_sigma else None,
@@ -272,7 +278,9 @@ def _line_entry(
     )
     if with_sigma:
         entry.sigma_25C_S_per_cm, entry.sigma_25C_se_S_per_cm = line.sigma_room, line.sigma_room_se
+        entry.sigma_25C_se_calibration_S_per_cm = line.sigma_room_se_calibration
         entry.sigma_25C_geometry_se_S_per_cm = None if geometry is None else geometry * line.sigma_room
     else:
         entry.G_25C_S, entry.G_25C_se_S = line.sigma_room, line.sigma_room_se
+        entry.G_25C_se_calibration_S = line.sigma_room_se_calibration
     return entry
