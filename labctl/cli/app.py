@@ -24,6 +24,8 @@ Lab = Annotated[
     Path | None, typer.Option("--lab", help="lab file; by default the simulated lab that comes with labctl")
 ]
 RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="run folder", show_default=False)]
+Reason = Annotated[str, typer.Option("--reason", metavar="WHY", help="for the journal", show_default=False)]
+Station = Annotated[str, typer.Option("--station", metavar="NAME", help="one station only; default all")]
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output, nothing else")]
 
 
@@ -80,9 +82,7 @@ def run(
     """Run a campaign, for real or on simulators, and leave results.json and report.html."""
     from labctl.cli.running import run_command
 
-    code = run_command(
-        protocol, lab, simulate, faults, directory, seed, start, say_notifications=show_notifications
-    )
+    code = run_command(protocol, lab, simulate, faults, directory, seed, start, say_notifications=show_notifications)
     raise typer.Exit(code)
 
 
@@ -109,6 +109,55 @@ def status(directory: RunDir, as_json: Json = False) -> None:
     from labctl.cli.standing import status_command
 
     status_command(directory, as_json=as_json)
+
+
+@app.command()
+def pause(directory: RunDir, reason: Reason, station: Station = "") -> None:
+    """Let what is being acquired go on to its end and begin nothing new, until `continue`."""
+    from labctl.cli.operating import operate_command
+
+    operate_command(directory, "pause", reason, station=station)
+
+
+@app.command("continue")
+def continue_(directory: RunDir, reason: Reason, station: Station = "") -> None:
+    """Let a station that waits for a person go on; you stand by its safety with your reason."""
+    from labctl.cli.operating import operate_command
+
+    operate_command(directory, "continue", reason, station=station)
+
+
+@app.command()
+def abort(directory: RunDir, reason: Reason, station: Station = "") -> None:
+    """Halt what is being acquired, keep its data, and go to the safe state."""
+    from labctl.cli.operating import operate_command
+
+    operate_command(directory, "abort", reason, station=station)
+
+
+@app.command()
+def skip(
+    directory: RunDir,
+    step: Annotated[str, typer.Argument(metavar="STEP", help="step id, as plan and status print it")],
+    reason: Reason,
+) -> None:
+    """Leave a step out; one that is under way is halted, and what it has acquired is kept."""
+    from labctl.cli.operating import operate_command
+
+    operate_command(directory, "skip", reason, step_id=step)
+
+
+@app.command()
+def amend(
+    directory: RunDir,
+    protocol: Annotated[Path, typer.Argument(metavar="NEW_PROTOCOL", help="the protocol as it should go on")],
+    reason: Reason,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+) -> None:
+    """Change what has not begun: shown as a difference, checked, agreed to, journaled."""
+    from labctl.cli.amending import amend_command
+
+    amend_command(directory, protocol, reason, yes=yes)
 
 
 @app.command()

@@ -54,6 +54,7 @@ def finish(run_dir: Path) -> Results:
     """Analyse everything a run folder holds, and write results.json, figures and report.html."""
     from labctl.analysis.campaign import analyze_campaign
     from labctl.analysis.results import Certificate, Results
+    from labctl.cli.amending import latest_protocol
     from labctl.cli.planning import checked
     from labctl.clock import SystemClock
     from labctl.errors import InputError
@@ -61,7 +62,8 @@ def finish(run_dir: Path) -> Results:
     from labctl.run.journal import Journal
 
     start = thaw(run_dir)
-    done = checked(run_dir / "protocol.yaml", run_dir / "lab.yaml")
+    latest = latest_protocol(run_dir)
+    done = checked(latest, run_dir / "lab.yaml")
     plan = done.plan
     journal = Journal(run_dir / JOURNAL, clock=SystemClock(), read_only=True)
     try:
@@ -82,6 +84,8 @@ def finish(run_dir: Path) -> Results:
         "ended_s": told.last_s,
         "journal_head": certified.head,
     }
+    if latest.name != "protocol.yaml":
+        provenance["amended_protocol"] = latest.name
     if start.simulated:
         provenance["seed"] = start.seed
     context = analysis_context(plan, provenance=provenance)
@@ -100,7 +104,7 @@ def finish(run_dir: Path) -> Results:
         details=list(certified.details),
     )
     write_json(run_dir / "results.json", results.model_dump_json(indent=2))
-    _write_report(run_dir, results, told)
+    _write_report(run_dir, results, told, latest)
     return results
 
 
@@ -112,7 +116,7 @@ def write_json(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def _write_report(run_dir: Path, results: Results, told: History) -> None:
+def _write_report(run_dir: Path, results: Results, told: History, protocol: Path) -> None:
     from labctl.report.figures import arrhenius_plot, build_up, saturation_recovery, trace
     from labctl.report.page import write_report
     from labctl.report.spectra import reference_spectra, two_dimensional_spectra
@@ -146,7 +150,7 @@ def _write_report(run_dir: Path, results: Results, told: History) -> None:
         results,
         tuple(figure for figure in drawn if figure is not None),
         timeline=_timeline(told, results),
-        protocol_text=(run_dir / "protocol.yaml").read_text(encoding="utf-8"),
+        protocol_text=protocol.read_text(encoding="utf-8"),
     )
 
 

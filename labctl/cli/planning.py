@@ -7,7 +7,7 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,13 +39,32 @@ def checked(protocol_path: Path, lab_path: Path | None, *, start_s: float | None
     InputError
         With every finding, when at least one of them is an error.
     """
+    from labctl.protocol.load import load_protocol
+
+    return _checked(lambda: load_protocol(protocol_path), lab_path, start_s)
+
+
+def checked_text(text: str, name: str, lab_path: Path) -> Checked:
+    """Read and check the text of a protocol, called `name` in messages, against a lab; raises as `checked`."""
+    from labctl import located_yaml
+    from labctl.protocol.load import Loaded, read
+    from labctl.protocol.model import Protocol
+
+    def load() -> LoadedProtocol:
+        located = located_yaml.loads(text, file=name)
+        return Loaded(read(Protocol, located), located)
+
+    return _checked(load, lab_path, None)
+
+
+def _checked(load: Callable[[], LoadedProtocol], lab_path: Path | None, start_s: float | None) -> Checked:
     from labctl.plan.check import examine
-    from labctl.protocol.load import load_lab, load_protocol
+    from labctl.protocol.load import load_lab
 
     findings: list[Finding] = []
     protocol = lab = None
     try:
-        protocol = load_protocol(protocol_path)
+        protocol = load()
     except InputError as problem:
         findings += problem.findings
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import shlex
 import sys
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from labctl.dataset.model import Dataset, Verdict
     from labctl.plan.steps import Plan
     from labctl.run.engine import CampaignOutcome
-    from labctl.run.events import Operated
+    from labctl.run.events import Amended, Operated
     from labctl.run.options import EngineOptions
     from labctl.station.stations import OpenStations
 
@@ -111,18 +112,23 @@ def resume_command(directory: Path, outage: str | None, attended: str | None) ->
 
 def go(run_dir: Path, *, outage_s: float, attended: str = "", say_notifications: bool = False) -> int:
     """Run the campaign of a folder from wherever it stands; leave results and report behind."""
+    from labctl.cli.amending import latest_protocol, replanner
     from labctl.cli.bystanding import bystanders
     from labctl.cli.keyboard import keyboard
     from labctl.clock import SystemClock, VirtualClock
     from labctl.run.engine import run_campaign
+    from labctl.run.noticeboard import Noticeboard
     from labctl.station.stations import open_instruments
 
     start = thaw(run_dir)
-    done = checked(run_dir / "protocol.yaml", run_dir / "lab.yaml")
+    begun = checked(run_dir / "protocol.yaml", run_dir / "lab.yaml")
+    latest = latest_protocol(run_dir)
+    done = begun if latest.name == "protocol.yaml" else checked(latest, run_dir / "lab.yaml")
     if not start.simulated:
         _refuse_unless_real(done)
     plan = done.plan
-    stations = {step.station: done.lab.model.station(step.station) for step in plan.steps}
+    names = dict.fromkeys(step.station for each in (begun.plan, plan) for step in each.steps)
+    stations = {name: done.lab.model.station(name) for name in names}
     clock: Clock = VirtualClock(start.start_s) if start.simulated else SystemClock()
     simulated_lab = run_dir / SIMULATED_LAB
     faults = simulated_lab / "faults.yaml"
@@ -141,15 +147,24 @@ def go(run_dir: Path, *, outage_s: float, attended: str = "", say_notifications:
         looking_on = bystanders(
             done.lab.model, run_dir=run_dir, simulated=start.simulated, clock=clock, aloud=say_notifications
         )
-        with keyboard() as operator, _progress(plan, start) as on_progress, looking_on as watching:
+        board = Noticeboard(run_dir, version=__version__)
+        judging = _Judging(run_dir, plan)
+        stack = contextlib.ExitStack()
+        with keyboard() as operator, _progress(plan, start) as on_progress, looking_on as watching, stack:
+            stack.callback(board.close)
             outcome = run_campaign(
-                plan,
+                begun.plan,
                 opened.instruments,
                 clock=clock,
                 run_dir=run_dir,
-                options=replace(_options(done, plan, start, run_dir, attended, operator), bystanders=watching),
-                on_dataset=_Judging(run_dir, plan),
-                on_progress=on_progress,
+                options=replace(
+                    _options(done, tuple(names), start, run_dir, attended, operator),
+                    bystanders=(*watching, board),
+                    replan=replanner(run_dir, plan.campaign),
+                    on_amended=judging.amended,
+                ),
+                on_dataset=judging,
+                on_progress=board.after(on_progress),
             )
     finally:
         opened.close()
@@ -184,14 +199,19 @@ def how_it_stands(outcome: CampaignOutcome, run_dir: Path, *, simulated: bool) -
 
 
 def _options(
-    done: Checked, plan: Plan, start: Start, run_dir: Path, attended: str, operator: Callable[[], Sequence[Operated]]
+    done: Checked,
+    names: Sequence[str],
+    start: Start,
+    run_dir: Path,
+    attended: str,
+    operator: Callable[[], Sequence[Operated]],
 ) -> EngineOptions:
     from labctl.plan.calibration import as_read
     from labctl.run.events import Policy
     from labctl.run.options import EngineOptions, StationOptions
 
     stations = {}
-    for name in {step.station for step in plan.steps}:
+    for name in names:
         station = done.lab.model.station(name)
         stations[name] = StationOptions(
             limits=station.limits.numbers(), calibration=partial(as_read, station.calibration)
@@ -201,7 +221,7 @@ def _options(
         stations=stations,
         state_dir=run_dir / SIMULATED_LAB if start.simulated else None,
         operator=operator,
-        operator_continues=False,
+        operator_continues=not start.simulated,  # in virtual time nobody is quick enough
         attended=attended,
         version=__version__,
     )
@@ -211,18 +231,22 @@ class _Judging:
     """Hands each finished dataset to the analysis, with the ones before it; after a part of one, renews the report."""
 
     def __init__(self, run_dir: Path, plan: Plan) -> None:
+        from labctl.cli.finishing import finish
+        from labctl.cli.refreshing import Refreshing
         from labctl.dataset.store import manifest_path, read_manifests, read_verdict
 
         self._run_dir = run_dir
         self._plan = plan
+        self._refresh = Refreshing(run_dir, finish)
         self._earlier: list[tuple[Dataset, Verdict]] = []
-        from labctl.cli.finishing import finish
-        from labctl.cli.refreshing import Refreshing
         for dataset in read_manifests(run_dir):
             verdict = read_verdict(manifest_path(run_dir, dataset.step_id, dataset.attempt))
             if verdict is not None:
                 self._earlier.append((dataset, verdict))
-        self._refresh = Refreshing(run_dir, finish)
+
+    def amended(self, event: Amended) -> None:
+        """Judge by another protocol from now on."""
+        self._plan = checked(self._run_dir / event.protocol_file, self._run_dir / "lab.yaml").plan
 
     def __call__(self, _manifest: Path, dataset: Dataset) -> Verdict:
         from labctl.analysis.judge import judge

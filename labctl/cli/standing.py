@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,46 +16,103 @@ if TYPE_CHECKING:
 
 
 def status_command(directory: Path, *, as_json: bool) -> None:
-    """Print the state of a campaign from its journal, while it runs or afterwards."""
-    from labctl.run.history import certificate, counted, history
-    from labctl.run.journal import Journal
-
-    start = thaw(directory)
-    journal = Journal(directory / JOURNAL, clock=SystemClock(), read_only=True)
-    try:
-        told, certified = history(journal), certificate(journal)
-    finally:
-        journal.close()
-    under_way = [attempt for attempt in told.attempts if attempt.result == "open"]
-    behind = {attempt.step_id for attempt in told.attempts if attempt.result in {"done", "halted"}} | set(told.skipped)
-    document: dict[str, Any] = {
-        "campaign": told.campaign,
-        "simulated": start.simulated,
-        "begun_s": told.begun_s,
-        "last_event_s": told.last_s,
-        "steps": len(told.planned),
-        "steps_behind": len(behind),
-        "under_way": [asdict(attempt) for attempt in under_way],
-        "last_parts": [asdict(part) for part in told.parts[-5:]],
-        "last_incidents": [asdict(incident) for incident in told.incidents[-5:]],
-        "certificate": asdict(certified),
-    }
+    """Print the state of a campaign, while it runs or afterwards."""
+    document = status_document(directory)
     if as_json:
         print(json.dumps(document, indent=2))
         return
-    print(
-        f"{told.campaign}{' (simulated)' if start.simulated else ''}: {len(behind)} of {len(told.planned)} steps behind"
+    print("\n".join(status_lines(document)))
+
+
+def status_document(directory: Path) -> dict[str, Any]:
+    """Return where a campaign stands; what ``labctl status --json`` prints.
+
+    From the journal: ``campaign simulated begun_s last_event_s rows steps steps_behind under_way[] last_parts[]
+    certificate last_incidents[] asked[] amendments[]``. `running`: whether an engine holds the folder. From what that
+    engine shows of itself, or the last one left (null if none ever did): ``engine {labctl host pid} phase as_of_s
+    fraction eta_s stations{name: {phase step attempt fraction detail next hold fault needs_person waits_until_s waits_for
+    readings readings_at_s}}``. Times are wall times [s since 1970 UTC], simulated ones in a dry run.
+    """
+    from labctl.cli.operating import engine_runs
+    from labctl.run.standing import amendments, standing
+
+    start = thaw(directory)
+    told = standing(directory / JOURNAL)
+    shown = _shown(directory)
+    return {
+        "version": 1,
+        "simulated": start.simulated,
+        "running": engine_runs(directory / JOURNAL),
+        **told,
+        "amendments": amendments(directory / JOURNAL),
+        "engine": shown.get("engine"),
+        "phase": shown.get("phase"),
+        "as_of_s": shown.get("at_s"),
+        "fraction": shown.get("fraction"),
+        "eta_s": shown.get("eta_s"),
+        "stations": shown.get("stations", {}),
+    }
+
+
+def _shown(directory: Path) -> dict[str, Any]:
+    """What the engine shows of itself; nothing if it is not there or was damaged."""
+    try:
+        shown = json.loads((directory / "standing.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return shown if isinstance(shown, dict) else {}
+
+
+def status_lines(document: dict[str, Any]) -> list[str]:
+    """Return a status as people read it."""
+    simulated = " (simulated)" if document["simulated"] else ""
+    share = f", {100 * document['fraction']:.0f} % of its time" if document["fraction"] is not None else ""
+    lines = [
+        f"{document['campaign']}{simulated}: {document['steps_behind']} of {document['steps']} steps behind{share}",
+        f"begun {_moment(document['begun_s'])}, last event {_moment(document['last_event_s'])}",
+    ]
+    if document["running"]:
+        until = f", ends about {_moment(document['eta_s'])}" if document["eta_s"] else ""
+        lines.append(f"an engine runs it{until}")
+    else:
+        left = f"; the last one left it {document['phase']}" if document["phase"] else ""
+        lines.append(f"no engine runs it{left}")
+    for name, station in document["stations"].items():
+        lines += _station_lines(name, station)
+    if not document["stations"]:
+        for one in document["under_way"]:
+            since = duration_text(max(0.0, document["last_event_s"] - one["intended_s"]))
+            lines.append(f"under way: {one['step_id']}, attempt {one['attempt']}, for {since} at the last event")
+    lines += [f"{_moment(part['at_s'])} {part['step_id']}: {part['message']}" for part in document["last_parts"]]
+    numbers = document["certificate"]
+    partial = f" ({numbers['partial']} of them partial)" if numbers["partial"] else ""
+    lines.append(
+        f"acquired {numbers['acquired']} of {numbers['planned']} planned{partial}, "
+        f"{numbers['repeated']} repeated, {numbers['lost']} lost"
     )
-    print(f"begun {_moment(told.begun_s)}, last event {_moment(told.last_s)}")
-    for attempt in under_way:
-        since = duration_text(max(0.0, told.last_s - attempt.intended_s))
-        print(f"under way: {attempt.step_id}, attempt {attempt.attempt}, for {since} at the last event")
-        mine = [one for one in told.parts if (one.step_id, one.attempt) == (attempt.step_id, attempt.attempt)]
-        for part in mine[-5:]:
-            print(f"  {_moment(part.at_s)} {part.message}")
-    print(counted(certified))
-    for incident in told.incidents[-5:]:
-        print(f"{_moment(incident.at_s)} {incident.station}: {incident.what}")
+    for one in document["amendments"]:
+        lines.append(f"{_moment(one['at_s'])} the plan was amended: {one['file']}, {one['reason']} ({one['by']})")
+    for one in document["last_incidents"]:
+        lines.append(f"{_moment(one['at_s'])} {one['station'] or 'all'}: {one['what']}")
+    return lines
+
+
+def _station_lines(name: str, station: dict[str, Any]) -> list[str]:
+    what = station["phase"]
+    if station["step"]:
+        attempt = f", attempt {station['attempt']}" if station["attempt"] > 1 else ""
+        share = f", {100 * station['fraction']:.0f} %" if station["fraction"] is not None else ""
+        what += f" {station['step']}{attempt}{share}"
+    readings = station["readings"]
+    if "sensor_K" in readings:
+        what += f", {readings['sensor_K'] - 273.15:.1f} °C"
+    if readings.get("spinning_Hz"):
+        what += f", {readings['spinning_Hz'] / 1000:.2f} kHz"
+    lines = [f"{name}: {what}"]
+    if station["waits_for"]:
+        lines.append(f"{name}: waits until {_moment(station['waits_until_s'])} for {station['waits_for']}")
+    reasons = dict.fromkeys(filter(None, (station["fault"], station["hold"], station["needs_person"])))
+    return lines + [f"{name}: a person is needed: {reason}" for reason in reasons]
 
 
 def verify_command(directory: Path) -> int:

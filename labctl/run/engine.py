@@ -476,14 +476,14 @@ class Engine:
                     if (told := f"{event.station} {note}") not in self._said:
                         self._said.add(told)
                         self._say(event.station, f"{event.step_id}: {note}")
-            case LoopSeen():
-                self._guards[event.station].watched = False  # proves a band once, right after the gap
             case Amended():
                 self.perform.replan(self.state.by_id)
                 if self._options.on_amended is not None:
                     self._options.on_amended(event)
             case Held():
                 self._say(event.station, f"waits for {event.why}")
+            case LoopSeen():
+                self._guards[event.station].watched = False  # proves a band once, right after the gap
             case _:
                 pass
         for bystander in self._options.bystanders:

@@ -10,6 +10,7 @@ from labctl.dataset.model import Dataset
 from labctl.errors import InputError
 from labctl.run.events import (
     Alarmed,
+    Amended,
     Failed,
     Finished,
     HandedOff,
@@ -25,6 +26,7 @@ from labctl.run.events import (
     Tripped,
 )
 from labctl.run.journal import Journal, Row
+from labctl.run.state import planned_step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +167,11 @@ def history(journal: Journal) -> History:
             case Operated():
                 if event.verb == "skip" and event.step_id:
                     skipped[event.step_id] = event.reason
-                incidents.append(_incident(row, f"{event.verb}: {event.reason}"))
+                incidents.append(_incident(row, _asked(event.verb, event)))
+            case Amended() if planned is not None:
+                planned = replace(planned, steps=tuple(planned_step(step) for step in event.steps))
+                roles |= {step.id: step.role for step in planned.steps}
+                incidents.append(_incident(row, _asked("amend", event)))
             case Tripped():
                 incidents.append(_incident(row, event.words))
             case Alarmed():
@@ -293,6 +299,10 @@ def _change(attempts: dict[tuple[str, int], Attempt], row: Row, **changes: objec
     known = attempts.get((row.step_id, row.attempt))
     if known is not None:
         attempts[row.step_id, row.attempt] = replace(known, **changes)  # type: ignore[arg-type]  # our own field names
+
+
+def _asked(verb: str, event: Operated | Amended) -> str:
+    return f"{verb}: {event.reason}" + (f" ({event.by})" if event.by else "")
 
 
 def _incident(row: Row, what: str) -> Incident:
