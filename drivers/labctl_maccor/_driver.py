@@ -35,7 +35,6 @@ from labctl_maccor._tester import Tester
 from labctl_maccor._watch import CycleWatch
 
 _DOWN = frozenset({Stat.NO_CONTROLLER, Stat.SHUT_DOWN, Stat.BLOCKED, Stat.REMOTE_MAINTENANCE, Stat.NOT_AVAILABLE})
-_LOOK_AGAIN_s = 60.0
 _SAFETY_CURRENT = 1.5
 _NORMAL_END = 1
 
@@ -301,7 +300,6 @@ class MaccorDriver:
             fraction=fraction,
             data_growing=status.stat in RUNS,
             needs_person=person,
-            look_again_s=_LOOK_AGAIN_s,
             parts=min(status.cycle + stands, task.cycles),  # what a cycle has until somebody comes is a part too
         )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from labctl_sim_maccor._codes import Doing, Stat, Why
@@ -603,15 +603,15 @@ class Channel:
     # ------------------------------------------------------------------------------------------ state
 
     def plain(self) -> dict[str, Any]:
-        """Return plain data for the state on disk; the procedure is not among them."""
+        """Return plain data for the state on disk, to be written at once; the procedure is not among them."""
         return {
             "stat": int(self.stat),
             "doing": int(self.doing),
             "why": int(self.why),
-            "cell": asdict(self.cell),
+            "cell": _fields_of(self.cell),
             "cell_s": self.cell_s,
-            "limits": asdict(self.limits),
-            "test": None if self.test is None else asdict(self.test),
+            "limits": _fields_of(self.limits),
+            "test": None if self.test is None else _fields_of(self.test),
         }
 
     def take_up(self, data: dict[str, Any], procedure: Procedure | None) -> None:
@@ -622,3 +622,8 @@ class Channel:
         self.limits = Limits(**data["limits"])
         self.test = None if data["test"] is None else Test(**data["test"])
         self.procedure = procedure
+
+
+def _fields_of(part: CellState | Limits | Test) -> dict[str, Any]:
+    """Return its fields by name; `dataclasses.asdict` copies what is only written, at each request for weeks."""
+    return {name: getattr(part, name) for name in part.__dataclass_fields__}

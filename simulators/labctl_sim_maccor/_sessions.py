@@ -15,6 +15,11 @@ from labctl_sim_maccor.faults import Fault
 
 Request = JsonRequest | BinaryRequest
 
+_READING = frozenset(
+    {(1, number) for number in range(1, 5)} | {(3, 1), (3, 2)} | {(4, number) for number in range(1, 12)}
+)
+"""Functions that change nothing at the tester."""
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
@@ -48,7 +53,11 @@ class Session:
         yield from self._framer.feed(data)
 
     def answer(self, request: Request, now_s: float) -> Delivery:
-        """Act on a request at `now_s` and return what is sent; the tester is saved before anything leaves."""
+        """Act on a request at `now_s` and return what is sent.
+
+        The tester is saved before anything leaves that it would not come to again by itself: what was only read, with
+        no record made meanwhile, follows from the state before and the time.
+        """
         tester = self._tables.tester
         tester.advance(now_s)
         hits = {fault.kind: fault for fault in tester.hits(request.function)}
@@ -57,7 +66,8 @@ class Session:
             tester.save()
             return Delivery((), closes=True)
         reply = self._reply(request)
-        tester.save()
+        if hits or tester.has_news or request.function not in _READING:
+            tester.save()
         return self._spoilt(reply, hits, slow_s)
 
     def _reply(self, request: Request) -> bytes:
@@ -80,9 +90,23 @@ class Session:
             return Delivery((reply[: len(reply) // 2],), late_s, closes=True)
         if "reply_stale" in hits and before:
             return Delivery((before + reply,), late_s)
+        if "reply_twice" in hits:
+            return Delivery((reply, reply), late_s)
+        if "reply_garbled" in hits:
+            return Delivery((_garbled(reply),), late_s)
+        if "reply_split" in hits:
+            return Delivery((reply[:-1], reply[-1:]), late_s)
         if "reply_dribbles" in hits:
             return Delivery(tuple(reply[place : place + 1] for place in range(len(reply))), late_s)
         return Delivery((reply,), late_s)
+
+
+def _garbled(reply: bytes) -> bytes:
+    """Return a reply in which every ninth byte is another, its CR LF as it was."""
+    body = bytearray(reply[:-2])
+    for place in range(4, len(body), 9):
+        body[place] ^= 0x15
+    return bytes(body) + reply[-2:]
 
 
 def _with_constant_id(reply: bytes) -> bytes:

@@ -382,6 +382,11 @@ class Tester:
 
     # ------------------------------------------------------------------------------------------ state
 
+    @property
+    def has_news(self) -> bool:
+        """Whether records were made that no file holds yet."""
+        return any(self._made.values())
+
     def save(self) -> None:
         """Write records and state to disk; from here a killed process is taken up."""
         for index in sorted(self._made):
