@@ -101,6 +101,7 @@ class CyclingSummary(ResultModel):
     equilibrium_V: float | None = None
     overpotential_V: float | None = None
     reference: str = ""
+    reference_offset_V: float | None = Field(default=None, description="added to give volts against Li/Li+")
     plateau_V_vs_Li: float | None = None
     polarisation_mean_V: float | None = None
     throughput_mAh: float = Field(description="charge moved in both directions, all cycles")

@@ -208,6 +208,11 @@ def print_summary(results: Results, phase: str, reasons: Mapping[str, str], run_
         energy = plus_minus(conductivity.Ea_eV, conductivity.Ea_se_eV, "eV")
         room = plus_minus(conductivity.sigma_25C_S_per_cm, conductivity.sigma_25C_se_S_per_cm, "S/cm")
         print(f"Ea of {conductivity.sample} ({conductivity.convention} against 1/T): {energy}; at 25 °C {room}")
+    if results.cycling.cells:
+        from labctl.report.cycling_tables import summary_lines
+
+        for line in summary_lines(results.cycling.cells):
+            print(line)
     for station, reason in reasons.items():
         print(f"{station}: {reason}")
     if results.warnings:

@@ -6,12 +6,20 @@ Charge is per gram only where the basis was stated, and the axis names it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import matplotlib as mpl
+import numpy as np
+from matplotlib.colors import to_hex
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
+
 from labctl.analysis.cycling_results import CyclingCell, CyclingCycle, CyclingHalf
 from labctl.analysis.results import Results
+from labctl.report.cycling_tables import names, per_gram, unit
 from labctl.report.figures import COLOURS, MARKERS, canvas, save
 from labctl.report.page import Figure
 
@@ -19,46 +27,81 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LEFT_OUT = COLOURS[6]
+Named = tuple[str, CyclingCell]
 
 
 def cycling_figures(results: Results, folder: Path) -> list[Figure]:
     """Return every figure of cycling; none where nothing was cycled."""
     figures: list[Figure] = []
     cells = [cell for cell in results.cycling.cells if cell.cycles]
-    for number, cell in enumerate(cells, start=1):
+    named = list(zip(names(cells), cells, strict=True))
+    if len(named) > 1:
+        figures.append(comparison(named, folder / "cycling_comparison.svg"))
+    for number, (name, cell) in enumerate(named, start=1):
         stem = f"cycling_{number}_{re.sub(r'[^A-Za-z0-9_-]+', '_', Path(cell.cell).name)[:40]}"
-        figures.append(voltage_curves(cell, folder / f"{stem}_curves.svg"))
+        figures.append(voltage_curves(name, cell, folder / f"{stem}_curves.svg"))
         if len(cell.cycles) > 1:
-            figures.append(cycle_life(cell, folder / f"{stem}_life.svg"))
-    if any(cell.summary.overpotential_V is not None for cell in cells):
-        figures.append(plateaus(cells, folder / "cycling_overpotential.svg"))
+            figures.append(cycle_life(name, cell, folder / f"{stem}_life.svg"))
+        if sum(one.plateau_V is not None for one in cell.cycles) > 1:
+            figures.append(plateau_life(name, cell, folder / f"{stem}_plateau.svg"))
+    known = [one for one in named if one[1].summary.overpotential_V is not None]
+    if len(known) > 1:
+        figures.append(plateaus(known, folder / "cycling_overpotential.svg"))
     return figures
 
 
-def _per(cell: CyclingCell) -> tuple[float, str]:
-    """Divisor of mAh, and the unit with its basis."""
-    if cell.mass_mg is not None and cell.mass_basis:
-        return cell.mass_mg / 1000.0, f"mAh/g of {cell.mass_basis}"
-    return 1.0, "mAh"
+def _divisor(cell: CyclingCell) -> float:
+    """Divisor of mAh."""
+    return cell.mass_mg / 1000.0 if per_gram(cell) and cell.mass_mg else 1.0
 
 
-def _volts(cell: CyclingCell) -> str:
-    return f"voltage [V vs {cell.summary.reference}]" if cell.summary.reference else "voltage [V]"
+def _volts(cell: CyclingCell, what: str = "voltage") -> str:
+    return f"{what} [V vs {cell.summary.reference}]" if cell.summary.reference else f"{what} [V]"
 
 
-def _name(cell: CyclingCell) -> str:
-    return Path(cell.cell).name
+def _beside_lithium(axes: Axes, cell: CyclingCell) -> None:
+    """Add an axis of volts against lithium on the right, where the reference's offset was stated."""
+    offset_V = cell.summary.reference_offset_V
+    if offset_V is None or not cell.summary.reference:
+        return
+    axes.spines["right"].set_visible(True)
+    right = axes.secondary_yaxis("right", functions=_scale(offset_V, 1.0))
+    right.set_ylabel("[V vs Li/Li⁺]")
 
 
-def voltage_curves(cell: CyclingCell, path: Path) -> Figure:
+def _scale(shift: float, times: float) -> tuple[Callable[[ArrayLike], ArrayLike], Callable[[ArrayLike], ArrayLike]]:
+    """Return the way from one axis to another beside it, and back."""
+
+    def there(value: ArrayLike) -> ArrayLike:
+        return times * (np.asarray(value, dtype=float) + shift)
+
+    def back(value: ArrayLike) -> ArrayLike:
+        return np.asarray(value, dtype=float) / times - shift
+
+    return there, back
+
+
+def _colours(count: int) -> list[str]:
+    """Colours for a sequence: those of the house where they suffice, else from dark to light."""
+    if count <= 6:
+        return list(COLOURS[:count])
+    return [to_hex(mpl.colormaps["viridis"](0.95 * index / (count - 1))) for index in range(count)]
+
+
+def _whole_numbers(*panels: Axes) -> None:
+    for panel in panels:
+        panel.set_xlabel("cycle")
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def voltage_curves(name: str, cell: CyclingCell, path: Path) -> Figure:
     """Draw voltage against charge of the cycles whose curves are kept."""
-    divisor, unit = _per(cell)
-    drawing, axes = canvas(6.4, 4.4)
+    divisor = _divisor(cell)
+    drawing, axes = canvas(7.0, 4.4)
     shown = [one for one in cell.cycles if (one.charge and one.charge.curve) or (one.discharge and one.discharge.curve)]
-    for index, one in enumerate(shown):
-        colour = COLOURS[index % len(COLOURS)]
+    for colour, one in zip(_colours(len(shown)), shown, strict=True):
         dash = "-" if one.counts else "--"
-        label = f"cycle {one.cycle}" + ("" if one.counts else ", left out")
+        label = f"cycle {one.cycle}" + ("" if one.counts else f", {'under way' if _goes_on(one) else 'left out'}")
         for half in (one.charge, one.discharge):
             if half is not None and half.curve is not None:
                 axes.plot(
@@ -67,23 +110,32 @@ def voltage_curves(cell: CyclingCell, path: Path) -> Figure:
                 label = "_"
     if cell.summary.equilibrium_V is not None:
         axes.axhline(cell.summary.equilibrium_V, color=LEFT_OUT, lw=0.8, ls=":", label="equilibrium, as stated")
-    axes.set_xlabel(f"charge moved [{unit}]")
+    axes.set_xlabel(f"charge moved [{unit(cell)}]")
     axes.set_ylabel(_volts(cell))
-    axes.set_title(_name(cell))
+    axes.set_title(name)
+    axes.set_xlim(left=0.0)
+    _beside_lithium(axes, cell)
     axes.legend(fontsize=7.5, ncols=2 if len(shown) > 6 else 1)
+    kept = "" if len(shown) == len(cell.cycles) else f" {len(shown)} of {len(cell.cycles)} cycles are drawn."
     return Figure(
         path=save(drawing, path),
-        title=f"Voltage curves of {_name(cell)}",
-        caption=f"Charge rises, discharge falls, each from zero, in {unit}. Dashed: cycles left out of averages.",
+        title=f"Voltage curves of {name}",
+        caption=f"Charge rises, discharge falls, each from zero, in {unit(cell)}. "
+        f"Dashed: cycles left out of averages, or under way.{kept}",
     )
 
 
-def cycle_life(cell: CyclingCell, path: Path) -> Figure:
-    """Draw discharge capacity and efficiency against cycle; cycles left out are open and grey."""
-    divisor, unit = _per(cell)
-    drawing, panels = canvas(9.0, 4.2, ncols=2)
+def _goes_on(one: CyclingCycle) -> bool:
+    return one.flags == ["under way"]
+
+
+def cycle_life(name: str, cell: CyclingCell, path: Path) -> Figure:
+    """Draw discharge capacity and efficiency against cycle; cycles left out are grey."""
+    divisor = _divisor(cell)
+    drawing, panels = canvas(9.6, 4.2, ncols=2)
     capacity, efficiency = panels
-    cycles = [one for one in cell.cycles if one.cycle > 0]
+    cycles = [one for one in cell.cycles if one.cycle > 0 and not _goes_on(one)]
+    _charges_set(capacity, cycles, divisor)
     for which, (colour, marker, get) in {
         "charge": (COLOURS[1], MARKERS[2], _charge),
         "discharge": (COLOURS[0], MARKERS[0], _discharge),
@@ -92,36 +144,107 @@ def cycle_life(cell: CyclingCell, path: Path) -> Figure:
             points = [
                 (one.cycle, half.Q_mAh / divisor) for one in cycles if one.counts is counts and (half := get(one))
             ]
-            if points:
-                _dots(
-                    capacity, points, colour if counts else LEFT_OUT, marker, which if counts else f"{which}, left out"
-                )
-    set_mAh = cell.summary.Q_set_mAh
-    if set_mAh is not None:
-        capacity.axhline(set_mAh / divisor, color=LEFT_OUT, lw=0.8, ls=":", label="charge as set")
+            _dots(capacity, points, colour if counts else LEFT_OUT, marker, which if counts else f"{which}, left out")
     for counts in (True, False):
         points = [(one.cycle, 100 * one.CE) for one in cycles if one.counts is counts and one.CE is not None]
-        if points:
-            _dots(efficiency, points, COLOURS[2] if counts else LEFT_OUT, MARKERS[1], "CE" if counts else "left out")
+        _dots(efficiency, points, COLOURS[2] if counts else LEFT_OUT, MARKERS[1], "counts" if counts else "left out")
     bars = [(one.cycle, 100 * one.CE, 100 * one.CE_se) for one in cycles if one.counts and one.CE and one.CE_se]
     if bars:
         efficiency.errorbar(*zip(*[(n, c) for n, c, _ in bars], strict=True), yerr=[e for *_, e in bars], fmt="none",
                             color=COLOURS[2], lw=0.7, alpha=0.6)  # fmt: skip
-    for panel, words in ((capacity, f"capacity [{unit}]"), (efficiency, "coulombic efficiency [%]")):
-        panel.set_xlabel("cycle")
-        panel.set_ylabel(words)
-        panel.legend(fontsize=7.5)
-    capacity.set_ylim(bottom=0.0)
     mean = cell.summary.CE_mean
     told = "no cycle counts" if mean is None else f"mean {100 * mean:.2f} % over {cell.summary.counted} cycles"
+    if mean is not None:
+        efficiency.axhline(100 * mean, color=COLOURS[2], lw=0.8, ls="--", alpha=0.7)
+    _whole_numbers(capacity, efficiency)
+    capacity.set_ylabel(f"capacity [{unit(cell)}]")
+    efficiency.set_ylabel("coulombic efficiency [%]")
+    capacity.legend(fontsize=7.5, loc="lower right")
+    if any(not one.counts and one.CE is not None for one in cycles):
+        efficiency.legend(fontsize=7.5)
+    capacity.set_ylim(bottom=0.0)
     efficiency.set_title(told)
-    capacity.set_title(_name(cell))
+    capacity.set_title(name)
+    mass = cell.summary.Q_discharge_mean_se_mass_mAh_per_g
     return Figure(
         path=save(drawing, path),
-        title=f"Cycle life of {_name(cell)}",
-        caption=f"Realised capacities in {unit}, and discharge over charge of each cycle: {told}. Grey: left out of "
-        "averages, because the charge did not end as meant, a half is missing, or a guard or person ended it. "
-        + ("" if bars else "No accuracy of the current was stated, so there are no error bars."),
+        title=f"Cycle life of {name}",
+        caption=f"Realised capacities in {unit(cell)}, and discharge over charge of each cycle: {told}. "
+        + ("Grey: left out of averages; the table says why. " if any(not one.counts for one in cycles) else "")
+        + ("Bars: offset of the current. " if bars else "No accuracy of the current was stated: no error bars. ")
+        + ("" if mass is None else f"The mass may move all capacities together by ± {mass:.2g}; not the efficiency."),
+    )
+
+
+def _charges_set(panel: Axes, cycles: Sequence[CyclingCycle], divisor: float) -> None:
+    """Draw what each charge was meant to reach, as a dotted line under the points."""
+    sets = [(one.cycle, one.Q_set_mAh / divisor) for one in cycles if one.Q_set_mAh is not None]
+    if not sets:
+        return
+    turns = [0, *(at + 1 for at, (a, b) in enumerate(pairwise(sets)) if a[1] != b[1]), len(sets)]
+    label = "charge as set"
+    for begin, end in pairwise(turns):
+        run = sets[begin:end]
+        panel.plot([run[0][0] - 0.5, run[-1][0] + 0.5], [run[0][1]] * 2, color=LEFT_OUT, lw=0.9, ls=":", label=label)
+        label = "_"
+
+
+def plateau_life(name: str, cell: CyclingCell, path: Path) -> Figure:
+    """Draw plateau (and overpotential, where an equilibrium was stated) and polarisation against cycle."""
+    drawing, (plateau, gap) = canvas(9.6, 3.8, ncols=2)
+    cycles = [one for one in cell.cycles if one.cycle > 0]
+    told = cell.summary
+    for counts in (True, False):
+        colour = COLOURS[0] if counts else LEFT_OUT
+        mine = [one for one in cycles if one.counts is counts]
+        _dots(plateau, [(one.cycle, one.plateau_V) for one in mine if one.plateau_V is not None], colour, "o", "_")
+        gaps = [(one.cycle, 1000 * one.polarisation_V) for one in mine if one.polarisation_V is not None]
+        _dots(gap, gaps, COLOURS[3] if counts else LEFT_OUT, MARKERS[3], "_")
+    plateau.set_ylabel(_volts(cell, "charging plateau"))
+    gap.set_ylabel("polarisation [mV]")
+    _whole_numbers(plateau, gap)
+    plateau.set_title(name)
+    low, high = told.plateau_window
+    caption = (
+        f"Left: mean voltage of each charge from {100 * low:.0f} to {100 * high:.0f} % of {told.plateau_window_of}"
+    )
+    zero_V = told.equilibrium_V
+    if zero_V is not None:
+        plateau.spines["right"].set_visible(True)
+        right = plateau.secondary_yaxis("right", functions=_scale(-zero_V, 1000.0))
+        right.set_ylabel(f"over {zero_V:g} V [mV]")
+        caption += (
+            f"; its overpotential on the right is over the {zero_V:g} V that were stated, and as good as they are"
+        )
+    return Figure(
+        path=save(drawing, path),
+        title=f"Plateau and polarisation of {name}",
+        caption=f"{caption}. Right: mean voltage of charge less discharge, over the charge both moved.",
+    )
+
+
+def comparison(named: Sequence[Named], path: Path) -> Figure:
+    """Draw discharge capacity and efficiency of several cells together; only cycles that count."""
+    drawing, (capacity, efficiency) = canvas(9.6, 4.2, ncols=2)
+    units = {unit(cell) for _, cell in named}
+    for index, (name, cell) in enumerate(named):
+        divisor = _divisor(cell)
+        colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+        counted = [one for one in cell.cycles if one.counts]
+        label = name if len(units) == 1 else f"{name} [{unit(cell)}]"
+        _dots(capacity, [(one.cycle, one.discharge.Q_mAh / divisor) for one in counted if one.discharge],
+              colour, marker, label)  # fmt: skip
+        _dots(efficiency, [(one.cycle, 100 * one.CE) for one in counted if one.CE is not None], colour, marker, label)
+    _whole_numbers(capacity, efficiency)
+    capacity.set_ylabel(f"discharge capacity [{units.pop()}]" if len(units) == 1 else "discharge capacity")
+    capacity.set_ylim(bottom=0.0)
+    efficiency.set_ylabel("coulombic efficiency [%]")
+    if capacity.get_legend_handles_labels()[0]:
+        capacity.legend(fontsize=7.5, loc="lower right")
+    return Figure(
+        path=save(drawing, path),
+        title="All cells together",
+        caption="Discharge capacity and coulombic efficiency of the cycles that count.",
     )
 
 
@@ -134,29 +257,36 @@ def _discharge(one: CyclingCycle) -> CyclingHalf | None:
 
 
 def _dots(panel: Axes, points: Sequence[tuple[float, float]], colour: str, marker: str, label: str) -> None:
-    panel.plot(
-        [x for x, _ in points], [y for _, y in points], marker, ms=3.6, mfc="none", color=colour, ls="none", label=label
-    )
+    if points:
+        panel.plot(
+            [x for x, _ in points],
+            [y for _, y in points],
+            marker,
+            ms=3.8,
+            mfc="none",
+            color=colour,
+            ls="none",
+            label=label,
+        )
 
 
-def plateaus(cells: Sequence[CyclingCell], path: Path) -> Figure:
+def plateaus(named: Sequence[Named], path: Path) -> Figure:
     """Draw the overpotential of each first charge against its activation plateau."""
     drawing, axes = canvas(5.6, 4.2)
-    drawn = [one for one in cells if one.summary.overpotential_V is not None]
-    for index, one in enumerate(drawn):
+    for index, (name, one) in enumerate(named):
         plateau_V, over_V = one.summary.activation_plateau_V, one.summary.overpotential_V
         if plateau_V is None or over_V is None:
             continue
         axes.plot(
             plateau_V, 1000 * over_V, MARKERS[index % len(MARKERS)], ms=7, color=COLOURS[index % len(COLOURS)],
-            label=f"{_name(one)}: {1000 * over_V:.0f} mV over {one.summary.equilibrium_V:g} V",
+            ls="none", label=f"{name}: {1000 * over_V:.0f} mV over {one.summary.equilibrium_V:g} V",
         )  # fmt: skip
-    references = sorted({one.summary.reference for one in drawn if one.summary.reference})
+    references = sorted({one.summary.reference for _, one in named if one.summary.reference})
     axes.set_xlabel("activation plateau [V" + (f" vs {' or '.join(references)}]" if references else "]"))
     axes.set_ylabel("overpotential [mV]")
     axes.margins(0.3)
     axes.legend(fontsize=8)
-    low, high = drawn[0].summary.plateau_window
+    low, high = named[0][1].summary.plateau_window
     return Figure(
         path=save(drawing, path),
         title="Activation plateau and overpotential",

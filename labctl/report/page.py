@@ -12,6 +12,7 @@ import jinja2
 
 from labctl import __version__
 from labctl.analysis.results import Arrhenius, Results
+from labctl.report import cycling_tables
 from labctl.report.numbers import plus_minus
 from labctl.units import duration_text
 
@@ -65,10 +66,17 @@ def write_report(
     environment.filters.update(
         duration=duration_text, when=_when, kelvin=_kelvin, celsius=_celsius, number=_number, tmix=_tmix
     )
-    environment.globals.update(pm=plus_minus)
+    environment.globals.update(pm=plus_minus, efficiency=cycling_tables.headline, cell_state=cycling_tables.state)
+    cells = results.cycling.cells
+    cell_names = cycling_tables.names(cells)
     page = environment.get_template("report.html.j2").render(
         results=results,
         headline=_headline(results),
+        cell_names=cell_names,
+        cycling_summary=cycling_tables.summary_table(cells),
+        cycle_tables=[
+            cycling_tables.cycle_table(one, name) for name, one in zip(cell_names, cells, strict=True) if one.cycles
+        ],
         figures=[
             {
                 "title": figure.title,

@@ -180,9 +180,13 @@ def _alike(one: CyclingCycle, other: CyclingCycle) -> bool:
 
 
 def _retention_reference(entries: Sequence[CyclingCycle], cell: CellDescription) -> int | None:
-    """Return the cycle stated if it counts and is charged as far as the last that counts, else the first after it."""
+    """Return the cycle stated if it counts and is charged as far as the last that counts, else the first after it.
+
+    None where the last one has nothing to be compared with.
+    """
     counted = [one for one in entries if one.counts]
-    return next((one.cycle for one in counted if one.cycle >= cell.retention_cycle and _alike(one, counted[-1])), None)
+    alike = [one.cycle for one in counted if one.cycle >= cell.retention_cycle and _alike(one, counted[-1])]
+    return alike[0] if len(alike) > 1 else None
 
 
 def _summary(
@@ -234,6 +238,7 @@ def _summary(
         equilibrium_V=cell.equilibrium_V,
         overpotential_V=None if first is None else first.overpotential_V,
         reference=cell.reference,
+        reference_offset_V=offset,
         plateau_V_vs_Li=None if plateau_V is None or offset is None else plateau_V + offset,
         polarisation_mean_V=_mean(polar),
         throughput_mAh=into + out,
