@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labctl.analysis.eis.conductivity import cell_constant, thickness_from_mass_mm
@@ -51,6 +51,26 @@ def test_covariance_is_that_of_plain_least_squares() -> None:
     X = np.stack([-1 / (K_EV_PER_K * T), np.ones(6)], axis=1)
     expected = np.linalg.inv(X.T @ (X / relative[:, None] ** 2))
     assert pytest.approx(expected, rel=1e-6) == line.Ea_ln_A_covariance
+
+
+@settings(max_examples=20)
+@given(st.floats(0.1, 3.0))
+def test_a_common_error_of_the_temperature_stands_apart(calibration_K: float) -> None:
+    """It leaves value and error of the noise as they are; Ea moves by 2 Ea dT/T and sigma(25 C) by Ea dT/(k T^2)."""
+    sigma = [MIXTURE.sigma(one) for one in T_K]
+    se = [0.01 * one for one in sigma]
+    plain, line = conductivity_line(T_K, sigma, se), conductivity_line(T_K, sigma, se, calibration_K=calibration_K)
+    assert plain is not None
+    assert line is not None
+    assert plain.Ea_se_calibration is None
+    assert (line.fit.Ea_eV, line.fit.Ea_se_eV, line.sigma_room_se) == (
+        plain.fit.Ea_eV,
+        plain.fit.Ea_se_eV,
+        plain.sigma_room_se,
+    )
+    assert line.Ea_se_calibration == pytest.approx(2 * MIXTURE.Ea_eV * calibration_K / line.fit.T_ref_K, rel=0.05)
+    moved = MIXTURE.Ea_eV * calibration_K / (K_EV_PER_K * 298.15**2)
+    assert line.sigma_room_se_calibration == pytest.approx(line.sigma_room * moved, rel=0.1)
 
 
 def test_the_conventions_differ_by_kT() -> None:

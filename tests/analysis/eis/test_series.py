@@ -237,7 +237,7 @@ def test_a_return_to_the_first_temperature_shows_change(tmp_path: Path) -> None:
     assert "+19.9 %" in doubt.message or "+20.0 %" in doubt.message
 
 
-def run_folder(folder: Path) -> list[Dataset]:
+def run_folder(folder: Path, sample_se_K: float = 0.1) -> list[Dataset]:
     """Write a run folder of labctl's with one LiI ladder, one sweep of it measured twice."""
     datasets = []
     for number, T_K in enumerate(LADDER_K):
@@ -259,7 +259,7 @@ def run_folder(folder: Path) -> list[Dataset]:
                 started_s=1e9 + 4000 * number,
                 ended_s=1e9 + 4000 * number + 60,
                 temperature=SampleTemperature(
-                    setpoint_K=T_K - 1, sensor_K=T_K - 1, sample_K=T_K, sample_se_K=0.1, model="offset"
+                    setpoint_K=T_K - 1, sensor_K=T_K - 1, sample_K=T_K, sample_se_K=sample_se_K, model="offset"
                 ),
                 settings={"sample": "LiI", "thickness_mm": 7.4 / 10, "diameter_mm": 10.0, "amplitude_V_rms": 0.005},
             )
@@ -277,6 +277,20 @@ def test_a_run_folder_is_analysed_by_its_manifests(tmp_path: Path) -> None:
     line = line_of(results, "LiI")
     assert abs(line.Ea_eV - LII.Ea_eV) < 3.5 * line.Ea_se_eV
     assert not any(one.code == "unreadable" for one in results.warnings)
+
+
+def test_a_calibration_is_wrong_for_the_whole_ladder_alike(tmp_path: Path) -> None:
+    """Twenty times its uncertainty leaves the noise's errors of Ea and sigma as they are; its own stand beside them."""
+    for name, sample_se_K in (("good", 0.1), ("poor", 2.0)):
+        run_folder(tmp_path / name, sample_se_K)
+    good, poor = (line_of(analyze_paths([tmp_path / name]), "LiI") for name in ("good", "poor"))
+    assert (good.Ea_se_eV, good.sigma_25C_se_S_per_cm) == (poor.Ea_se_eV, poor.sigma_25C_se_S_per_cm)
+    assert good.Ea_se_calibration_eV is not None
+    assert poor.Ea_se_calibration_eV == pytest.approx(20 * good.Ea_se_calibration_eV, rel=0.05)
+    assert good.sigma_25C_se_calibration_S_per_cm is not None
+    assert poor.sigma_25C_se_calibration_S_per_cm == pytest.approx(
+        20 * good.sigma_25C_se_calibration_S_per_cm, rel=0.05
+    )
 
 
 def test_a_sweep_is_judged_when_it_is_there(tmp_path: Path) -> None:
