@@ -9,18 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labctl.errors import Finding, InputError
+from labctl.plan.check_blackouts import check_blackouts, check_waits
 from labctl.plan.check_cycling import check_cycler, check_cycling
 from labctl.plan.check_eis_ladder import check_ladder, check_potentiostat
 from labctl.plan.check_station import check_station
 from labctl.plan.check_vt_exsy import (
-    check_blackouts,
     check_grid,
     check_sample,
     check_site_names,
     check_temperature_changes,
     check_times,
 )
-from labctl.plan.estimate import Estimate, duty, estimate
+from labctl.plan.estimate import duty, estimate
 from labctl.plan.expand import expno_faults, unchecked
 from labctl.plan.findings import Locator, Notebook, Nowhere, suggestion
 from labctl.plan.steps import Plan, Step
@@ -86,6 +86,8 @@ def examine(
                 expected=suggestion(p.station, lab.stations),
             )
         lab_here = lab_note.below("stations", p.station)
+        if station is not None:
+            check_blackouts(lab_here, station.blackouts)
         if isinstance(p, FixedCapacityCycling):
             check_cycling(here, p)
             if station is not None:
@@ -100,14 +102,14 @@ def examine(
         check_temperature_changes(here, p)
         check_grid(here, p)
         check_site_names(here, p, protocol.sample.sites)
-        check_blackouts(here, p)
+        check_blackouts(here, p.blackouts)
         _check_habits(here, p)
         if station is not None:
             check_station(here, note, lab_here, protocol, p, station)
     _check_on_fault(note, protocol, lab)
     plan = None
     if not _has_error(note, lab_note):
-        plan = _check_plan(note, protocol, lab, start_s)
+        plan = _check_plan(note, lab_note, protocol, lab, start_s)
     # Two procedures on one station look at the same lines of the lab file.
     unique = dict.fromkeys([*sorted(note.found, key=_by_line), *sorted(lab_note.found, key=_by_line)])
     return Examined(findings=tuple(unique), plan=None if _has_error(note, lab_note) else plan)
@@ -153,7 +155,7 @@ def _check_on_fault(note: Notebook, protocol: Protocol, lab: Lab) -> None:
             note.warning(("on_fault", name), "no procedure uses this station")
 
 
-def _check_plan(note: Notebook, protocol: Protocol, lab: Lab, start_s: float | None) -> Plan | None:
+def _check_plan(note: Notebook, lab_note: Notebook, protocol: Protocol, lab: Lab, start_s: float | None) -> Plan | None:
     """What shows only once the steps are written out."""
     first = note.below("procedures", 0, protocol.procedures[0].name)
     try:
@@ -164,6 +166,8 @@ def _check_plan(note: Notebook, protocol: Protocol, lab: Lab, start_s: float | N
     for fault in expno_faults(plan.steps):
         first.error(("mixing_times",), fault, expected="fewer mixing times or a longer `max_dataset`")
     cost = estimate(plan, start_s)
+    for name in dict.fromkeys(step.station for step in plan.steps) if start_s is not None else ():
+        check_waits(lab_note.below("stations", name), name, lab.station(name).blackouts, cost, start_s or 0.0)
     for index, (prefix, procedure) in enumerate(zip(plan.settings, protocol.procedures, strict=True)):
         here, p = note.below("procedures", index, procedure.name), procedure.wanted
         if isinstance(p, EisLadder | FixedCapacityCycling):
@@ -179,7 +183,7 @@ def _check_plan(note: Notebook, protocol: Protocol, lab: Lab, start_s: float | N
                 expected=f"at most {duration_text(reserve_s)}, or a refill",
             )
         if start_s is not None:
-            _check_against_blackouts(here, p, prefix, cost, start_s)
+            check_waits(here, p.station, p.blackouts, cost, start_s)
     return plan
 
 
@@ -207,16 +211,3 @@ def _check_long_datasets(note: Notebook, p: VtExsy, steps: Sequence[Step]) -> No
             value=duration_text(p.max_dataset_s),
             expected="fewer rows, a shorter recycle delay, or a longer `max_dataset`",
         )
-
-
-def _check_against_blackouts(note: Notebook, p: VtExsy, prefix: str, cost: Estimate, start_s: float) -> None:
-    for timing in cost.timings:
-        if timing.step.role != "exsy" or not timing.step.id.startswith(f"{prefix}/"):
-            continue
-        for index, blackout in enumerate(p.blackouts):
-            if start_s + timing.begin_s < blackout.to_epoch_s and blackout.from_epoch_s < start_s + timing.end_s:
-                note.warning(
-                    ("blackouts", index),
-                    f"{timing.step.id} would be running ({blackout.why or 'no reason given'})",
-                    expected="another start, or shorter 2Ds (`max_dataset`)",
-                )

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Mapping
 
-from labctl.plan.findings import Notebook, suggestion
+from labctl.plan.findings import Notebook, nth, suggestion
 from labctl.plan.series import PHASE_CYCLE, carrier_ppm
 from labctl.protocol.model import Sample, VtExsy
 from labctl.protocol.vt_exsy import ALL_SITES
@@ -110,7 +110,7 @@ def _check_mixing(note: Notebook, p: VtExsy) -> None:
         if tmix_s in first:
             note.warning(
                 ("mixing_times", index),
-                f"repeats the {_nth(first[tmix_s] + 1)} mixing time; each entry is measured",
+                f"repeats the {nth(first[tmix_s] + 1)} mixing time; each entry is measured",
                 value=duration_text(tmix_s),
             )
         first.setdefault(tmix_s, index)
@@ -268,17 +268,3 @@ def check_site_names(note: Notebook, p: VtExsy, sites: Mapping[str, float]) -> N
             note.error(
                 ("t1", "expect", site), "is no site of the sample", value=repr(site), expected=suggestion(site, sites)
             )
-
-
-def check_blackouts(note: Notebook, p: VtExsy) -> None:
-    """Blackouts that end before they begin, or overlap."""
-    for index, blackout in enumerate(p.blackouts):
-        if blackout.to_epoch_s <= blackout.from_epoch_s:
-            note.error(("blackouts", index, "to"), "is not later than `from`", expected="the end of the blackout")
-        for other, earlier in enumerate(p.blackouts[:index]):
-            if blackout.from_epoch_s < earlier.to_epoch_s and earlier.from_epoch_s < blackout.to_epoch_s:
-                note.warning(("blackouts", index), f"overlaps the {_nth(other + 1)} blackout")
-
-
-def _nth(number: int) -> str:
-    return f"{number}{({1: 'st', 2: 'nd', 3: 'rd'}).get(number % 10 if number % 100 not in {11, 12, 13} else 0, 'th')}"

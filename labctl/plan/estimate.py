@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from labctl.plan.blackouts import Blackout, begin_after, may_wait
 from labctl.plan.cost import duration_s
 from labctl.plan.steps import Plan, Step
 from labctl.ports import Acquire, Measurement, SetTemperature
@@ -13,11 +14,16 @@ from labctl.ports import Acquire, Measurement, SetTemperature
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """When one step is expected to run, in seconds after the start of the campaign."""
+    """When one step is expected to run, in seconds after the start of the campaign.
+
+    `waits_s` before its begin it waits for the end of `waits_for`.
+    """
 
     step: Step
     begin_s: float
     end_s: float
+    waits_s: float = 0.0
+    waits_for: Blackout | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,17 +64,24 @@ class Estimate:
 
 
 def estimate(plan: Plan, start_s: float | None = None) -> Estimate:
-    """Return what `plan` costs when it starts at the wall time `start_s` [s since 1970 UTC]."""
+    """Return what `plan` costs when it starts at the wall time `start_s` [s since 1970 UTC].
+
+    Without a start nothing is known of blackouts, and nothing waits for them.
+    """
     timings: list[Timing] = []
     station_s: dict[str, float] = {}
     worst_s: dict[str, float] = {}
     role_s: dict[str, float] = {}
     for step in plan.steps:
-        begin_s = station_s.get(step.station, 0.0)
+        free_s = station_s.get(step.station, 0.0)
         taken_s = 0.0 if step.skip_when else step.estimate_s
-        timings.append(Timing(step=step, begin_s=begin_s, end_s=begin_s + taken_s))
+        begin_s, waits_for = _begin(plan, step, start_s, free_s, taken_s)
+        timings.append(
+            Timing(step=step, begin_s=begin_s, end_s=begin_s + taken_s, waits_s=begin_s - free_s, waits_for=waits_for)
+        )
         station_s[step.station] = begin_s + taken_s
-        worst_s[step.station] = worst_s.get(step.station, 0.0) + step.estimate_s
+        late_s, _ = _begin(plan, step, start_s, worst_s.get(step.station, 0.0), step.estimate_s)
+        worst_s[step.station] = late_s + step.estimate_s
         role_s[step.role] = role_s.get(step.role, 0.0) + taken_s
     expected_s = max(station_s.values(), default=0.0)
     return Estimate(
@@ -84,6 +97,16 @@ def estimate(plan: Plan, start_s: float | None = None) -> Estimate:
         temperature_changes=temperature_changes(plan),
         acquisitions=sum(isinstance(step.task, Measurement) for step in plan.steps),
     )
+
+
+def _begin(
+    plan: Plan, step: Step, start_s: float | None, free_s: float, taken_s: float
+) -> tuple[float, Blackout | None]:
+    """When a step begins [s after the start] whose station is free at `free_s`, and the blackout it waits for."""
+    if start_s is None or not plan.blackouts or taken_s == 0.0 or not may_wait(step.task):
+        return free_s, None
+    begin_s, blackout = begin_after(plan.blackouts, step.station, start_s + free_s, taken_s)
+    return (begin_s - start_s, blackout) if blackout is not None else (free_s, None)
 
 
 def duty(step: Step) -> float:

@@ -18,12 +18,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from labctl.errors import InputError
+from labctl.plan.blackouts import Blackout
 from labctl.plan.cycling_steps import cycling_step
 from labctl.plan.ladder import LadderWriter
 from labctl.plan.series import carrier_ppm
 from labctl.plan.steps import Plan, Step, step_key
 from labctl.plan.visit import LAG_S, Writer
 from labctl.ports import Acquire, CoolDown, Effect
+from labctl.protocol.blackout import Blackout as WrittenBlackout
 from labctl.protocol.lab import Lab, Nucleus, Station
 from labctl.protocol.model import EisLadder, FixedCapacityCycling, Protocol, VtExsy
 
@@ -98,7 +100,28 @@ def unchecked(protocol: Protocol, lab: Lab) -> Plan:
         heated = (p.wanted for p in protocol.procedures if not isinstance(p.wanted, FixedCapacityCycling))
         ramp_K_per_s = min([SAFE_RAMP_K_PER_S, *(wanted.ramp_K_per_s for wanted in heated)])
         steps.append(_cool_down(protocol.campaign, name, at_K, ramp_K_per_s))
-    return Plan(campaign=protocol.campaign, steps=tuple(steps), settings=settings)
+    return Plan(campaign=protocol.campaign, steps=tuple(steps), settings=settings, blackouts=_blackouts(protocol, lab))
+
+
+def as_planned(station: str, written: WrittenBlackout) -> Blackout:
+    """Return a blackout as the plan carries it."""
+    return Blackout(
+        station=station,
+        from_s=written.from_epoch_s,
+        to_s=written.to_epoch_s,
+        why=written.why,
+        during=written.during,
+    )
+
+
+def _blackouts(protocol: Protocol, lab: Lab) -> tuple[Blackout, ...]:
+    """Those of the lab file and of the procedures; one of a station holds for everything on it."""
+    found = []
+    for procedure in protocol.procedures:
+        name = procedure.wanted.station
+        written = (*lab.station(name).blackouts, *getattr(procedure.wanted, "blackouts", ()))
+        found += [as_planned(name, one) for one in written]
+    return tuple(sorted(dict.fromkeys(found), key=lambda one: (one.from_s, one.station)))
 
 
 def expno_faults(steps: Sequence[Step]) -> list[str]:
@@ -168,5 +191,4 @@ def _settings(protocol: Protocol, wanted: VtExsy, writer: Writer) -> dict[str, A
         "presaturation": wanted.presaturation,
         "thermometry": wanted.thermometry,
         "order": wanted.order,
-        "blackouts": [{"from_s": b.from_epoch_s, "to_s": b.to_epoch_s, "why": b.why} for b in wanted.blackouts],
     }

@@ -64,6 +64,11 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else "known: " + (", ".join(names) or "none")
 
 
+def nth(number: int) -> str:
+    """Return ``1st``, ``2nd``..."""
+    return f"{number}{({1: 'st', 2: 'nd', 3: 'rd'}).get(number % 10 if number % 100 not in {11, 12, 13} else 0, 'th')}"
+
+
 def celsius(kelvin: float) -> str:
     """Return a temperature as spectroscopists say it."""
     return f"{kelvin - 273.15:.1f} °C"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 from labctl.plan import cycling
 from labctl.plan.cost import rows as rows_of
-from labctl.plan.estimate import Estimate, duty
+from labctl.plan.estimate import Estimate, Timing, duty
 from labctl.plan.steps import Step
 from labctl.ports import (
     Acquire,
@@ -78,10 +78,21 @@ def summary_rows(estimate: Estimate, *, utc_offset_s: float = 0.0) -> tuple[tupl
         rows.append(("ends", _clock(estimate.end_s, zone)))
     rows += [(f"of it {role}", _hours(seconds)) for role, seconds in estimate.role_s.items() if seconds]
     rows += [row for timing in estimate.timings for row in _cell_rows(timing.step)]
+    rows += [_wait_row(timing, zone) for timing in estimate.timings if timing.waits_for is not None]
     if estimate.rf_on_s:
         rows.append(("RF on", f"{duration_text(estimate.rf_on_s)}, duty at most {100 * estimate.duty:.2g} %"))
     rows.append(("disk", bytes_text(estimate.disk_bytes)))
     return tuple(rows)
+
+
+def _wait_row(timing: Timing, zone: timezone) -> tuple[str, str]:
+    blackout = timing.waits_for
+    assert blackout is not None
+    span = f"{_clock(blackout.from_s, zone)} to {_clock(blackout.to_s, zone)[-5:]}"
+    if blackout.to_s - blackout.from_s > 86_400.0:
+        span = f"{_clock(blackout.from_s, zone)} to {_clock(blackout.to_s, zone)}"
+    what = f"{timing.step.id} waits {_hours(timing.waits_s)} for {blackout.name} ({span})"
+    return "blackout", what
 
 
 def _cell_rows(step: Step) -> list[tuple[str, str]]:

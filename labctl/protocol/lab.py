@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StrictBool, StringConstraints, model_validator
 
 from labctl.errors import InputError, SafetyRefusal
+from labctl.protocol.blackout import Blackout
 from labctl.protocol.notify import Notify
 from labctl.protocol.quantity import Quantity, Written, fault, key
 
@@ -229,6 +230,7 @@ class Station(Written):
     calibration: Calibration | None = key("calibration", "sample temperature from set point", default=None)
     limits: Limits = key("limits", "hardware limits", default={})
     commissioning: tuple[Signature, ...] = key("commissioning", "stages carried out and signed", default=())
+    blackouts: tuple[Blackout, ...] = key("blackouts", "magnet fills, bookings", default=())
 
     def unsigned(self) -> tuple[str, ...]:
         """Return the commissioning stages of this driver that nobody has signed."""

@@ -92,7 +92,7 @@ class Beat(Written):
 class Notify(Written):
     """Who is told what and when. Needs ``pip install 'labctl-acquisition[notify]'``; dry runs send nothing."""
 
-    targets: Annotated[tuple[Target, ...], Field(max_length=20)] = key("targets", "who is told", default=[])
+    targets: Annotated[tuple[Target, ...], Field(max_length=20)] = key("targets", "who is told", default=())
     remind_s: Annotated[float, Quantity("s", "15 min", at_least="1 min", at_most="1 d")] = key(
         "remind", "between two reminders of what nobody has acknowledged", default="15 min"
     )

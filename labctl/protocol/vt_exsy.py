@@ -11,7 +11,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, StrictBool, WithJsonSchema, model_validator
 from pydantic_core import CoreSchema
 
-from labctl.protocol.quantity import Moment, Quantity, Written, fault, key
+from labctl.protocol.blackout import Blackout
+from labctl.protocol.quantity import Quantity, Written, fault, key
 
 Seconds = Annotated[float, Quantity("s", "10 s", above="0 s", at_most="1000 d")]
 Kelvin = Annotated[float, Quantity("K", "333 K", above="0 K", at_most="1500 K")]
@@ -214,14 +215,6 @@ class Reference1D(Written):
     area_percent: Fraction = key("area", "change of area that is reported", default="3 %")
     width_percent: Fraction = key("width", "change of width that is reported", default="10 %")
     scans: Scans = key("scans", "scans of each 1D", default=8)
-
-
-class Blackout(Written):
-    """A time in which no 2D may run: a magnet fill, somebody's booking."""
-
-    from_epoch_s: Annotated[float, Moment()] = key("from", "begin")
-    to_epoch_s: Annotated[float, Moment("2026-03-02 09:00+01:00")] = key("to", "end")
-    why: str = key("why", "for people", default="")
 
 
 class VtExsy(Written):
