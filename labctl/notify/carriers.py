@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import urllib.error
 import urllib.request
+import warnings
 from typing import Protocol
 
 from labctl.errors import InputError
@@ -32,16 +33,20 @@ class AppriseCarrier:
 
     def __init__(self, reference: str, address: str) -> None:
         try:
-            import apprise  # noqa: PLC0415 - an optional extra, and slow to import
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # those of its plug-ins are Apprise's own affair
+                import apprise  # noqa: PLC0415 - an optional extra, and slow to import
+
+                out = apprise.Apprise()
+                logging.getLogger("apprise").disabled = True  # its lines may show parts of an address
+                understood = out.add(address)
         except ImportError:
             raise InputError(
                 "notifications need Apprise, which is not installed",
                 expected="pip install 'labctl-acquisition[notify]'",
             ) from None
-        logging.getLogger("apprise").disabled = True  # its lines may show parts of an address
-        self._apprise = apprise
-        self._out = apprise.Apprise()
-        if not self._out.add(address):
+        self._apprise, self._out = apprise, out
+        if not understood:
             raise InputError(
                 f"notifications: Apprise does not understand the address in {reference}",
                 expected="one address as Apprise writes them, such as mailto://, tgram:// or json://",

@@ -7,6 +7,7 @@ engine asks, so that a watcher elsewhere notices a hung engine as well as a dead
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -46,10 +47,6 @@ class _Acknowledged:
     pass
 
 
-class _Stop:
-    pass
-
-
 class Notifier:
     """Messages of one campaign.
 
@@ -74,12 +71,13 @@ class Notifier:
         self._heartbeat = heartbeat
         self._now_s, self._monotonic_s = now_s, monotonic_s
         self._listener = Listener(notices=Notices(rules=rules))
-        self._in: queue.Queue[_Heard | _Acknowledged | _Stop] = queue.Queue(maxsize=_QUEUE)
+        self._in: queue.Queue[_Heard | _Acknowledged | None] = queue.Queue(maxsize=_QUEUE)
         self._news: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._asked_s = monotonic_s()
         self._beat_s = float("-inf")
         self._beat_fails = False
         self._missed = 0
+        self._stop = threading.Event()
         self._worker: threading.Thread | None = None
 
     # -------------------------------------------------------------------------------- the engine's side
@@ -112,12 +110,15 @@ class Notifier:
 
     def close(self, *, why: str = "", code: int = 0) -> None:
         """Say why labctl stops, if it was not in good order, and send what is left within some seconds."""
+        self._stop.set()
         if self._worker is not None:
-            self._in.put(_Stop())
+            with contextlib.suppress(queue.Full):
+                self._in.put_nowait(None)  # so that it does not wait for its second
             self._worker.join(_FLUSH_S)
+            if self._worker.is_alive():
+                return  # it hangs in a service; nothing of it keeps labctl from ending
             self._worker = None
-        else:
-            self.work()
+        self.work()
         self._listener = ended(self._listener, campaign=self._listener.campaign, why=why, code=code, at_s=self._now_s())
         until_s = self._monotonic_s() + _FLUSH_S
         self._post(last=True)
@@ -128,15 +129,12 @@ class Notifier:
     # -------------------------------------------------------------------------------- the worker's side
 
     def _live(self) -> None:
-        while True:
+        while not self._stop.is_set():
             try:
                 item = self._in.get(timeout=1.0)
             except queue.Empty:
                 item = None
             try:
-                if isinstance(item, _Stop):
-                    self.work()
-                    return
                 if item is not None:
                     self._take(item)
                 self.work()
@@ -150,7 +148,7 @@ class Notifier:
                 item = self._in.get_nowait()
             except queue.Empty:
                 break
-            if not isinstance(item, _Stop):
+            if item is not None:
                 self._take(item)
         self._beat()
         self._post()

@@ -155,7 +155,9 @@ def acknowledge(notices: Notices) -> Notices:
 def settle(notices: Notices, what: str) -> Notices:
     """Return the notices after something has come to its end: whoever was asked for it is asked no longer."""
     fresh = tuple(
-        replace(one, severity=Severity.INFO) if one.until == what and one.severity is Severity.PERSON else one
+        replace(one, severity=Severity.INFO, title=f"{one.title} (settled meanwhile)")
+        if one.until == what and one.severity is Severity.PERSON
+        else one
         for one in notices.fresh
     )
     return replace(notices, fresh=fresh, waiting=tuple(one for one in notices.waiting if one.message.until != what))
