@@ -75,6 +75,7 @@ class AutolabDriver:
                 clock=clock,
                 sample_within_K=settings.sample_within_K,
                 sample_offset_K=settings.sample_offset_K,
+                cell_lag_s=settings.cell_lag_s,
             )
         )
         self._oven_line = threading.RLock()
@@ -351,7 +352,9 @@ class AutolabDriver:
         if sensor is None:
             return None
         cell = found.get("sample_K")
-        return Temperature(at_s=sensor.at_s, oven_K=sensor.value, cell_K=None if cell is None else cell.value)
+        if cell is not None:
+            return Temperature(at_s=sensor.at_s, oven_K=sensor.value, cell_K=cell.value)
+        return Temperature(at_s=sensor.at_s, oven_K=sensor.value, behind_K=self._oven.cell_behind_K)
 
     def readings(self) -> tuple[Reading, ...]:
         self._refresh()
@@ -413,6 +416,7 @@ def _settings_of(sweep: Sweep, task: SweepImpedance, settings: Settings) -> dict
         "setpoint_K": task.setpoint_K,
         "sensor_K": sweep.mean_K(),
         "temperature_moved_K": sweep.moved_K(),
+        "sample_behind_K": sweep.behind_K(),
         "overloads": overloaded(sweep.points),
         "thickness_mm": task.thickness_mm,
         "diameter_mm": task.diameter_mm,

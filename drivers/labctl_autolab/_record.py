@@ -49,11 +49,15 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Temperature:
-    """One reading while the sweep ran: of the oven's sensor, and of the cell's own where there is one."""
+    """One reading while the sweep ran: of the oven's sensor, and of the cell's own where there is one.
+
+    `behind_K`: by how much a cell without a sensor is reckoned to be behind the oven's.
+    """
 
     at_s: float
     oven_K: float
     cell_K: float | None = None
+    behind_K: float | None = None
 
     @property
     def nearest_K(self) -> float:
@@ -97,6 +101,11 @@ class Sweep:
         """Return by how much the temperature moved: highest minus lowest reading."""
         values = [one.nearest_K for one in self.temperatures]
         return max(values) - min(values) if values else None
+
+    def behind_K(self) -> float | None:
+        """Return by how much the cell may have been behind the oven's sensor at most; None where it has its own."""
+        values = [abs(one.behind_K) for one in self.temperatures if one.behind_K is not None and one.cell_K is None]
+        return max(values, default=None)
 
     def with_note(self, note: str) -> Sweep:
         """Return the sweep with one more note."""
@@ -237,10 +246,12 @@ def sidecar(sweep: Sweep, task: SweepImpedance, rig: Rig, *, open_cell: bool | N
             "mean": temperature_K,
             "before": values[0],
             "after": values[-1],
-            "se": _standard_error(values),
+            "se": math.hypot(_standard_error(values), sweep.behind_K() or 0.0),
         }
         data["temperature_of"] = "oven" if sweep.temperatures[0].cell_K is None else "cell"
         data["temperature_trace"] = [asdict(one) for one in sweep.temperatures]
+        if (behind_K := sweep.behind_K()) is not None:
+            data["cell_behind_K"] = behind_K
         data["moved"] = moved_K > task.moved_K
         data["moved_K"] = moved_K
     if all(point.range_A is not None for point in points):

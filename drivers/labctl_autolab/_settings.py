@@ -62,6 +62,8 @@ class Settings:
         Of the holder without a pellet, measured once; a cell that passes no more than this is open.
     reconnect_s : float
         How long a sweep waits at its beginning for a line that is lost.
+    cell_lag_s : float
+        Time constant with which a cell without a sensor follows the oven; 0: it has one, or follows at once.
     latched_after : int
         So many equal samples in a row, on more than one range, are no samples; 0: not looked for.
     """
@@ -94,6 +96,7 @@ class Settings:
     oven: Mapping[str, Any] = field(default_factory=dict)
     sample_within_K: float | None = None
     sample_offset_K: float = 0.0
+    cell_lag_s: float = 0.0
 
 
 def read_settings(settings: Mapping[str, Any], *, station: str, simulated: bool) -> Settings:
@@ -212,9 +215,11 @@ def _oven(reader: SettingsReader) -> dict[str, Any]:
     if block and not controller:
         inner.refuse("controller", "is missing", "", "lakeshore or eurotherm")
     second = str(block.get("sample_input", "none")) != "none"
+    lag_s = inner.quantity("cell_lag", "s", "15 min", 0.0, 86400.0)
     return {
         "controller": controller,
-        "oven": {key: value for key, value in block.items() if key != "controller"},
+        "oven": {key: value for key, value in block.items() if key not in {"controller", "cell_lag"}},
         "sample_within_K": inner.quantity("sample_within", "K", "1 K", 0.0, 50.0, difference=True) if second else None,
         "sample_offset_K": inner.quantity("sample_offset", "K", "0 K", -50.0, 50.0, difference=True),
+        "cell_lag_s": 0.0 if second or not block else lag_s,
     }

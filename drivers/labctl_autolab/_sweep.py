@@ -213,6 +213,12 @@ def _remark(run: Run, settings: Settings) -> None:
     moved_K = run.sweep.moved_K()
     if moved_K is not None and moved_K > run.task.moved_K:
         run.note(f"the temperature moved by {moved_K:.2f} K during the sweep (allowed {run.task.moved_K:g} K)")
+    behind_K = run.sweep.behind_K()
+    if behind_K is not None and behind_K > run.task.moved_K:
+        run.note(
+            f"the cell has no sensor of its own, and is reckoned to have been up to {behind_K:.1f} K behind the oven's"
+            f" (time constant {settings.cell_lag_s / 60.0:.0f} min); its temperature is that uncertain"
+        )
     before_V, after_V = run.sweep.open_circuit_before_V, run.sweep.open_circuit_after_V
     if before_V is not None and after_V is not None and abs(after_V - before_V) > settings.open_circuit_drift_V:
         run.note(f"the open-circuit potential moved from {before_V:.4f} V to {after_V:.4f} V during the sweep")

@@ -5,6 +5,7 @@ No driver: drivers of temperature controllers build on it, and drivers whose cel
 
 from __future__ import annotations
 
+from labctl_oven._cell_lag import CellLag
 from labctl_oven._heater_watch import HeaterWatch, WatchSettings
 from labctl_oven._limits import SAFE_SETPOINT_K, OvenLimits, read_limits
 from labctl_oven._pause import pause
@@ -14,6 +15,7 @@ from labctl_oven._station import OvenStation
 
 __all__ = [
     "SAFE_SETPOINT_K",
+    "CellLag",
     "HeaterWatch",
     "OvenLimits",
     "OvenStation",

@@ -36,6 +36,7 @@ from labctl.ports import (
     Standing,
     TemperatureController,
 )
+from labctl_oven._cell_lag import CellLag
 from labctl_oven._limits import SAFE_SETPOINT_K
 from labctl_oven._settling import Settling
 
@@ -53,6 +54,8 @@ class OvenStation:
         Half width of the band of a second sensor at the cell while settling; None: only the controller's counts.
     sample_offset_K : float
         By how much the cell's sensor may differ from the set point when all is settled.
+    cell_lag_s : float
+        Time constant with which a cell that has no sensor follows the oven [s].
     """
 
     attention_s = float("inf")
@@ -64,8 +67,10 @@ class OvenStation:
         clock: Clock,
         sample_within_K: float | None = None,
         sample_offset_K: float = 0.0,
+        cell_lag_s: float = 0.0,
     ) -> None:
         self.controller = controller
+        self._lag = CellLag(cell_lag_s)
         self._clock = clock
         self._sample_within_K = sample_within_K
         self._sample_offset_K = sample_offset_K
@@ -136,7 +141,7 @@ class OvenStation:
         if order.token in self._ended:
             return self._ended[order.token]
         waited_s = self._clock.monotonic_s() - self._since_s.setdefault(order.token, self._clock.monotonic_s())
-        readings = self.controller.read()
+        readings = self.readings()
         seen = self._look_at(order, task, readings)
         if seen.progress is Progress.RUNNING and waited_s > task.give_up_s:
             seen = Observation(
@@ -238,7 +243,16 @@ class OvenStation:
     # ---------------------------------------------------------------------------------- watching, stopping
 
     def readings(self) -> tuple[Reading, ...]:
-        return self.controller.read()
+        readings = self.controller.read()
+        for reading in readings:
+            if reading.quantity == "sensor_K":
+                self._lag.update(reading.at_s, reading.value)
+        return readings
+
+    @property
+    def cell_behind_K(self) -> float:
+        """By how much a cell without a sensor is reckoned to be behind the oven's, at the last reading [K]."""
+        return self._lag.behind_K
 
     def stop(self, order: Order, reason: str) -> None:
         del reason

@@ -304,6 +304,8 @@ class Performer:
             spinning_Hz = settings.get("spinning_Hz", wanted_Hz)
             spinning_Hz = spinning_Hz if isinstance(spinning_Hz, int | float) else wanted_Hz
             sample_K, sample_se_K, model = calibration(float(sensor_K), float(spinning_Hz))
+            behind_K = settings.get("sample_behind_K", 0.0)  # a cell without a sensor, by its driver's reckoning
+            sample_se_K = math.hypot(sample_se_K, behind_K if isinstance(behind_K, int | float) else 0.0)
             temperature = SampleTemperature(
                 setpoint_K=task.setpoint_K,
                 sensor_K=float(sensor_K),

@@ -52,6 +52,39 @@ def test_a_hot_spectrum_is_that_of_the_temperature_in_its_sidecar(tmp_path: Path
     assert bench.driver.is_safe()
 
 
+def test_a_cell_without_a_sensor_is_as_uncertain_as_it_is_behind(tmp_path: Path) -> None:
+    """After half an hour at 150 degC the cell is still kelvins behind: the stated error covers that, and says why."""
+    bench = Bench(tmp_path, oven={"controller": "lakeshore", "cell_lag": "15 min"})
+    bench.open()
+    to_K(bench, 423.15, 1)
+    order = order_of(sweep_task(setpoint_K=423.15))
+    assert bench.carry_out(order).progress is Progress.DONE
+    collected = bench.driver.collect(order, tmp_path / "run")
+    [spectrum] = read_impedance(tmp_path / "run" / collected.files[0])
+    assert bench.simulator.oven is not None
+    assert spectrum.temperature_K is not None
+    assert spectrum.temperature_se_K is not None
+    behind_K = spectrum.temperature_K - bench.simulator.oven.sample_K()
+    assert behind_K > 1.0
+    assert behind_K < spectrum.temperature_se_K < 1.5 * behind_K
+    assert collected.settings["sample_behind_K"] == pytest.approx(spectrum.temperature_se_K, rel=0.05)
+    assert any("no sensor of its own" in remark for remark in collected.remarks)
+
+
+def test_soaking_waits_for_the_cell_s_own_sensor(tmp_path: Path) -> None:
+    """With a sensor at the cell the half hour begins when the cell is in its band, and nothing is left to be behind."""
+    bench = Bench(tmp_path, **OVEN)
+    bench.open()
+    to_K(bench, 423.15, 1)
+    assert bench.simulator.oven is not None
+    assert bench.simulator.oven.sample_K() == pytest.approx(423.15, abs=0.5)
+    order = order_of(sweep_task(setpoint_K=423.15))
+    assert bench.carry_out(order).progress is Progress.DONE
+    collected = bench.driver.collect(order, tmp_path / "run")
+    assert "sample_behind_K" not in collected.settings
+    assert not collected.remarks
+
+
 def test_a_spectrum_of_a_moving_oven_is_flagged(tmp_path: Path) -> None:
     """Measured while the set point walks, the spectrum says that its temperature moved, and by how much."""
     bench = Bench(tmp_path, **OVEN)
