@@ -8,6 +8,7 @@
     │   ├── InstrumentSilent          1   no answer in time
     │   └── ForeignDataError          3   somebody else's data stand in our place; nothing was touched
     ├── SafetyRefusal                 3   labctl declines to go on
+    │   └── Superseded                3   another engine has taken the station since; this one touches nothing more
     ├── PausedByPerson                4   a person paused or aborted
     └── InternalError                70   our bug
 
@@ -141,6 +142,10 @@ class SafetyRefusal(LabctlError):
     """Going on would be unsafe: limits missing, a stage not signed, a rotor not seen spinning."""
 
     exit_code = 3
+
+
+class Superseded(SafetyRefusal):
+    """A later engine holds a station of ours: this one slept, and stops here without touching anything."""
 
 
 class PausedByPerson(LabctlError):

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from labctl.clock import Clock
-from labctl.errors import ForeignDataError, InputError, InstrumentError
+from labctl.errors import ForeignDataError, InputError, InstrumentError, Superseded
 from labctl.ports import (
     Acquire,
     AwaitStable,
@@ -454,7 +454,6 @@ class TopSpinDriver:
 
     def readings(self) -> tuple[Reading, ...]:
         self._link.refresh()
-        self._renew_lease()
         beat = self._agents.beat()
         if beat is None:
             return ()
@@ -462,6 +461,12 @@ class TopSpinDriver:
             ("sensor_K", beat.te_K),
             ("heater_percent", beat.heater_percent),
             ("gas_L_per_h", beat.gas_L_per_h),
+        if beat is not None and beat.epoch > self._epoch > 0:
+            raise Superseded(
+                f"{self._station}: the guard obeys a later engine (epoch {beat.epoch}, ours is {self._epoch})",
+                next_step="This engine ends here and has touched nothing; the other one goes on",
+            )
+        self._renew_lease()
             ("spinning_Hz", beat.spinning_Hz),
         )
         return tuple(

@@ -252,13 +252,14 @@ class Engine:
         self._last_wait_s = -1.0
         self._standstill = 0
         self._turns = 0
+        self._owned: list[StationOwnership] = []
 
     # ---------------------------------------------------------------------------------- the life
 
     def run(self) -> CampaignOutcome:
         """Replay or begin, then go round until every station rests."""
         resumed = self._replay()
-        owned: list[StationOwnership] = []
+        owned = self._owned
         opened: list[Instrument] = []
         try:
             state_dir = self._options.state_dir or default_state_dir()
@@ -372,6 +373,8 @@ class Engine:
     def _turn(self) -> bool:
         """Go round once; False when everything rests."""
         self._turns += 1
+        for ownership in self._owned:
+            ownership.check()
         self._mind_the_clock()
         self._hear()
         if self._drain():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from labctl.errors import InputError, SafetyRefusal
+from labctl.errors import InputError, SafetyRefusal, Superseded
 
 
 def default_state_dir() -> Path:
@@ -41,7 +41,7 @@ class StationOwnership:
     """
 
     def __init__(self, state_dir: Path, station: str) -> None:
-        folder = state_dir / station
+        self._folder = folder = state_dir / station
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(folder / "owner.lock")
         try:
@@ -68,9 +68,26 @@ class StationOwnership:
             ) from error
         epoch = max(found, default=0) + 1
         (folder / f"epoch-{epoch}.txt").touch(exist_ok=False)
-        for old in sorted(found)[:-8]:
+        for old in sorted(found)[:-64]:  # an engine may sleep through a few
             (folder / f"epoch-{old}.txt").unlink(missing_ok=True)
         return epoch
+
+    def check(self) -> None:
+        """Return if no later engine has taken the station.
+
+        The lock keeps others off while it holds; it does not where two computers share an instrument, or somebody
+        removed the lock of a process that was only stopped.
+
+        Raises
+        ------
+        Superseded
+            One has.
+        """
+        if (self._folder / f"epoch-{self.epoch + 1}.txt").exists():
+            raise Superseded(
+                f"a later engine holds station {self._folder.name} (ours is epoch {self.epoch})",
+                next_step="This one ends here and has touched nothing; look with `labctl status` who goes on",
+            )
 
     def release(self) -> None:
         """Let the next engine have it."""
