@@ -9,6 +9,8 @@ import pytest
 
 from labctl.errors import InstrumentError, InstrumentSilent
 from labctl.ports import Progress, Standing
+from labctl_maccor import _codec as codec
+from labctl_maccor._codec import Channel
 from labctl_maccor._driver import MaccorDriver
 from tests.drivers.maccor.conftest import Bench
 from tests.drivers.maccor.orders import TEST, order
@@ -30,25 +32,24 @@ def _until_begun(bench: Bench, driver: MaccorDriver, *, tries: int = 12) -> int:
     raise AssertionError("never begun")
 
 
-def test_replies_cut_at_every_byte(bench: Bench, tcp: TcpPeer) -> None:
-    """A reply in two segments, cut after any of its bytes (before CR, between CR and LF), is one reply."""
-    cut = 0
+def test_replies_cut_at_every_byte(bench: Bench, tcp: TcpPeer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Received in pieces of any one size (so cut after any byte, between CR and LF too) a reply is one reply."""
     longest = 0
 
-    def cutting(connection: socket.socket, function: tuple[int, int], request: bytes, peer: Peer) -> bool:
+    def measuring(connection: socket.socket, function: tuple[int, int], request: bytes, peer: Peer) -> bool:
         nonlocal longest
         reply = peer.answer(request)
         longest = max(longest, len(reply)) if function == STATUS else longest
-        connection.sendall(reply[:cut])
-        connection.sendall(reply[cut:])
+        connection.sendall(reply)
         return True
 
-    tcp.mischief = cutting
+    tcp.mischief = measuring
     driver = bench.over_tcp(tcp.port, reply_timeout="2 s")
     driver.open(1)
-    while cut <= longest:
+    for size in range(1, longest + 2):
+        monkeypatch.setattr("labctl_maccor._link._CHUNK_BYTES", size)
         driver.readings()
-        cut += 1
+    assert longest > 200
     assert tcp.connections == 1
     driver.close()
 
@@ -81,18 +82,43 @@ def test_a_server_with_one_id_for_all(bench: Bench, tcp: TcpPeer) -> None:
     driver.close()
 
 
-def _half(reply: bytes) -> bytes:
-    return reply[: len(reply) // 2]
+_NOT_ACTED = b'{"jsonrpc":"2.0","result":{"FClass":6,"FNum":2,"Chan":1'
 
 
 def _hang_up(connection: socket.socket, request: bytes, peer: Peer, *, acting: bool, bytes_sent: int) -> None:
-    reply = peer.answer(request) if acting else b'{"jsonrpc":"2.0","result":{"FClass":6,"FNum":2,"Chan":1'
+    reply = peer.answer(request) if acting else _NOT_ACTED
     connection.sendall(reply[: min(bytes_sent, len(reply) - 3)])
 
 
 @pytest.mark.parametrize("acting", [True, False], ids=["after it took effect", "before it took effect"])
-@pytest.mark.parametrize("bytes_sent", [0, 1, 40])
-@pytest.mark.parametrize("times", [1, 3])
+def test_hung_up_after_every_byte_of_the_start_reply(bench: Bench, tcp: TcpPeer, acting: bool) -> None:
+    """A start reply of which any number of bytes came, but not its end, is asked about; one test is started."""
+    start = codec.request(6, 2, identity=2000, channel=Channel(1), TestName="x", ProcName="y")
+    length = len(bench.peer.answer(start) if acting else _NOT_ACTED)
+    hung_up = False
+
+    def hanging(connection: socket.socket, function: tuple[int, int], request: bytes, peer: Peer) -> bool:
+        nonlocal hung_up
+        if function != START or hung_up:
+            return plainly(connection, function, request, peer)
+        hung_up = True
+        _hang_up(connection, request, peer, acting=acting, bytes_sent=cut)
+        return False
+
+    tcp.mischief = hanging
+    for cut in range(length - 2):
+        hung_up = False
+        tcp.peer = Peer(bench.link.procedures_dir)
+        driver = bench.over_tcp(tcp.port, reply_timeout="2 s")
+        driver.open(1)
+        _until_begun(bench, driver)
+        driver.close()
+        assert tcp.peer.started == [(1, TEST)], f"cut after {cut} bytes"
+
+
+@pytest.mark.parametrize("acting", [True, False], ids=["after it took effect", "before it took effect"])
+@pytest.mark.parametrize("bytes_sent", [0, 40])
+@pytest.mark.parametrize("times", [3])
 def test_hung_up_in_the_start_reply(bench: Bench, tcp: TcpPeer, acting: bool, bytes_sent: int, times: int) -> None:
     """However often the tester hangs up within the reply to a start, exactly one test is started."""
     left = times
