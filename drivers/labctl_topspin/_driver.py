@@ -455,18 +455,18 @@ class TopSpinDriver:
     def readings(self) -> tuple[Reading, ...]:
         self._link.refresh()
         beat = self._agents.beat()
-        if beat is None:
-            return ()
-        values = (
-            ("sensor_K", beat.te_K),
-            ("heater_percent", beat.heater_percent),
-            ("gas_L_per_h", beat.gas_L_per_h),
         if beat is not None and beat.epoch > self._epoch > 0:
             raise Superseded(
                 f"{self._station}: the guard obeys a later engine (epoch {beat.epoch}, ours is {self._epoch})",
                 next_step="This engine ends here and has touched nothing; the other one goes on",
             )
         self._renew_lease()
+        if beat is None:
+            return ()
+        values = (
+            ("sensor_K", beat.te_K),
+            ("heater_percent", beat.heater_percent),
+            ("gas_L_per_h", beat.gas_L_per_h),
             ("spinning_Hz", beat.spinning_Hz),
         )
         return tuple(
