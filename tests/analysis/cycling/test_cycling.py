@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -165,6 +166,69 @@ def test_partial_data_show_what_is_there(tmp_path: Path) -> None:
     cell = only(analyze_paths([path]))
     assert [one.counts for one in cell.cycles] == [True, True, False]
     assert "the discharge has not ended" in cell.cycles[2].flags
+
+
+def test_the_error_of_the_mass_stands_apart(tmp_path: Path) -> None:
+    """It moves every specific capacity by the same share, and neither efficiency nor retention nor their errors."""
+    cell = only(analysed(tmp_path, CELL, cycles=3))
+    share = 0.02 / MASS_MG
+    for one in cell.cycles:
+        for half in (one.charge, one.discharge):
+            assert half is not None
+            assert half.Q_mAh_per_g is not None
+            assert half.Q_se_mass_mAh_per_g == pytest.approx(half.Q_mAh_per_g * share)
+            assert half.Q_se_mAh_per_g == pytest.approx((half.Q_se_mAh or 0.0) / MASS_MG * 1000)
+    told = cell.summary
+    assert told.Q_discharge_mean_mAh_per_g is not None
+    assert told.Q_discharge_mean_se_mass_mAh_per_g == pytest.approx(told.Q_discharge_mean_mAh_per_g * share)
+    unknown = only(analysed(tmp_path, {key: value for key, value in CELL.items() if key != "mass_se_mg"}, cycles=3))
+    assert unknown.summary.Q_discharge_mean_se_mass_mAh_per_g is None
+    assert any("mass_se_mg" in one for one in unknown.warnings)
+    assert [one.CE_se for one in unknown.cycles] == [one.CE_se for one in cell.cycles]
+    assert unknown.summary.CE_mean_se == cell.summary.CE_mean_se
+
+
+def test_cycles_are_compared_with_those_charged_as_far(tmp_path: Path) -> None:
+    """In a series each cycle has its own set capacity; means and retention are of the cycles alike to the last."""
+    series = {key: value for key, value in CELL.items() if key != "charge_to_mAh_per_g"}
+    first_mAh = 0.6 * 1000 * SET_Ah  # a composed charge that does not end by capacity is 60 % of the others
+    series["charges_to_mAh"] = [first_mAh, first_mAh, 1000 * SET_Ah]
+    cell = only(analysed(tmp_path, series, cycles=5, ends=[129, 129]))
+    assert [one.Q_set_mAh for one in cell.cycles] == pytest.approx([first_mAh] * 2 + [1000 * SET_Ah] * 3)
+    assert [one.counts for one in cell.cycles] == [False, False, True, True, True]
+    assert [one.retention for one in cell.cycles] == [None, None, 1.0, pytest.approx(1.0), pytest.approx(1.0)]
+    assert (cell.summary.retention_cycle, cell.summary.alike) == (3, 3)
+    assert cell.summary.Q_set_mAh == pytest.approx(1000 * SET_Ah)
+    last = cell.cycles[-1]
+    assert last.CE_nominal == pytest.approx(0.98, rel=1e-5)
+    alone = only(
+        analysed(tmp_path, series | {"charges_to_mAh": [1000 * SET_Ah, 1000 * SET_Ah, 999.0 * SET_Ah]}, cycles=3)
+    )
+    assert alone.summary.retention_cycle is None, "nothing was charged as far as the last one"
+
+
+def test_a_discharge_that_was_cut_short_is_left_out(tmp_path: Path) -> None:
+    """Where its voltage was stated, a discharge that ended by time gave back less than it might: no efficiency."""
+    rows = fixed_capacity(cycles=3)
+    cut = [
+        replace(row, end_code=129) if row.state == "D" and row.cycle == 1 and row.end_code == 133 else row
+        for row in rows
+    ]
+    path = tmp_path / "cell.txt"
+    path.write_bytes(VARIANTS[1].text(cut))
+    for cell, counts in ((CELL, [True, True, True]), (CELL | {"discharge_to_V": 0.8}, [True, False, True])):
+        (tmp_path / "cell.txt.cell.json").write_text(json.dumps(cell), encoding="utf-8")
+        found = only(analyze_paths([path]))
+        assert [one.counts for one in found.cycles] == counts
+    assert "the discharge ended by step time (129), not by voltage (133)" in found.cycles[1].flags
+
+
+@pytest.mark.parametrize("charges", [[], [0.5, -1.0], ["0.5"], "0.5 mAh", 0.5, [True], [float("inf")]])
+def test_capacities_of_a_series_are_numbers(charges: object) -> None:
+    """A list of positive numbers, or the same as text, as a manifest holds it; anything else is refused by its key."""
+    assert description({"charges_to_mAh": "0.5 1"}, file="x").charges_to_mAh == (0.5, 1.0)
+    with pytest.raises(InputError, match="charges_to_mAh"):
+        description({"charges_to_mAh": charges}, file="x")
 
 
 def test_figures_are_drawn_and_name_the_basis(tmp_path: Path) -> None:
