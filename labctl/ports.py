@@ -596,3 +596,60 @@ class TemperatureController(Protocol):
     def close(self) -> None:
         """Let go of the line; the loop goes on as it is."""
         ...
+
+
+# --------------------------------------------------------------------------------- looking before anything is begun
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that was looked at before a campaign: how it stands, and what to do about it.
+
+    Attributes
+    ----------
+    verdict : str
+        ``ok``; ``warning``: it may run, and somebody should know; ``refuse``: it must not run like this.
+    what : str
+        What was looked at and found.
+    value, expected, next_step : str
+        What was seen, what would be right, and what a person does now.
+    """
+
+    verdict: Literal["ok", "warning", "refuse"]
+    what: str
+    value: str = ""
+    expected: str = ""
+    next_step: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errand:
+    """What a campaign still wants of one station: tasks not begun yet, in order, and the raw data they leave."""
+
+    tasks: tuple[Task, ...]
+    disk_bytes: int = 0
+
+
+@runtime_checkable
+class Preflight(Protocol):
+    """An `Instrument` that can be looked at before it is taken; also one that an engine has open."""
+
+    def preflight(self, errand: Errand) -> tuple[Check, ...]:
+        """Say whether the errand can be carried out. Reads only: nothing is set, written or taken over.
+
+        May raise `InstrumentError`: the station cannot be looked at.
+        """
+        ...
+
+
+@runtime_checkable
+class Shadow(Protocol):
+    """An `Instrument` that can go through an order with heat, pulses and current off."""
+
+    def shadow(self, order: Order) -> tuple[str, ...]:
+        """Prepare and check an order as `begin` would, and say in lines what it would have done.
+
+        Sends no set point, starts no acquisition, switches no cell on and starts no test; what is written is named
+        in the lines. The instrument need not have been opened. May raise as `Instrument.begin`.
+        """
+        ...

@@ -169,6 +169,11 @@ class Agents:
     # -------------------------------------------------------------------------------------------- hearing
 
     @property
+    def poll_s(self) -> float:
+        """Between two heartbeats [s]."""
+        return float(self._settings.guard_poll_s)
+
+    @property
     def fresh_s(self) -> float:
         """A heartbeat older than this means that nobody is there [s]."""
         return max(self._settings.alarm_s, 4.0 * self._settings.guard_poll_s)

@@ -25,8 +25,10 @@ from labctl.errors import ForeignDataError, InputError, InstrumentError, Superse
 from labctl.ports import (
     Acquire,
     AwaitStable,
+    Check,
     Collected,
     CoolDown,
+    Errand,
     Evidence,
     Nutation,
     Observation,
@@ -53,7 +55,9 @@ from labctl_topspin._collect import collected, copy_tree
 from labctl_topspin._evidence import DatasetView, Signature, acquisition_evidence, look_at
 from labctl_topspin._job import JobFolder, Step
 from labctl_topspin._link import Link
+from labctl_topspin._preflight import preflight
 from labctl_topspin._settings import Settings
+from labctl_topspin._shadow import shadow_lines
 
 _TRANSFER_LOOK_S = 5.0
 _QUIET_EXECUTOR_S = 100.0  # how much longer than the alarm an executor may take to take a step up
@@ -444,6 +448,28 @@ class TopSpinDriver:
         return collected(view, files, order.task, last, spinning_readback_Hz=sum(read) / len(read) if read else None)
 
     # ---------------------------------------------------------------------------------- watching, stopping
+
+    def preflight(self, errand: Errand) -> tuple[Check, ...]:
+        self._link.refresh()
+        return preflight(
+            errand,
+            settings=self._settings,
+            limits=self._limits,
+            clock=self._clock,
+            link=self._link,
+            job=self._job,
+            agents=self._agents,
+        )
+
+    def shadow(self, order: Order) -> tuple[str, ...]:
+        """Compose the step file, hold it against limits, templates and data, and hand it to nobody."""
+        self._link.refresh()
+        try:
+            pairs = step_pairs(order, seq=0, settings=self._settings)
+        except InputError as error:
+            raise InstrumentError(str(error), instrument=self._station, command=order.step_id) from None
+        self._refuse_unsafe(order)
+        return shadow_lines(order, pairs, evidence=self.evidence(order), station=self._station)
 
     def _renew_lease(self) -> None:
         """At most once per poll of the guard, which sees no more than one in between."""

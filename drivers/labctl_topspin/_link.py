@@ -45,6 +45,10 @@ class Link(Protocol):
         """Type a command on the console. On a real one a person does: raises and says exactly what to type."""
         ...
 
+    def au_fault(self, program: str, source: str) -> str | None:
+        """Why an AU source does not compile there, empty if it does, None where that cannot be known from here."""
+        ...
+
     def close(self) -> None:
         """Let go; what runs on the console goes on running."""
         ...
@@ -87,6 +91,11 @@ class FolderLink:
             )
             + f" in TopSpin:  {command}  and after that labctl can go on",
         )
+
+    def au_fault(self, program: str, source: str) -> str | None:
+        """Nobody compiles on a real console but a person, or TopSpin when the program is started."""
+        del program, source
+        return None
 
     def close(self) -> None:
         """Nothing is held open."""

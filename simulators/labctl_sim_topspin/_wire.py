@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl.clock import Clock
-from labctl.errors import InstrumentSilent
+from labctl.errors import InputError, InstrumentSilent
+from labctl_sim_topspin._au_compile import compile_program
 from labctl_sim_topspin._console import Console
+from labctl_sim_topspin._parameters import kind_of
 from labctl_sim_topspin._settings import read_settings
 from labctl_sim_topspin.faults import load_faults
 
@@ -59,6 +61,14 @@ class ConsoleLink:
         """
         self.refresh()
         self._console.launch(command)
+
+    def au_fault(self, program: str, source: str) -> str | None:
+        """Return why this console cannot run an AU source, empty if it can."""
+        try:
+            compile_program(source, file=program, parameter_kind=kind_of)
+        except InputError as problem:
+            return str(problem)
+        return ""
 
     def close(self) -> None:
         """Let go; what runs on the console goes on running."""
