@@ -6,18 +6,20 @@ conductivity needs is their sum.
 
 An electrode that blocks is always there, but in a cold sample it may hide under the noise. The circuit without it then
 wins by a little, and its arcs take the electrode's share: R comes out a standard error too high, at every temperature
-to the same side. So R is averaged over the circuit chosen and its twin with or without electrode, weighted by
-exp(-AICc/2), and the distance between the two goes into its error (Buckland, Burnham and Augustin 1997)::
+to the same side. Rarely, noise closes the electrode's line to one more arc, and R would be several times too high. So R
+is averaged over the circuit chosen and its twins without electrode, with one, and with an arc in its place, weighted by
+exp(-AICc/2), and the distance between them goes into its error (Buckland, Burnham and Augustin 1997)::
 
     R = sum w_m R_m,     se(R) = sum w_m sqrt(se_m^2 + (R_m - R)^2)
 
-Where not even the sum is resolved the conductance is fitted as what it is in the admittance, a small number that may
+Where not even that is resolved the conductance is fitted as what it is in the admittance, a small number that may
 come out negative, and a one-sided 95 % limit is reported instead of a value: a resistance fitted to noise is biased
 low.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -197,23 +199,24 @@ def total_resistance(fitted: CircuitFit) -> tuple[float, float]:
 
 
 def twins_of(best: Candidate, candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Return the circuits that differ from one by the electrode alone and resolve the sum of resistances."""
+    """Return the circuits that differ from one by the electrode alone and resolve the sum of resistances.
+
+    The electrode may be missing in one of them, or be taken for one more arc, which noise may close by chance.
+    """
+    mine = _kinds(best)
+    others = [mine + Counter({"Q": 1}), mine - Counter({"RQ": 1}) + Counter({"Q": 1})]
+    if mine["Q"]:
+        bare = mine - Counter({"Q": 1})
+        others = [bare, bare + Counter({"RQ": 1})]
     return [
         one
         for one in candidates
-        if _has_electrode(one) != _has_electrode(best)
-        and _before_electrode(one) == _before_electrode(best)
-        and not _stuck(one)
-        and total_resistance(one.fit)[1] <= SURELY_BELOW
+        if _kinds(one) in others and not _stuck(one) and total_resistance(one.fit)[1] <= SURELY_BELOW
     ]
 
 
-def _has_electrode(one: Candidate) -> bool:
-    return any(element.kind == "Q" for element in one.fit.circuit.elements)
-
-
-def _before_electrode(one: Candidate) -> list[str]:
-    return sorted(element.kind for element in one.fit.circuit.elements if element.kind != "Q")
+def _kinds(one: Candidate) -> Counter[str]:
+    return Counter(element.kind for element in one.fit.circuit.elements)
 
 
 def _stuck(one: Candidate) -> bool:
@@ -223,7 +226,9 @@ def _stuck(one: Candidate) -> bool:
 def conductance(best: Candidate, twins: Sequence[Candidate] = ()) -> Conductance:
     """Return the direct-current conductance that a chosen circuit and its twins stand for, or limits of it."""
     if total_resistance(best.fit)[1] <= SURELY_BELOW and not _stuck(best):
-        return _averaged([best, *twins])
+        averaged = _averaged([best, *twins])
+        if averaged.G_se_S <= SURELY_BELOW * averaged.G_S:
+            return averaged
     sweep = best.fit.sweep
     G, se, _ = parallel_conductance(sweep)
     se = float(np.hypot(se, sweep.fixture.leakage_se_S))
