@@ -77,8 +77,11 @@ class OperatorDesk:
             self._mailbox.answer(Reply(id=asked.id, done=True, what=tuple(what_was_done(asked, before, state))))
 
     def close(self) -> None:
-        """Nobody is here any more: whoever asks now is told so."""
-        for asked_id in self._mailbox.left_behind():
+        """Nobody is here any more: whoever asks now is told so.
+
+        What was in hand when an exception struck stays: the journal knows, and the next engine tells.
+        """
+        for asked_id in self._mailbox.waiting():
             self._mailbox.answer(Reply(id=asked_id, done=False, what=("the engine has just ended",)))
             self._mailbox.clear(asked_id)
 

@@ -194,9 +194,13 @@ class Mailbox:
         except OSError:
             return
 
+    def waiting(self) -> tuple[str, ...]:
+        """Return the ids of requests that nobody has taken up."""
+        return tuple(name.rpartition(".")[0] for name in self._names("json"))
+
     def left_behind(self) -> tuple[str, ...]:
         """Return the ids of requests that an engine which is gone took up, or never saw."""
-        return tuple(name.rpartition(".")[0] for kind in ("taken", "json") for name in self._names(kind))
+        return (*(name.rpartition(".")[0] for name in self._names("taken")), *self.waiting())
 
     def clear(self, asked_id: str) -> None:
         """Take a request out of the folder."""
