@@ -91,11 +91,16 @@ def test_real_files_are_read_right(shared_data: Path, name: str) -> None:
     assert (frame[bdf.VOLTAGE].min(), frame[bdf.VOLTAGE].max()) == pytest.approx((low_V, high_V))
     assert frame[bdf.CHARGED][-1] == pytest.approx(charged_Ah, abs=1e-7)
     assert frame[bdf.DISCHARGED][-1] == pytest.approx(discharged_Ah, abs=1e-7)
-    net_Ah = np.trapezoid(frame[bdf.CURRENT], frame[bdf.TIME]) / 3600
-    begun_Ah = export.runs[0].capacity_Ah - export.runs[0].integrated_Ah if export.runs[0].begun_before else 0.0
-    assert net_Ah == pytest.approx(
-        charged_Ah - discharged_Ah + begun_Ah, abs=1.1e-2 * max(charged_Ah, discharged_Ah, 1e-9)
-    )
+    first = export.runs[0]
+    before_Ah = abs(first.capacity_Ah - first.integrated_Ah) if first.begun_before else 0.0  # in an earlier file
+    current_A, time_s = frame[bdf.CURRENT].to_numpy(), frame[bdf.TIME].to_numpy()
+    for sign, told_Ah in ((1, charged_Ah), (-1, discharged_Ah)):
+        integral_Ah = np.trapezoid(np.clip(sign * current_A, 0.0, None), time_s) / 3600
+        assert integral_Ah + before_Ah * (first.direction == sign) == pytest.approx(told_Ah, rel=1.1e-2, abs=1e-9)
+    if bdf.STATE in frame.columns:
+        for state, sign in (("C", 1), ("D", -1), ("R", 0)):
+            rows = current_A[(frame[bdf.STATE] == state).to_numpy()]
+            assert set(np.sign(rows[rows != 0.0])) <= {sign}, f"{state} rows with current of another sign"
 
 
 @pytest.mark.real_data
@@ -106,6 +111,10 @@ def test_what_real_files_do_wrong_is_said(shared_data: Path) -> None:
         return " / ".join(read_maccor_file(shared_data / "maccor" / name).warnings)
 
     assert "line 229: the last row is cut off" in said("maccor_two.txt")
+    rows = [
+        line for line in (shared_data / "maccor" / "maccor_two.txt").read_bytes().split(b"\n") if line[:1].isdigit()
+    ]
+    assert read_maccor_file(shared_data / "maccor" / "maccor_two.txt").frame.height == len(rows) - 1
     assert "line 47: the test paused: +7201 s" in said("PredictionDiagnostics_000151_paused.052")
     assert said("PredictionDiagnostics_000151_test.052") == ""
     assert "0.001 V" in said("maccor_three.txt")
@@ -132,6 +141,10 @@ def test_two_files_of_a_test_are_one(shared_data: Path) -> None:
     assert export.frame["File / 1"].to_list() == [1] * 8 + [2] * 8
     assert export.frame[bdf.TIME][8] == pytest.approx(86400.0)
     assert export.frame[bdf.TIME].is_sorted()
+    last_min = float((folder / "maccor_example.002").read_text(encoding="latin-1").split("\n")[-2].split("\t")[3])
+    assert export.frame[bdf.TIME][-1] == pytest.approx(86400.0 + 60.0 * last_min, abs=6e-3)
+    assert (export.frame[bdf.CURRENT] == 0.0).all(), "a rest; so nothing is charged or discharged"
+    assert export.frame[bdf.CHARGED][-1] == export.frame[bdf.DISCHARGED][-1] == 0.0
 
 
 def test_a_wrong_sign_is_refused_with_its_line(tmp_path: Path) -> None:
