@@ -16,7 +16,7 @@ from labctl.clock import VirtualClock
 from labctl.dataset.model import Dataset, Verdict
 from labctl.dataset.store import read_manifests, read_parts
 from labctl.plan.steps import Plan, Step, step_key
-from labctl.ports import Effect
+from labctl.ports import Effect, Order, Progress
 from labctl.run.engine import run_campaign
 from labctl.run.history import History, history
 from labctl.run.journal import Journal
@@ -157,3 +157,45 @@ def test_the_cell_is_found_as_it_was_made(campaign: Campaign) -> None:
     assert half.Q_se_mAh_per_g < half.Q_se_mass_mAh_per_g
     assert not any("state " in one for one in cell.warnings), "nothing that was stated is asked for again"
     assert json.loads(cell.model_dump_json())["summary"]["equilibrium_V"] == 1.59
+
+
+class Impatient(VirtualClock):
+    """A virtual clock that does not let anybody wait without end."""
+
+    waits = 0
+
+    def wait_until(self, deadline_s: float) -> None:
+        self.waits += 1
+        assert self.waits < 5000, "somebody waits for what nobody lets happen"
+        super().wait_until(deadline_s)
+
+
+def test_testers_on_one_clock_do_not_wait_for_each_other(tmp_path: Path, protocols: Path) -> None:
+    """While one tester takes its time to answer, something of another may be due that nobody looks at meanwhile."""
+    clock = Impatient(START_S)
+    sample = protocols / "samples" / "in_li_lpsc_li2s.yaml"
+    drivers, simulators = [], []
+    for name in ("one", "two"):
+        simulated = open_simulator(
+            station=name,
+            state_dir=tmp_path / name,
+            clock=clock,
+            seed=1,
+            sample=sample,
+            settings={"channel": 1},
+            faults=None,
+        )
+        clock.add_source(simulated.next_event_s)
+        simulators.append(simulated)
+        drivers.append(
+            open_driver(station=name, settings={"channel": 1}, limits={}, clock=clock, link=simulated.link())
+        )
+    order = Order(token="0a1b2c3d-1", title="t", step_id=STEP_ID, attempt=1, epoch=1, task=CELL)
+    for driver in drivers:
+        driver.open(1)
+        driver.begin(order)
+    for _ in range(20):
+        clock.wait_until(clock.monotonic_s() + 3600.0)
+        assert [driver.look(order).progress for driver in drivers] == [Progress.RUNNING] * 2
+    for simulated in simulators:
+        simulated.close()
