@@ -8,7 +8,7 @@ from importlib import resources
 
 from labctl.clock import Clock
 from labctl.errors import InstrumentError
-from labctl_topspin._codec import Heartbeat, Value, integer, number, safe_path
+from labctl_topspin._codec import Heartbeat, Record, Value, integer, number, safe_path
 from labctl_topspin._evidence import DatasetView, look_at
 from labctl_topspin._job import JobFolder, Step
 from labctl_topspin._link import Link
@@ -22,6 +22,9 @@ SAFE_RAMP_K_PER_MIN = 2.0
 
 TRANSFER_S = 300.0
 """How late the audit trail or the last rows may come after the acquisition ended."""
+
+CLOCK_JUMP_S = 45.0
+"""The console's clock was set, when it moves by more than this against ours between two heartbeats."""
 
 _POLLING_REPORT_S = 60.0
 _MISSED_REPORTS = 5
@@ -55,6 +58,11 @@ class Agents:
         self._link = link
         self._job = job
         self._beat: Seen | None = None
+        self._offset_s: float | None = None
+        self._known_jumps_s: dict[tuple[int, str, float], float] = {}
+        self.jumped_s = 0.0
+        """By how much the console's clock has been set since this driver hears it; records before that are of the old
+        time."""
         self._data = safe_path(
             settings.console_data_dir or link.data_dir.as_posix(), "the data folder", any_letter=link.simulated
         )
@@ -183,8 +191,15 @@ class Agents:
         beat = self._job.heartbeat()
         what = beat.seq if beat is not None else -1
         if self._beat is None or self._beat.what != what:
+            if beat is not None and self._beat is not None:  # the first one found may be of yesterday
+                self._mind_clock(beat.time_s - self._clock.monotonic_s())
             self._beat = Seen(what, self._clock.monotonic_s())
         return beat
+
+    def _mind_clock(self, offset_s: float) -> None:
+        if self._offset_s is not None and abs(offset_s - self._offset_s) > CLOCK_JUMP_S:
+            self.jumped_s += offset_s - self._offset_s
+        self._offset_s = offset_s
 
     def silent_s(self) -> float:
         """How long no new heartbeat has come, by this computer's monotonic clock [s]."""
@@ -195,6 +210,11 @@ class Agents:
         """Wall time of the console as far as known: all records carry its clock, not this computer's."""
         beat = self._job.heartbeat()
         return beat.time_s + self.silent_s() if beat is not None else self._clock.now_s()
+
+    def age_s(self, record: Record) -> float:
+        """How long ago the console wrote a record [s], though its clock may have been set since."""
+        known_s = self._known_jumps_s.setdefault((record.seq, record.phase, record.time_s), self.jumped_s)
+        return self.console_now_s() - record.time_s - (self.jumped_s - known_s)
 
     def _executor_is_there(self, *, guarded: bool) -> bool:
         """Idle executors say so; one that is inside a step is believed while its step looks alive.
@@ -229,7 +249,7 @@ class Agents:
         patience_s = _MISSED_REPORTS * _POLLING_REPORT_S
         if action in {"check_spinning", "tune"}:  # these report nothing in between
             patience_s += number(step.pairs, "give_up_s") or 0.0
-        return self.console_now_s() - last.time_s > patience_s
+        return self.age_s(last) > patience_s
 
     def dataset_of(self, step: Step) -> DatasetView:
         """Return the EXPNO that an acquisition step names, as it stands on disk."""

@@ -23,6 +23,7 @@ from pathlib import Path
 from labctl.clock import Clock
 from labctl.errors import ForeignDataError, InputError, InstrumentError, Superseded
 from labctl.ports import (
+    FAULT,
     Acquire,
     AwaitStable,
     Check,
@@ -53,6 +54,7 @@ from labctl_topspin._codec import (
 )
 from labctl_topspin._collect import collected, copy_tree
 from labctl_topspin._evidence import DatasetView, Signature, acquisition_evidence, look_at
+from labctl_topspin._frozen import FrozenSensor
 from labctl_topspin._job import JobFolder, Step
 from labctl_topspin._link import Link
 from labctl_topspin._preflight import preflight
@@ -60,6 +62,7 @@ from labctl_topspin._settings import Settings
 from labctl_topspin._shadow import shadow_lines
 
 _TRANSFER_LOOK_S = 5.0
+_HALT_S = 600.0  # `halt` waits for the end of a scan
 _QUIET_EXECUTOR_S = 100.0  # how much longer than the alarm an executor may take to take a step up
 
 
@@ -89,6 +92,8 @@ class TopSpinDriver:
         self._raw: dict[str, Seen] = {}
         self._asked: dict[str, float] = {}
         self._done_since: dict[str, float] = {}
+        self._frozen = FrozenSensor()
+        self._safe_since_s = math.inf
 
     @property
     def station(self) -> str:
@@ -147,6 +152,7 @@ class TopSpinDriver:
             self._write_lists(order)
         if self._job.last_control() == "safe":
             # The engine leaves its safe state only when a person lets it.
+            self._safe_since_s = math.inf
             self._job.write_control("run", epoch=self._epoch, reason="begin")
         self._job.write_step({**pairs, "epoch": self._epoch})
         self._asked[order.token] = self._clock.monotonic_s()
@@ -260,7 +266,7 @@ class TopSpinDriver:
         fraction = number(last.pairs, "fraction")
         detail, person = last.phase, last.pairs.get("needs_person", "").replace("<job folder>", self._agents.folder)
         if isinstance(order.task, Acquire) and last.phase == "acquiring":
-            spent_s = self._agents.console_now_s() - last.time_s
+            spent_s = self._agents.age_s(last)
             expected_s = max(1.0, order.task.duration_s)
             fraction = min(0.999, max(0.0, spent_s / expected_s))
             detail = f"acquiring EXPNO {expno(order)}"
@@ -324,7 +330,7 @@ class TopSpinDriver:
         return last.phase == "acquiring" and self._has_time_left(order.task, last)
 
     def _has_time_left(self, task: Acquire, begun: Record) -> bool:
-        return self._agents.console_now_s() - begun.time_s <= 1.2 * task.duration_s + 600.0
+        return self._agents.age_s(begun) <= 1.2 * task.duration_s + 600.0
 
     def _is_coming_over(self, view: DatasetView) -> bool:
         """The audit trail has its end and the raw data are still being brought from the acquisition computer."""
@@ -495,9 +501,14 @@ class TopSpinDriver:
             ("gas_L_per_h", beat.gas_L_per_h),
             ("spinning_Hz", beat.spinning_Hz),
         )
-        return tuple(
-            Reading(quantity=quantity, value=value, at_s=beat.time_s) for quantity, value in values if value is not None
-        )
+        at_s = beat.time_s - self._agents.jumped_s  # a clock that was set makes no reading older
+        self._frozen.look(beat.te_K, beat=beat.seq, at_s=at_s)
+        readings = [
+            Reading(quantity=quantity, value=value, at_s=at_s) for quantity, value in values if value is not None
+        ]
+        if self._frozen.stands_still:
+            readings.append(Reading(quantity=f"{FAULT}sensor_frozen", value=1.0, at_s=at_s))
+        return tuple(readings)
 
     def stop(self, order: Order, reason: str) -> None:
         self._link.refresh()
@@ -510,7 +521,20 @@ class TopSpinDriver:
         self._job.write_control("halt", epoch=self._epoch, reason=_plain(reason), seq=step.seq)
         self._link.refresh()
 
+    def _may_still_acquire(self) -> bool:
+        """Whether the acquisition that the guard believes in may be alive: its executor may have been lost.
+
+        Not when the dataset says that it ended, or when `halt` has had the time of several scans.
+        """
+        step = self._job.open_step()
+        if step is None or self._agents.is_lost(step):
+            return False
+        scan_s = number(step.pairs, "recycle_delay_s") or 0.0
+        asked_s = self._clock.monotonic_s() - self._safe_since_s
+        return asked_s < max(_HALT_S, 5.0 * scan_s) and not self._agents.dataset_of(step).ended
+
     def make_safe(self, reason: str) -> None:
+        self._safe_since_s = min(self._safe_since_s, self._clock.monotonic_s())
         self._link.refresh()
         if self._job.last_control() != "safe":
             self._job.write_control("safe", epoch=self._epoch, reason=_plain(reason))
@@ -523,7 +547,9 @@ class TopSpinDriver:
     def is_safe(self) -> bool:
         self._link.refresh()
         beat = self._agents.beat()
-        if beat is None or self._agents.silent_s() > self._agents.fresh_s or beat.state != "safe" or beat.acquiring:
+        if beat is None or self._agents.silent_s() > self._agents.fresh_s or beat.state != "safe":
+            return False
+        if beat.acquiring and self._may_still_acquire():
             return False
         if beat.te_K is None or beat.te_K > SAFE_SETPOINT_K + 5.0:
             return False

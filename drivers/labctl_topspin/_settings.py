@@ -58,7 +58,7 @@ class Settings:
     quiet_period_s: float = 10.0
     guard_poll_s: int = 5
     ramp_poll_s: int = 10
-    lease_s: int = 600
+    lease_s: int = 900
     alarm_s: float = 60.0
     safe_after_s: float = 900.0
     halt_command: str = "halt"
@@ -93,7 +93,7 @@ def read_settings(settings: Mapping[str, Any], *, station: str) -> Settings:
         quiet_period_s=reader.duration("quiet_period", "10 s", at_least_s=0.0, at_most_s=3600.0),
         guard_poll_s=round(reader.duration("guard_poll", "5 s", at_least_s=1.0, at_most_s=60.0)),
         ramp_poll_s=round(reader.duration("ramp_poll", "10 s", at_least_s=1.0, at_most_s=60.0)),
-        lease_s=round(reader.duration("lease", "10 min", at_least_s=60.0, at_most_s=7200.0)),
+        lease_s=round(reader.duration("lease", "15 min", at_least_s=60.0, at_most_s=7200.0)),
         alarm_s=reader.duration("alarm", "60 s", at_least_s=5.0, at_most_s=3600.0, block="silence"),
         safe_after_s=reader.duration("safe_after", "15 min", at_least_s=60.0, at_most_s=7200.0, block="silence"),
         halt_command=reader.choice("halt_command", _COMMAND, "halt", "a TopSpin command such as halt"),

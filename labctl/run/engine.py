@@ -613,7 +613,8 @@ class Engine:
             collect_give_up_s=options.collect_give_up_s,
             parts=self.state.steps[order.step_id].parts,
         )
-        self._guards[name].growing = seen is not None and seen.data_growing
+        if seen is not None:  # without an answer what was seen last holds: a share that is gone ends no acquisition
+            self._guards[name].growing = seen.data_growing
         if seen is not None and seen.fraction is not None:
             before = self._fractions.get(order.step_id, 0.0)
             self._fractions[order.step_id] = seen.fraction
@@ -633,7 +634,8 @@ class Engine:
         if trouble := self.perform.part_trouble(order):
             self._say_once(name, f"{order.step_id}: no partial results yet: {trouble}", f"{order.token} parts")
         if seen is not None and seen.needs_person:
-            self._say_once(name, seen.needs_person, f"{order.token} {seen.needs_person}", person=True)
+            about = "".join(char for char in seen.needs_person if not char.isdigit())  # a number that grows is no news
+            self._say_once(name, seen.needs_person, f"{order.token} {about}", person=True)
         soon = not running or collecting or seen is None
         again_s = seen.look_again_s if seen is not None and seen.look_again_s is not None else float("inf")
         return seen, events, min(again_s, options.poll_s) if soon else again_s

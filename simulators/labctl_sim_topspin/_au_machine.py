@@ -111,6 +111,14 @@ class Machine:
         """
         return _Globals(self._g, self._numbers, self.program.file)
 
+    @property
+    def in_command(self) -> bool:
+        """Whether it sleeps because a command has not returned yet, not by a ``sleep()`` of its own."""
+        if self.state != "sleeping" or not self._frames:
+            return False
+        frame = self._frames[-1]
+        return isinstance(frame.function.operations.get(frame.at), HostCall)
+
     # running
 
     def run(self, budget: int = 2_000_000) -> None:

@@ -14,13 +14,30 @@ if TYPE_CHECKING:
 
 Phase = Literal["waiting", "armed", "active", "done"]
 
+_BEFORE_s = 0.5
+_MISSED_s = 40.0  # when what fell silent has been silent for longer than any healthy program would be
+
 
 @dataclass(slots=True)
 class _Course:
-    """How far one fault has come; `at_s` is when the next thing happens to it."""
+    """How far one fault has come.
+
+    Attributes
+    ----------
+    at_s : float or None
+        When the next thing happens to it.
+    look_s : float or None
+        When somebody may want to see the console for its sake: just before it strikes, so that what was read last is
+        fresh as it would be in real time, and when its silence shows.
+    """
 
     phase: Phase
     at_s: float | None
+    look_s: float | None = None
+
+
+def _armed(at_s: float) -> _Course:
+    return _Course("armed", at_s, at_s - _BEFORE_s)
 
 
 class Mischief:
@@ -30,8 +47,7 @@ class Mischief:
         self._console = console
         self._faults = faults
         self._courses = [
-            _Course("waiting", None) if fault.at_s is None else _Course("armed", console.born_s + fault.at_s)
-            for fault in faults
+            _Course("waiting", None) if fault.at_s is None else _armed(console.born_s + fault.at_s) for fault in faults
         ]
         self._upcoming = Mishap()
 
@@ -49,13 +65,17 @@ class Mischief:
             if course.phase == "waiting" and fault.waits_for(
                 title=running.title, expno=running.place.expno, number=running.number
             ):
-                course.phase, course.at_s = "armed", running.start_s + fault.after_s
+                self._arm(course, running.start_s + fault.after_s)
 
     def step_begins(self, title: str) -> None:
         """Arm the faults that waited for this step of the executor."""
         for fault, course in zip(self._faults, self._courses, strict=True):
             if course.phase == "waiting" and fault.step and fault.step in title:
-                course.phase, course.at_s = "armed", self._console.now_s() + fault.after_s
+                self._arm(course, self._console.now_s() + fault.after_s)
+
+    def _arm(self, course: _Course, at_s: float) -> None:
+        ready = _armed(at_s)
+        course.phase, course.at_s, course.look_s = ready.phase, ready.at_s, ready.look_s
 
     def events(self) -> Iterator[tuple[float, Callable[[], None]]]:
         """Yield when something happens, and what."""
@@ -63,11 +83,14 @@ class Mischief:
             if course.at_s is not None:
                 action = self._strike if course.phase == "armed" else self._mend
                 yield course.at_s, lambda action=action, index=index: action(index)  # type: ignore[misc]  # bound now
+            if course.look_s is not None:
+                yield course.look_s, lambda course=course: setattr(course, "look_s", None)  # type: ignore[misc]
 
     def _strike(self, index: int) -> None:
         fault, course, console = self._faults[index], self._courses[index], self._console
         console.say(f"fault script: {fault.kind} ({fault.place})")
         course.phase, course.at_s = "active", None if fault.for_s is None else console.now_s() + fault.for_s
+        course.look_s = console.now_s() + _MISSED_s
         if not self._does(fault):
             course.phase, course.at_s = "done", None
         console.alert()
@@ -166,13 +189,13 @@ class Mischief:
         """Return plain data for the console's state."""
         mishap = self._upcoming
         return {
-            "courses": [[course.phase, course.at_s] for course in self._courses],
+            "courses": [[course.phase, course.at_s, course.look_s] for course in self._courses],
             "upcoming": [mishap.late_s, mishap.short_rows, mishap.overflow],
         }
 
     def take_up(self, data: dict[str, Any]) -> None:
         """Go on from plain data; faults added to the script since begin now."""
-        for course, (phase, at_s) in zip(self._courses, data["courses"], strict=False):
-            course.phase, course.at_s = phase, at_s
+        for course, (phase, at_s, look_s) in zip(self._courses, data["courses"], strict=False):
+            course.phase, course.at_s, course.look_s = phase, at_s, look_s
         late_s, short_rows, overflow = data["upcoming"]
         self._upcoming = Mishap(late_s=late_s, short_rows=short_rows, overflow=overflow)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _ALERT_s = 30.0  # polling is exact for so long after something happened
 _MOVING_STRIDE_s = 30.0  # an idle program looks at least so often while the temperature moves
+_STUCK_STRIDE_s = 10.0
 _QUIET_STRIDE_s = 60.0  # and a busy one while it waits and nothing moves
 
 
@@ -75,10 +76,14 @@ class Schedule:
         if running.machine.state not in {"ready", "sleeping"}:
             return None, False
         nominal_s = self._nominal_s(running)
-        if self._has_mail(running):
+        if self._console.acquirer.slow_s:
+            return nominal_s, True  # a look takes so long that it would come too late for whoever asks
+        if self._has_mail(running) or running.machine.in_command:
             return nominal_s, True
         if self._console.now_s() < self.alert_until_s or self._console.plant.rotor_moving or running.acted:
             return nominal_s, True
+        if self._console.plant.sensor_fault == "stuck" and not running.busy:
+            return max(nominal_s, running.ran_s + _STUCK_STRIDE_s), True  # many looks tell it
         moving = self._console.plant.temperature_moving
         if running.busy and moving:
             return nominal_s, True

@@ -73,6 +73,7 @@ double te_blind_s, spinning_blind_s;
 
 /* time */
 double now_s, last_s, elapsed_s, lease_age_s, last_log_s, last_halt_s;
+int halts;                 /* sent for one reason; after many the acquisition is not ours, or is no more */
 
 /* what the executor does, from its status files */
 int record_no, acquiring, acquiring_expno, asked_halt;
@@ -388,10 +389,12 @@ int follow_executor()
 
 int halt_acquisition()
 {
-    /* `halt` finishes the scan, so it may take minutes: repeat it, but not at every poll. */
-    if (now_s - last_halt_s >= 30.0 || last_halt_s > now_s) {
+    /* `halt` finishes the scan, so it may take minutes: repeat it, but not at every poll, and not for ever. An
+     * executor that was lost leaves no end behind, and what is acquired an hour later is somebody else's. */
+    if (halts < 20 && (now_s - last_halt_s >= 30.0 || last_halt_s > now_s)) {
         XCMD(halt_command)
         last_halt_s = now_s;
+        halts++;
         log_line("halt sent");
     }
     return 0;
@@ -426,6 +429,7 @@ int go_safe(char *why, int needs_person)
     strcpy(state, "safe");
     safe_no++;
     safe_age_s = 0.0;
+    halts = 0;
     arrived = 0;
     ramp_K = te_K > 0.0 ? te_K : safe_setpoint_K;
     sprintf(path, "%s/guard/safe.%04d", job, safe_no);
@@ -604,6 +608,7 @@ int read_control(char *path)
     epoch = file_epoch;
     if (strcmp(verb, "halt") == 0) {
         asked_halt = seq;
+        halts = 0;
     }
     if (strcmp(verb, "safe") == 0 && strcmp(state, "safe") != 0) {
         go_safe("asked", 0);
@@ -649,16 +654,24 @@ int follow_lease()
 {
     FILE *f;
     char path[300], line[250];
-    int file_epoch, ahead, look;
+    int file_epoch, ahead, furthest, look;
 
     lease_age_s = lease_age_s + elapsed_s;
 
-    /* labctl removes old renewals, so a guard that starts late finds its number gone. The last 20 are always
-     * there: strides of 10 cannot miss them. */
+    /* labctl removes old renewals, so a guard that starts late, or that a dialog held up, finds its number gone. The
+     * last 20 are always there: strides of 10 cannot miss them. */
     sprintf(path, "%s/lease/%08d.lease", job, lease_no);
-    if (beat == 0 && !there(path)) {
+    furthest = 0;
+    if (beat == 0) {
+        furthest = 50000;
+    } else {
+        if (lease_age_s > 12 * poll_s) {
+            furthest = lease_age_s + 20;    /* there is at most one in a second */
+        }
+    }
+    if (furthest > 0 && !there(path)) {
         look = 1;
-        for (ahead = 10; look && ahead <= 50000; ahead = ahead + 10) {
+        for (ahead = 10; look && ahead <= furthest; ahead = ahead + 10) {
             sprintf(path, "%s/lease/%08d.lease", job, lease_no + ahead);
             if (there(path)) {
                 lease_no = lease_no + ahead;
@@ -869,6 +882,7 @@ int guard_main(char *folder)
     lease_age_s = 0.0;
     last_log_s = 0.0;
     last_halt_s = 0.0;
+    halts = 0;
     leave = 0;
     strcpy(state, "watching");
     strcpy(reason, "none");

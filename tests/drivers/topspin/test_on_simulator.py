@@ -467,7 +467,7 @@ def test_the_lease_runs_out(make_bench: MakeBench) -> None:
     bench.come_back(bench.clock.now_s() + 2400.0)
     assert bench.driver.is_safe()
     ended = [line for line in log_of(bench) if line["line"].endswith("lease")]
-    assert float(ended[0]["time"]) - bench.clock.now_s() == pytest.approx(600.0 - 2400.0, abs=200.0)
+    assert float(ended[0]["time"]) - bench.clock.now_s() == pytest.approx(bench.driver.attention_s - 2400.0, abs=200.0)
     safe = (bench.folder / "lab" / "job" / "guard" / "safe.0001").read_text(encoding="utf-8")
     assert "reason=lease" in safe
     assert "needs_person=0" in safe
