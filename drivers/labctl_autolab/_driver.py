@@ -21,7 +21,9 @@ from pathlib import Path
 from labctl.clock import Clock, VirtualClock
 from labctl.errors import ForeignDataError, InputError, InstrumentError
 from labctl.ports import (
+    Check,
     Collected,
+    Errand,
     Evidence,
     Observation,
     Order,
@@ -37,14 +39,12 @@ from labctl_autolab._hands import Hands, InlineHands, WorkerHands
 from labctl_autolab._judge import is_open, is_overloaded, overloaded
 from labctl_autolab._link import Link
 from labctl_autolab._potentiostat import Potentiostat
+from labctl_autolab._preflight import autolab_checks, why_not
 from labctl_autolab._procedure import ProcedureRoute
 from labctl_autolab._record import Rig, Sweep, Temperature, sidecar
 from labctl_autolab._settings import Settings
 from labctl_autolab._sweep import Route, Run, sweep_program
 from labctl_oven import OvenStation
-
-_FREQUENCY_MIN_Hz, _FREQUENCY_MAX_Hz = 1e-5, 1e6
-_AMPLITUDE_MAX_V = 0.35
 
 
 class AutolabDriver:
@@ -207,18 +207,7 @@ class AutolabDriver:
         InstrumentError
             A frequency, the amplitude or a name is beyond it.
         """
-        what = ""
-        if not task.frequencies_Hz:
-            what = "no frequencies"
-        elif not all(_FREQUENCY_MIN_Hz <= one <= _FREQUENCY_MAX_Hz for one in task.frequencies_Hz):
-            what = f"frequencies beyond {_FREQUENCY_MIN_Hz:g} Hz to {_FREQUENCY_MAX_Hz:g} Hz"
-        elif not 0.0 < task.amplitude_V_rms <= _AMPLITUDE_MAX_V:
-            what = f"an amplitude of {task.amplitude_V_rms:g} V"
-        elif task.bias_V is not None and not abs(task.bias_V) <= 10.0:
-            what = f"a bias of {task.bias_V:g} V"
-        elif not (task.integration_s >= 0.0 and task.cycles >= 1 and task.settle_s >= 0.0):
-            what = f"{task.integration_s:g} s, {task.cycles} cycles, {task.settle_s:g} s of settling"
-        if what:
+        if what := why_not(task):
             raise InstrumentError(f"it cannot measure with {what}", instrument=self._station, command=order.step_id)
 
     def _oven_for(self, order: Order) -> OvenStation:
@@ -335,6 +324,61 @@ class AutolabDriver:
             ended_s=sweep.ended_s if sweep.ended_s is not None else sweep.points[-1].at_s,
             settings=_settings_of(sweep, order.task, self._settings),
             remarks=_remarks_of(sweep, open_cell=open_cell),
+        )
+
+    # ------------------------------------------------------------------------------------ looking ahead
+
+    def preflight(self, errand: Errand) -> tuple[Check, ...]:
+        """Connect for a moment and look; the instrument is let go again, unless it was taken before."""
+        checks: list[Check] = []
+        settings = self._settings
+        procedure = self._link.path(settings.procedure.file) if settings.route == "procedure" else ""
+
+        def look() -> None:
+            checks.extend(
+                autolab_checks(
+                    errand,
+                    settings=settings,
+                    potentiostat=self._potentiostat,
+                    data_dir=self._link.data_dir,
+                    procedure=procedure,
+                )
+            )
+
+        self._own_hands().call(look)
+        if self._oven is not None:
+            with self._oven_line:
+                checks += self._oven.preflight(errand)
+        return tuple(checks)
+
+    def shadow(self, order: Order) -> tuple[str, ...]:
+        """Hold an order against instrument, oven and data; the cell stays off, the set point where it is."""
+        self._refresh()
+        if not isinstance(order.task, SweepImpedance):
+            with self._oven_line:
+                return self._oven_for(order).shadow(order)
+        evidence = self.evidence(order)
+        if evidence.standing is Standing.FOREIGN:
+            raise ForeignDataError(
+                evidence.detail,
+                instrument=self._station,
+                command=order.step_id,
+                next_step="Move those data, or give the campaign another name; nothing was touched",
+            )
+        if evidence.standing not in {Standing.NOT_STARTED, Standing.PREPARED}:
+            raise InstrumentError(
+                f"it has been begun already: {evidence.detail}", instrument=self._station, command=order.step_id
+            )
+        self._refuse(order, order.task)
+        cell_on: list[bool] = []
+        self._own_hands().call(lambda: cell_on.append(self._potentiostat.glance()))
+        task = order.task
+        span = f"{len(task.frequencies_Hz)} points from {max(task.frequencies_Hz):g} to {min(task.frequencies_Hz):g} Hz"
+        bias = "the open-circuit potential" if task.bias_V is None else f"{task.bias_V:g} V"
+        return (
+            f"would measure {span} at {1e3 * task.amplitude_V_rms:g} mV rms around {bias} into {stem(order)},"
+            f" by the {self._settings.route} route",
+            f"the cell is {'ON: somebody left it on' if cell_on[0] else 'off'} and was not switched",
         )
 
     # ---------------------------------------------------------------------------------- watching, stopping

@@ -100,6 +100,22 @@ class Potentiostat:
         if instrument is not None:
             self._do("Disconnect", instrument.Disconnect)
 
+    def glance(self) -> bool:
+        """Whether the cell is on; connects for it if need be, lets go again, and switches nothing.
+
+        Raises
+        ------
+        InstrumentError
+            As `connect`.
+        """
+        taken = self._instrument is not None
+        self.connect()
+        try:
+            return self._do("Ei.Cell", lambda: bool(self._ei.Cell))
+        finally:
+            if not taken:
+                self.disconnect()
+
     def _do(self, what: str, act: Callable[[], Answer]) -> Answer:
         """Return what a call of the SDK returns; its exceptions, which have no type of their own, get ours."""
         try:

@@ -47,7 +47,7 @@ from labctl_eurotherm._codec import (
 )
 from labctl_eurotherm._line import Line
 from labctl_eurotherm._settings import Settings
-from labctl_oven import SAFE_SETPOINT_K, HeaterWatch, OvenLimits, pause
+from labctl_oven import SAFE_SETPOINT_K, HeaterWatch, OvenLimits, Survey, pause
 
 if TYPE_CHECKING:
     from labctl_eurotherm._link import Link
@@ -113,6 +113,25 @@ class EurothermController:
         return self._station
 
     # ------------------------------------------------------------------------------------------ opening
+
+    def survey(self) -> Survey:
+        """Ask without taking: nothing is written."""
+        seen = self._ask()
+        self._judge(seen)
+        faults = dict(self._faults)
+        if seen.sensor_K is None:
+            faults.setdefault("sensor", "the process value is no temperature of an oven")
+        return Survey(
+            identity=f"Eurotherm {self._settings.model}",
+            limits=self._limits,
+            sensor_K=None if seen.sensor_fault else seen.sensor_K,
+            sample_K=None,
+            setpoint_K=seen.working_K if seen.ramping else seen.target_K,
+            heating_allowed=seen.heating_allowed,
+            parked=seen.parked,
+            own_limit_K=self._float(HIGH_LIMIT) + ZERO_C_K,
+            faults=faults,
+        )
 
     def open(self) -> None:
         seen = self._ask()

@@ -36,7 +36,7 @@ from labctl_lakeshore._codec import (
 )
 from labctl_lakeshore._line import Line
 from labctl_lakeshore._settings import Settings
-from labctl_oven import SAFE_SETPOINT_K, HeaterWatch, OvenLimits, pause
+from labctl_oven import SAFE_SETPOINT_K, HeaterWatch, OvenLimits, Survey, pause
 
 if TYPE_CHECKING:
     from labctl_lakeshore._link import Link
@@ -103,6 +103,36 @@ class LakeShoreController:
     # ------------------------------------------------------------------------------------------ opening
 
     def open(self) -> None:
+        self._identify()
+        self._read_units()
+        self._set_limit()
+        self._opened = True
+        seen = self._poll()
+        if seen.parked:
+            self._line.power_was_lost = False  # an old mains dip of a loop that was not in use
+
+    def survey(self) -> Survey:
+        """Ask without taking: nothing of loop, limits or set point is written."""
+        who = self._identify()
+        self._read_units()
+        channel = self._settings.sensor_input
+        told = self._line.ask(f"TLIMIT? {channel}")[0]
+        limit_K = self._parse(lambda: number(told), f"TLIMIT? {channel}", told)
+        seen = self._ask()
+        self._judge(seen)
+        return Survey(
+            identity=who,
+            limits=self._limits,
+            sensor_K=seen.sensor_K if seen.sensor_status == 0 else None,
+            sample_K=seen.sample_K if seen.sample_status == 0 else None,
+            setpoint_K=seen.setpoint_K,
+            heating_allowed=seen.heating_allowed,
+            parked=seen.parked,
+            own_limit_K=limit_K if limit_K > 0.0 else None,
+            faults=dict(self._faults),
+        )
+
+    def _identify(self) -> str:
         who = self._line.ask("*IDN?")[0]
         try:
             found = identity(who)
@@ -116,12 +146,7 @@ class LakeShoreController:
                 reply=who,
                 expected="a Lake Shore Model 335 or 336",
             )
-        self._read_units()
-        self._set_limit()
-        self._opened = True
-        seen = self._poll()
-        if seen.parked:
-            self._line.power_was_lost = False  # an old mains dip of a loop that was not in use
+        return who
 
     def _read_units(self) -> None:
         channel = self._settings.sensor_input
@@ -188,6 +213,12 @@ class LakeShoreController:
         """Ask for everything at once, and judge it."""
         if not self._opened:
             self.open()
+        seen = self._ask()
+        self._judge(seen)
+        self._last = seen
+        return seen
+
+    def _ask(self) -> _Seen:
         s = self._settings
         first = (f"KRDG? {s.sensor_input}", f"RDGST? {s.sensor_input}", "SETP? 1", "HTR? 1", "RANGE? 1", "RAMPST? 1")
         second = ["OUTMODE? 1"]
@@ -197,10 +228,7 @@ class LakeShoreController:
             second += [f"KRDG? {s.sample_input}", f"RDGST? {s.sample_input}"]
         told = (*self._line.ask(*first), *self._line.ask(*second))
         command = "; ".join((*first, *second))
-        seen = self._parse(lambda: self._understand(told), command, "; ".join(told))
-        self._judge(seen)
-        self._last = seen
-        return seen
+        return self._parse(lambda: self._understand(told), command, "; ".join(told))
 
     def _understand(self, told: tuple[str, ...]) -> _Seen:
         rest = list(told[7:])

@@ -24,11 +24,24 @@ from typing import Any
 from labctl.clock import Clock
 from labctl.errors import ForeignDataError, InstrumentError, InstrumentSilent
 from labctl.formats.maccor_lint import ChannelSpan
-from labctl.ports import FAULT, Collected, CycleCell, Evidence, Observation, Order, Progress, Reading, Standing
+from labctl.ports import (
+    FAULT,
+    Check,
+    Collected,
+    CycleCell,
+    Errand,
+    Evidence,
+    Observation,
+    Order,
+    Progress,
+    Reading,
+    Standing,
+)
 from labctl_maccor import _codec as codec
 from labctl_maccor._codec import FREE, RUNS, Channel, ChannelStatus, Garbled, Stat
 from labctl_maccor._collect import PARTS, about_cell, cell_card, exports, put, put_piece, the_text_export
 from labctl_maccor._link import Link
+from labctl_maccor._preflight import maccor_checks
 from labctl_maccor._procedure import GUARDS, Written, finest, write
 from labctl_maccor._settings import Settings
 from labctl_maccor._tester import Tester
@@ -36,6 +49,7 @@ from labctl_maccor._watch import CycleWatch
 
 _DOWN = frozenset({Stat.NO_CONTROLLER, Stat.SHUT_DOWN, Stat.BLOCKED, Stat.REMOTE_MAINTENANCE, Stat.NOT_AVAILABLE})
 _SAFETY_CURRENT = 1.5
+_CHECKED_KEYS = ("TestName", "ProcName", "Comment", "Crate", "ChamberNum")
 _NORMAL_END = 1
 
 
@@ -112,11 +126,52 @@ class MaccorDriver:
             self._insist(self._tester.archive(self._channel), "(6,6)", "archive the test before")
         self._tester.set_safety(self._channel, self._safety(task))
         keys = self._start_keys(task, test, written)
-        check = {name: keys[name] for name in ("TestName", "ProcName", "Comment", "Crate", "ChamberNum")}
+        check = {name: keys[name] for name in _CHECKED_KEYS}
         self._insist(self._tester.check_start(self._channel, check), "(6,11)", f"start {test}")
         self._begun_s[test] = self._clock.monotonic_s()
         self._be_unsure()
         self._insist(self._tester.start(self._channel, keys), "(6,2)", f"start {test}")
+
+    def preflight(self, errand: Errand) -> tuple[Check, ...]:
+        return tuple(
+            maccor_checks(
+                errand,
+                tester=self._tester,
+                channel=self._channel,
+                link=self._link,
+                limits=self._limits,
+                now_s=self._clock.now_s(),
+            )
+        )
+
+    def shadow(self, order: Order) -> tuple[str, ...]:
+        """Write the procedure and have the tester check a start (6,11); no limit is set, no test started."""
+        task, test = self._task(order), self._test_name(order)
+        status, standing = self._standing(test)
+        if standing is Standing.FOREIGN:
+            raise ForeignDataError(
+                f"{self._channel} holds the test {self._tester.test_name(self._channel)!r}: {status.words}",
+                instrument=self._station,
+                command=order.step_id,
+                next_step="Finish and archive it at the tester, or give labctl another channel; nothing was touched",
+            )
+        if standing is not Standing.NOT_STARTED:
+            raise InstrumentError(
+                f"{test} has been begun already: {status.words}", instrument=self._station, command=order.step_id
+            )
+        written = self._write(task)
+        keys = self._start_keys(task, test, written)
+        check = {name: keys[name] for name in _CHECKED_KEYS}
+        said = "an earlier test of labctl would be archived first"
+        if status.stat is not Stat.COMPLETED:
+            self._insist(self._tester.check_start(self._channel, check), "(6,11)", f"start {test}")
+            said = "the tester has nothing against it (6,11)"
+        limits = ", ".join(f"{key} {value:g}" for key, value in self._safety(task).items())
+        return (
+            f"wrote the procedure {written.name}.000 into {self._link.procedures_dir}",
+            f"would set the tester's limits of {self._channel}: {limits}",
+            f"would start {test}: {task.cycles} cycles at {task.current_A:g} A; {said}",
+        )
 
     def _write(self, task: CycleCell) -> Written:
         """Put the procedure where the tester finds it, after comparing it with channel and lab file."""

@@ -9,6 +9,7 @@ from labctl_oven._cell_lag import CellLag
 from labctl_oven._heater_watch import HeaterWatch, WatchSettings
 from labctl_oven._limits import SAFE_SETPOINT_K, OvenLimits, read_limits
 from labctl_oven._pause import pause
+from labctl_oven._preflight import Survey, Surveyed, oven_checks
 from labctl_oven._reader import SettingsReader, read_watch
 from labctl_oven._settling import Settling
 from labctl_oven._station import OvenStation
@@ -21,7 +22,10 @@ __all__ = [
     "OvenStation",
     "SettingsReader",
     "Settling",
+    "Survey",
+    "Surveyed",
     "WatchSettings",
+    "oven_checks",
     "pause",
     "read_limits",
     "read_watch",

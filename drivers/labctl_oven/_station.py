@@ -24,8 +24,10 @@ from labctl.clock import Clock
 from labctl.errors import InstrumentError
 from labctl.ports import (
     AwaitStable,
+    Check,
     Collected,
     CoolDown,
+    Errand,
     Evidence,
     LoopState,
     Observation,
@@ -38,6 +40,7 @@ from labctl.ports import (
 )
 from labctl_oven._cell_lag import CellLag
 from labctl_oven._limits import SAFE_SETPOINT_K
+from labctl_oven._preflight import Surveyed, oven_checks
 from labctl_oven._settling import Settling
 
 _LOOK_AGAIN_s = 30.0
@@ -239,6 +242,30 @@ class OvenStation:
     def collect(self, order: Order, into: Path) -> Collected:
         del order, into
         return Collected(files=(), completeness="complete", started_s=0.0, ended_s=self._clock.now_s())
+
+    # ------------------------------------------------------------------------------------ looking ahead
+
+    def preflight(self, errand: Errand) -> tuple[Check, ...]:
+        if not isinstance(self.controller, Surveyed):
+            return (Check(verdict="warning", what="this oven's driver cannot look before it is opened"),)
+        return oven_checks(errand, self.controller.survey(), station=self.station)
+
+    def shadow(self, order: Order) -> tuple[str, ...]:
+        """Hold an order against limits and what the controller says; the set point stays where it is."""
+        task = self._task(order)
+        if not isinstance(self.controller, Surveyed):
+            raise InstrumentError(
+                "this oven's driver cannot look before it is opened", instrument=self.station, command=order.step_id
+            )
+        seen = self.controller.survey()
+        now = "not read" if seen.sensor_K is None else f"{seen.sensor_K:.1f} K"
+        if isinstance(task, AwaitStable):
+            soak = f"{task.hold_s:.0f} s within {task.within_K:g} K of {task.setpoint_K:.2f} K"
+            return (f"would wait for {soak} (now {now})",)
+        seen.limits.refuse(task.setpoint_K, task.ramp_K_per_s, station=self.station)
+        end = ", then switch the heater off" if isinstance(task, CoolDown) else ""
+        way = f"from {seen.setpoint_K:.2f} K to {task.setpoint_K:.2f} K at {60.0 * task.ramp_K_per_s:.3g} K/min"
+        return (f"would let the set point go {way}{end} (now {now}, heater {'on' if seen.heating_allowed else 'off'})",)
 
     # ---------------------------------------------------------------------------------- watching, stopping
 
