@@ -62,9 +62,9 @@ def touched(state: State, plan: Plan) -> tuple[Touched, ...]:
                 found.append(Touched(step_id=step.id, what=f"{how} and would be dropped"))
             elif keys[step.id] != step.key:
                 found.append(Touched(step_id=step.id, what=f"{how} and would be another"))
-            elif new[at].id != step.id and not found:
-                what = f"{how}, and {new[at].id} would come before it"
-                found.append(Touched(step_id=step.id, what=what))
+            elif new[min(at, len(new) - 1)].id != step.id and not found:
+                before = next(other for other in new if other.id not in {one.id for one in begun[:at]})
+                found.append(Touched(step_id=step.id, what=f"{how}, and {before.id} would come before it"))
     return tuple(found)
 
 

@@ -218,12 +218,7 @@ class Engine:
         self._options = options
         self._on_progress = on_progress
         self.state: State = initial_state(plan)
-        missing = sorted(self.state.stations.keys() - instruments.keys())
-        if missing:
-            raise InputError(
-                f"the plan needs {', '.join(missing)}, which is not among the instruments",
-                expected=", ".join(sorted(instruments)),
-            )
+        self._instruments_there()
         self.perform = Performer(
             instruments,
             self.state.by_id,
@@ -259,6 +254,8 @@ class Engine:
     def run(self) -> CampaignOutcome:
         """Replay or begin, then go round until every station rests."""
         resumed = self._replay()
+        self._instruments_there()
+        self.perform.replan(self.state.by_id)
         owned = self._owned
         opened: list[Instrument] = []
         try:
@@ -277,6 +274,14 @@ class Engine:
                 instrument.close()
             for ownership in owned:
                 ownership.release()
+
+    def _instruments_there(self) -> None:
+        missing = sorted(self.state.stations.keys() - self._instruments.keys())
+        if missing:
+            raise InputError(
+                f"the plan needs {', '.join(missing)}, which is not among the instruments",
+                expected=", ".join(sorted(self._instruments)),
+            )
 
     def _walk(self, epochs: Mapping[str, int], unreachable: Mapping[str, str], *, resumed: bool) -> CampaignOutcome:
         try:
@@ -472,6 +477,10 @@ class Engine:
                 self._say(event.station, event.verdict.message)
             case Alarmed():
                 self._say(event.station, event.what)
+            case Finished(dataset=Dataset(remarks=remarks), result="done"):
+                for remark in remarks:
+                    about = "".join(char for char in remark if not char.isdigit())
+                    self._say_once(event.station, f"{event.step_id}: {remark}", f"{event.station} {about}")
             case Tripped():
                 self._say(event.station, f"SAFETY: {event.words}")
             case Intended():

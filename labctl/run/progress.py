@@ -71,6 +71,9 @@ class Pace:
         """Return the campaign's fraction and its expected end (wall time [s])."""
         remaining: dict[str, float] = dict.fromkeys(state.stations, 0.0)
         behind_s = whole_s = 0.0
+        for name, station in state.stations.items():
+            if station.phase is StationPhase.HELD:
+                remaining[name] += max(0.0, station.waits_until_s - now_s)
         for step in state.plan.steps:
             expected_s = step.estimate_s * self.factor(step.role)
             whole_s += expected_s
