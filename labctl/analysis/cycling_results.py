@@ -85,12 +85,18 @@ class CyclingSummary(ResultModel):
     alike: int = Field(default=0, description="cycles that count and were charged as far as the last: see the means")
     CE_mean: float | None = None
     CE_mean_se: float | None = Field(default=None, description="scatter of the cycles over sqrt(n), not accuracy")
+    CE_mean_se_current: float | None = Field(
+        default=None, description="of the current's offset, which moves all cycles together: more of them do not help"
+    )
     CE_scatter: float | None = Field(default=None, description="standard deviation between cycles")
     CE_min: float | None = None
     CE_last: float | None = None
     Q_charge_mean_mAh: float | None = Field(default=None, description="of the cycles that are alike")
     Q_discharge_mean_mAh: float | None = Field(default=None, description="of the cycles that are alike")
     Q_discharge_scatter_mAh: float | None = Field(default=None, description="standard deviation between those")
+    Q_discharge_mean_se_current_mAh: float | None = Field(
+        default=None, description="of the current's offset, which moves all cycles together"
+    )
     Q_discharge_mean_mAh_per_g: float | None = None
     Q_discharge_mean_se_mass_mAh_per_g: float | None = Field(default=None, description="of the mass alone")
     retention_cycle: int | None = Field(default=None, description="cycle that retention refers to")

@@ -94,6 +94,11 @@ def _whole_numbers(*panels: Axes) -> None:
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
+def _from_zero(panel: Axes) -> None:
+    """Show capacities from zero, with room above."""
+    panel.set_ylim(0.0, 1.12 * panel.dataLim.y1 if panel.dataLim.y1 > 0 else 1.0)
+
+
 def voltage_curves(name: str, cell: CyclingCell, path: Path) -> Figure:
     """Draw voltage against charge of the cycles whose curves are kept."""
     divisor = _divisor(cell)
@@ -162,7 +167,7 @@ def cycle_life(name: str, cell: CyclingCell, path: Path) -> Figure:
     capacity.legend(fontsize=7.5, loc="lower right")
     if any(not one.counts and one.CE is not None for one in cycles):
         efficiency.legend(fontsize=7.5)
-    capacity.set_ylim(bottom=0.0)
+    _from_zero(capacity)
     efficiency.set_title(told)
     capacity.set_title(name)
     mass = cell.summary.Q_discharge_mean_se_mass_mAh_per_g
@@ -171,7 +176,11 @@ def cycle_life(name: str, cell: CyclingCell, path: Path) -> Figure:
         title=f"Cycle life of {name}",
         caption=f"Realised capacities in {unit(cell)}, and discharge over charge of each cycle: {told}. "
         + ("Grey: left out of averages; the table says why. " if any(not one.counts for one in cycles) else "")
-        + ("Bars: offset of the current. " if bars else "No accuracy of the current was stated: no error bars. ")
+        + (
+            "Bars: the current may be off by an offset, which moves all cycles together. "
+            if bars
+            else "No accuracy of the current was stated: no error bars. "
+        )
         + ("" if mass is None else f"The mass may move all capacities together by ± {mass:.2g}; not the efficiency."),
     )
 
@@ -237,7 +246,7 @@ def comparison(named: Sequence[Named], path: Path) -> Figure:
         _dots(efficiency, [(one.cycle, 100 * one.CE) for one in counted if one.CE is not None], colour, marker, label)
     _whole_numbers(capacity, efficiency)
     capacity.set_ylabel(f"discharge capacity [{units.pop()}]" if len(units) == 1 else "discharge capacity")
-    capacity.set_ylim(bottom=0.0)
+    _from_zero(capacity)
     efficiency.set_ylabel("coulombic efficiency [%]")
     if capacity.get_legend_handles_labels()[0]:
         capacity.legend(fontsize=7.5, loc="lower right")

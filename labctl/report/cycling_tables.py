@@ -122,9 +122,15 @@ def headline(cell: CyclingCell) -> str:
     told = cell.summary
     if told.CE_mean is None:
         return "no cycle counts"
-    if told.CE_mean_se is None or told.CE_mean_se <= 0:
+    if told.CE_mean_se is None or 100 * told.CE_mean_se < 1e-4:
         return f"{100 * told.CE_mean:.2f} %"
     return plus_minus(100 * told.CE_mean, 100 * told.CE_mean_se, "%")
+
+
+def accuracy(cell: CyclingCell) -> str:
+    """Return what the tester's current may be wrong by, as an error of the mean efficiency; empty if not stated."""
+    error = cell.summary.CE_mean_se_current
+    return "" if error is None else f"± {100 * error:.2g} % of the current, in all cycles together"
 
 
 def state(cell: CyclingCell) -> str:
@@ -168,9 +174,12 @@ def _discharge(cell: CyclingCell) -> str:
         said += f", mean of {told.alike} alike (scatter {told.Q_discharge_scatter_mAh / grams:.2g})"
     elif told.counted > 1:
         said += ", in the last cycle that counts"
+    errors = []
+    if told.Q_discharge_mean_se_current_mAh is not None:
+        errors.append(f"± {told.Q_discharge_mean_se_current_mAh / grams:.2g} of the current")
     if told.Q_discharge_mean_se_mass_mAh_per_g is not None:
-        said += f"; ± {told.Q_discharge_mean_se_mass_mAh_per_g:.2g} of the mass, in all cycles together"
-    return said
+        errors.append(f"± {told.Q_discharge_mean_se_mass_mAh_per_g:.2g} of the mass")
+    return f"{said}; {', '.join(errors)}, in all cycles together" if errors else said
 
 
 def _efficiency(cell: CyclingCell) -> str:
@@ -180,7 +189,7 @@ def _efficiency(cell: CyclingCell) -> str:
     said = f"{headline(cell)}, mean of {told.counted}"
     if told.counted > 1 and told.CE_min is not None and told.CE_last is not None:
         said += f" (lowest {100 * told.CE_min:.2f}, last {100 * told.CE_last:.2f})"
-    return said
+    return f"{said}; {accuracy(cell)}" if accuracy(cell) else said
 
 
 def _retention(cell: CyclingCell) -> str:
@@ -222,7 +231,7 @@ def _current(cell: CyclingCell) -> str:
         said.append(f"{half.current_density_mA_per_cm2:.3g} mA/cm²")
     if half.rate_of_theory_per_h is not None:
         said.append(f"{half.rate_of_theory_per_h:.2g} C of theory")
-    last = next((one.charge for one in reversed(cell.cycles) if one.charge is not None), half)
+    last = next((one.charge for one in reversed(cell.cycles) if one.charge is not None and one.counts), half)
     if last.rate_of_set_per_h is not None:
         said.append(f"{last.rate_of_set_per_h:.2g} C of the charge set")
     return ", ".join(said)

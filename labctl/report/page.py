@@ -66,7 +66,12 @@ def write_report(
     environment.filters.update(
         duration=duration_text, when=_when, kelvin=_kelvin, celsius=_celsius, number=_number, tmix=_tmix
     )
-    environment.globals.update(pm=plus_minus, efficiency=cycling_tables.headline, cell_state=cycling_tables.state)
+    environment.globals.update(
+        pm=plus_minus,
+        efficiency=cycling_tables.headline,
+        cell_state=cycling_tables.state,
+        cell_accuracy=cycling_tables.accuracy,
+    )
     cells = results.cycling.cells
     cell_names = cycling_tables.names(cells)
     page = environment.get_template("report.html.j2").render(

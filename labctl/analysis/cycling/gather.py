@@ -121,6 +121,7 @@ def _of_run(run_dir: Path) -> tuple[list[MeasuredCell], list[str]]:
             found.append(measured_cell(run_dir, dataset, parts))
         except InputError as problem:
             unread.append(f"{dataset.step_id}: {problem}")
+    found.sort(key=lambda one: one.name)  # a cell keeps its place when it is done
     return found, unread
 
 

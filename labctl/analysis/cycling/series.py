@@ -222,12 +222,16 @@ def _summary(
         alike=len(alike),
         CE_mean=float(efficiencies.mean()) if efficiencies.size else None,
         CE_mean_se=None if spread is None else spread / math.sqrt(efficiencies.size),
+        CE_mean_se_current=_mean([one.CE_se for one in counted if one.CE_se is not None]),
         CE_scatter=spread,
         CE_min=float(efficiencies.min()) if efficiencies.size else None,
         CE_last=float(efficiencies[-1]) if efficiencies.size else None,
         Q_charge_mean_mAh=_mean(charged),
         Q_discharge_mean_mAh=_mean(discharged),
         Q_discharge_scatter_mAh=float(np.std(discharged, ddof=1)) if len(discharged) > 1 else None,
+        Q_discharge_mean_se_current_mAh=_mean(
+            [one.discharge.Q_se_mAh for one in alike if one.discharge and one.discharge.Q_se_mAh is not None]
+        ),
         Q_discharge_mean_mAh_per_g=specific,
         Q_discharge_mean_se_mass_mAh_per_g=None if specific is None or share is None else specific * share,
         retention_cycle=reference,

@@ -86,6 +86,7 @@ def test_errors_are_those_of_the_stated_range(tmp_path: Path) -> None:
     offset_A = 5e-3 * 2e-4 / 3**0.5
     assert first.charge.Q_se_mAh == pytest.approx(first.charge.Q_mAh * offset_A / CURRENT_A, rel=1e-3)
     assert first.CE_se == pytest.approx(2 * 0.98 * offset_A / CURRENT_A, rel=1e-3)
+    assert cell.summary.CE_mean_se_current == pytest.approx(first.CE_se, rel=1e-6), "no smaller for more cycles"
     bare = only(analysed(tmp_path))
     assert bare.cycles[0].CE_se is None
     assert any("no error of capacity or CE is known" in one for one in bare.warnings)
