@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from labctl_sim_maccor._channel import AMBIENT_CELSIUS, Channel, Limits
+from labctl_sim_maccor._channel import Channel
 from labctl_sim_maccor._codes import CHECK_TEXT, START_TEXT, Doing, Stat
+from labctl_sim_maccor._ends import AMBIENT_CELSIUS
 from labctl_sim_maccor._procedure import TICK_s
+from labctl_sim_maccor._progress import Limits
 from labctl_sim_maccor._tester import Start, Tester
 
 Reply = dict[str, Any]

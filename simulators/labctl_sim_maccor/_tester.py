@@ -17,10 +17,11 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Literal
 
-from labctl_sim_maccor._channel import Channel, Test
+from labctl_sim_maccor._channel import Channel
 from labctl_sim_maccor._codes import Stat, Why
 from labctl_sim_maccor._export import DIALECTS, Head, lines
 from labctl_sim_maccor._procedure import CompileError, Procedure, Reports, Step, check_currents, read_procedure
+from labctl_sim_maccor._progress import Test
 from labctl_sim_maccor._records import Record, append, read
 from labctl_sim_maccor._settings import Settings
 from labctl_sim_maccor._state import last_state, write_state
@@ -289,8 +290,8 @@ class Tester:
     def _procedure_copy(self, name: str, index: int) -> Path:
         return self.state_dir / f"{name}.{index + 1:03d}.procedure"
 
-    def _keep(self, channel: Channel, record: Record) -> None:
-        self._made[channel.index].append(record)
+    def _keep(self, index: int, record: Record) -> None:
+        self._made[index].append(record)
 
     def _write(self, channel: Channel, test: Test | None) -> None:
         """Add what was recorded since to the data file and the export."""
