@@ -36,7 +36,7 @@ from labctl.ports import (
 from labctl_autolab._direct import DirectRoute
 from labctl_autolab._files import ResultFolder, stem
 from labctl_autolab._hands import Hands, InlineHands, WorkerHands
-from labctl_autolab._judge import is_open, is_overloaded, overloaded
+from labctl_autolab._judge import contact_lost_Hz, is_open, is_overloaded, overloaded
 from labctl_autolab._link import Link
 from labctl_autolab._potentiostat import Potentiostat
 from labctl_autolab._preflight import autolab_checks, why_not
@@ -316,7 +316,8 @@ class AutolabDriver:
         for path in self._folder.result_files(shown):
             self._folder.copy(path, into / name, link=self._link.simulated)
         files = tuple(f"{name}/{path.as_posix()}" for path in self._folder.result_files(shown))
-        unusable = open_cell or is_overloaded(sweep.points)
+        broken = contact_lost_Hz(sweep.points, order.task, self._rig) is not None
+        unusable = open_cell or broken or is_overloaded(sweep.points)
         return Collected(
             files=files,
             completeness="failed" if unusable else "complete" if complete else "partial",

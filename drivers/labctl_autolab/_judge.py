@@ -3,6 +3,10 @@
 An open cell succeeds: every point is there, nothing overloads, and only the size of the current betrays it. So a sweep
 of the empty holder is measured once and kept in the lab file; a cell that passes no more than the empty holder did, at
 every frequency, is open.
+
+A contact that is lost or comes back in mid-sweep leaves a spectrum of two things. Between two frequencies the modulus
+of what is made of resistors, capacitors, constant phases and a lead's inductance changes by no more than the ratio of
+the frequencies, up or down. A step beyond that, which lasts, is no property of a cell.
 """
 
 from __future__ import annotations
@@ -18,6 +22,9 @@ MORE_THAN_OPEN = 1.10
 NOISES = 4.0
 OVERLOADED_SHARE = 0.2
 """From this share of points on, a spectrum with overloads is none."""
+JUMP = 1.5
+"""A step so many times beyond what a cell can do between neighbouring frequencies is a contact's."""
+JUMP_NOISES = 8.0
 NOTHING_A = 1e-13
 """Less than this (rms) at every frequency is no cell, whatever the holder."""
 
@@ -37,6 +44,29 @@ def is_open(points: Sequence[Point], task: SweepImpedance, rig: Rig) -> bool:
         if 1.0 / point.modulus_ohm > MORE_THAN_OPEN * empty_S + noise_S:
             return False
     return True
+
+
+def contact_lost_Hz(points: Sequence[Point], task: SweepImpedance, rig: Rig) -> float | None:
+    """Return the frequency at which a contact was lost or came back, None if none did.
+
+    Two points on either side must agree on the step, so that one point with the mains in it is none.
+    """
+    noise_S = JUMP_NOISES * (current_noise_A(task, rig) or 0.0) / task.amplitude_V_rms
+    sound = [point for point in points if not point.overload and point.modulus_ohm > 0.0]
+    for at in range(1, len(sound) - 2):
+        steps = {_step(one, other, noise_S) for one in sound[at - 1 : at + 1] for other in sound[at + 1 : at + 3]}
+        if steps in ({-1}, {1}):
+            return sound[at + 1].frequency_Hz
+    return None
+
+
+def _step(one: Point, other: Point, noise_S: float) -> int:
+    """Return 0 if a cell can have both points, else whether the second has too much (1) or too little (-1)."""
+    one_S, other_S = 1.0 / one.modulus_ohm, 1.0 / other.modulus_ohm
+    most = JUMP * max(other.frequency_Hz / one.frequency_Hz, one.frequency_Hz / other.frequency_Hz)
+    if other_S > most * one_S + noise_S:
+        return 1
+    return -1 if one_S > most * other_S + noise_S else 0
 
 
 def overloaded(points: Sequence[Point]) -> int:
