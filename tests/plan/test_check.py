@@ -11,6 +11,7 @@ from labctl.errors import Finding
 from labctl.plan.check import check, examine
 from labctl.plan.estimate import estimate
 from labctl.plan.expand import expand
+from labctl.protocol.blackout import Blackout
 from labctl.protocol.lab import Lab, Limits
 from labctl.protocol.model import Protocol
 from tests.plan.conftest import Variant
@@ -72,7 +73,7 @@ def test_the_return_leaves_the_temperatures_countable(variant: Variant, lab: Lab
 
 
 def test_a_2d_in_a_blackout_is_named(variant: Variant, lab: Lab) -> None:
-    """With a start, the check says which 2D would run during the magnet fill; without, it says nothing."""
+    """With a start, the check says which 2D waits for a magnet fill, or would run through it; without, nothing."""
     start = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
     protocol = variant()
     timing = next(t for t in estimate(expand(protocol, lab)).timings if t.step.role == "exsy")
@@ -80,8 +81,14 @@ def test_a_2d_in_a_blackout_is_named(variant: Variant, lab: Lab) -> None:
     fill = {"from": middle.isoformat(), "to": (middle + dt.timedelta(minutes=1)).isoformat(), "why": "helium"}
     protocol = variant(blackouts=[fill])
     warned = texts(check(protocol, lab, start_s=start.timestamp()), "warning")
-    assert any(timing.step.id in text and "helium" in text for text in warned)
+    assert any(f"{timing.step.id} waits" in text and "helium" in text for text in warned)
     assert not texts(check(protocol, lab), "warning")
+    through = variant(blackouts=[{**fill, "during": "run_on"}])
+    warned = texts(check(through, lab, start_s=start.timestamp()), "warning")
+    assert any(f"{timing.step.id} would be running (helium)" in text for text in warned)
+    written = [Blackout.model_validate(fill)]
+    booked = changed(lab, blackouts=tuple(written))
+    assert any("helium" in text for text in texts(check(variant(), booked, start_s=start.timestamp()), "warning"))
 
 
 def test_a_lab_without_limits_is_warned_of_before_the_run(demo: Protocol, lab: Lab) -> None:
