@@ -25,7 +25,8 @@ from labctl_maccor import open_driver
 from labctl_sim_maccor import open_simulator
 from tests.contract.test_maccor_cycler import PAPER, TASK
 
-START_S = 1.7e9
+START_S = 1_767_636_000.0
+"""5 January 2026: an export writes it 01/05/2026."""
 STEP_ID = "maccor/fixed_capacity_cycling/cell"
 CELL = replace(
     TASK,
@@ -156,6 +157,7 @@ def test_the_cell_is_found_as_it_was_made(campaign: Campaign) -> None:
     assert half.Q_se_mAh_per_g is not None
     assert half.Q_se_mAh_per_g < half.Q_se_mass_mAh_per_g
     assert not any("state " in one for one in cell.warnings), "nothing that was stated is asked for again"
+    assert not any("month/day" in one for one in cell.warnings), "the manifest knows when the test began"
     assert json.loads(cell.model_dump_json())["summary"]["equilibrium_V"] == 1.59
 
 

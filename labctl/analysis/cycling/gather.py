@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from labctl.formats.maccor_export import read_maccor_file, read_maccor_pieces
 from labctl.formats.maccor_files import begins_anew, join, read_maccor
 from labctl.formats.maccor_head import is_maccor
 from labctl.formats.maccor_model import MaccorExport
+
+ANY_ZONE_AND_SKEW = dt.timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -150,8 +153,7 @@ def measured_cell(run_dir: Path, dataset: Dataset, parts: Sequence[Dataset] | No
         raise InputError(f"{run_dir / dataset.directory}: no Maccor export", expected="the export the driver wrote")
     zone = dataset.settings.get("time_zone")
     time_zone = zone if isinstance(zone, str) else None
-    read = read_maccor_pieces if dataset.part else read_maccor
-    export = read(exports, time_zone=time_zone)
+    export = _read(exports, dataset, time_zone)
     beside = cell_beside(exports[0])
     told = description(dataset.settings, file=dataset.step_id, strict=False)
     return MeasuredCell(
@@ -162,6 +164,22 @@ def measured_cell(run_dir: Path, dataset: Dataset, parts: Sequence[Dataset] | No
         manifest=dataset,
         remarks=dataset.remarks,
     )
+
+
+def _read(exports: Sequence[Path], dataset: Dataset, time_zone: str | None) -> MaccorExport:
+    """Read what a manifest names; it knows when the test began, so that 03/04 is no riddle."""
+    read = read_maccor_pieces if dataset.part else read_maccor
+    export = read(exports, time_zone=time_zone)
+    if export.month_first is not None or bdf.CLOCK in export.frame.columns:
+        return export
+    begun = dt.datetime.fromtimestamp(dataset.started_s, dt.UTC).replace(tzinfo=None)
+    for month_first in (True, False):
+        known = read(exports, time_zone=time_zone, month_first=month_first)
+        if bdf.CLOCK not in known.frame.columns:
+            return export  # no clock at all
+        if abs(known.frame[bdf.CLOCK][0] - begun) < ANY_ZONE_AND_SKEW:
+            return known
+    return export
 
 
 def _pieces(run_dir: Path, last: Dataset, parts: Sequence[Dataset]) -> list[Path]:
