@@ -62,6 +62,14 @@ def plan(
 
 
 @app.command()
+def doctor(protocol: Protocol, lab: Lab = None, as_json: Json = False) -> None:
+    """Look at every station before a campaign and touch nothing: reach, versions, templates, EXPNOs, disk, limits."""
+    from labctl.cli.doctoring import doctor_command
+
+    raise typer.Exit(doctor_command(protocol, lab, as_json=as_json))
+
+
+@app.command()
 def run(
     protocol: Protocol,
     lab: Lab = None,
@@ -78,8 +86,18 @@ def run(
     show_notifications: Annotated[
         bool, typer.Option("--show-notifications", help="dry runs: say what people would be told, and when")
     ] = False,
+    shadow: Annotated[
+        bool,
+        typer.Option("--shadow", help="go through every step with heat, pulses and current off; nothing is begun"),
+    ] = False,
 ) -> None:
     """Run a campaign, for real or on simulators, and leave results.json and report.html."""
+    if shadow:
+        from labctl.cli.shadowing import shadow_command
+
+        if faults is not None or start is not None or show_notifications:
+            raise InputError("--shadow begins nothing: --faults, --start and --show-notifications mean nothing there")
+        raise typer.Exit(shadow_command(protocol, lab, simulate, directory, seed))
     from labctl.cli.running import run_command
 
     code = run_command(protocol, lab, simulate, faults, directory, seed, start, say_notifications=show_notifications)

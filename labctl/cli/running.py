@@ -53,14 +53,14 @@ def run_command(
             print(finding, file=sys.stderr)
     sample = None
     if simulate is not None:
-        sample = _sample(simulate, done, lab_path)
+        sample = sample_of(simulate, done, lab_path)
         if faults is not None and not faults.is_file():
             raise InputError(f"no fault script {str(faults)!r}", expected="a YAML file")
     else:
         _refuse_unless_real(done)
         if faults is not None or start is not None:
             raise InputError("--faults and --start belong to a dry run", next_step="Add --simulate, or leave them out")
-    run_dir = directory or _new_folder(done.protocol.model.campaign)
+    run_dir = directory or new_folder(done.protocol.model.campaign)
     freeze(
         run_dir,
         protocol=protocol,
@@ -114,6 +114,7 @@ def go(run_dir: Path, *, outage_s: float, attended: str = "", say_notifications:
     """Run the campaign of a folder from wherever it stands; leave results and report behind."""
     from labctl.cli.amending import latest_protocol, replanner
     from labctl.cli.bystanding import bystanders
+    from labctl.cli.doctoring import begun_steps, refuse_unfit
     from labctl.cli.keyboard import keyboard
     from labctl.clock import SystemClock, VirtualClock
     from labctl.run.engine import run_campaign
@@ -144,6 +145,8 @@ def go(run_dir: Path, *, outage_s: float, attended: str = "", say_notifications:
     try:
         if start.simulated:
             _catch_up(clock, opened, run_dir, outage_s)
+        else:
+            refuse_unfit(done, opened.instruments, run_dir, begun_steps(run_dir / JOURNAL))
         looking_on = bystanders(
             done.lab.model, run_dir=run_dir, simulated=start.simulated, clock=clock, aloud=say_notifications
         )
@@ -279,7 +282,7 @@ def _catch_up(clock: Clock, opened: OpenStations, run_dir: Path, outage_s: float
             simulator.link().refresh()
 
 
-def _sample(wanted: str, done: Checked, lab_path: Path) -> Path:
+def sample_of(wanted: str, done: Checked, lab_path: Path) -> Path:
     """Return the sample file: the one asked for, else the protocol's, else the lab's."""
     named = wanted or done.protocol.model.sample.simulated_as
     if named:
@@ -306,7 +309,8 @@ def _refuse_unless_real(done: Checked) -> None:
         refuse_unless_ready(lab, name)
 
 
-def _new_folder(campaign: str) -> Path:
+def new_folder(campaign: str) -> Path:
+    """Return the folder a run gets when none was named."""
     stamp = dt.datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
     return Path("runs") / f"{campaign}-{stamp}"
 
