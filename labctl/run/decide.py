@@ -335,7 +335,9 @@ class _Walk(Turn):
             case Standing.INTERRUPTED:
                 self._begin_anew(name, step, status="partial", what=f"{step.id} was interrupted ({event.detail})")
             case Standing.NOT_STARTED | Standing.PREPARED if station.failure:
-                what = f"{step.id} failed before it began: {station.failure}"
+                seen = self.steps[step.id].status == "running"
+                how = "ended without data" if seen else "failed before it began"
+                what = f"{step.id} {how}: {station.failure}"
                 self._begin_anew(name, step, status="failed", what=what)
             case Standing.NOT_STARTED | Standing.PREPARED if self.steps[step.id].status == "running":
                 # it was seen running, and nothing is left of it: what there was is gone, the number is not reused

@@ -481,6 +481,10 @@ class Engine:
                 for remark in remarks:
                     about = "".join(char for char in remark if not char.isdigit())
                     self._say_once(event.station, f"{event.step_id}: {remark}", f"{event.station} {about}")
+            case Finished(dataset=Dataset(remarks=remarks), result="done"):
+                for remark in remarks:
+                    about = "".join(char for char in remark if not char.isdigit())
+                    self._say_once(event.station, f"{event.step_id}: {remark}", f"{event.station} {about}")
             case Tripped():
                 self._say(event.station, f"SAFETY: {event.words}")
             case Intended():

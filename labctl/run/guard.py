@@ -12,7 +12,7 @@ from labctl.run.options import EngineOptions, StationOptions
 from labctl.run.perform import Performer
 from labctl.run.state import State
 from labctl.run.trace import ReadingsTrace
-from labctl.run.turn import expected_spinning, held_temperature, is_warm
+from labctl.run.turn import expected_spinning, held_temperature, is_warm, measures
 
 
 class StationGuard:
@@ -65,6 +65,7 @@ class StationGuard:
             data_growing=self.growing,
             calibration=self.told.calibration,
             held_K=held_temperature(state, self._station),
+            measuring=measures(state, self._station),
         )
         return tuple(
             Tripped(

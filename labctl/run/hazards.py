@@ -137,6 +137,14 @@ def heater_gone(sensor_K: float, wanted_K: float) -> str:
     )
 
 
+def runaway(sensor_K: float, wanted_K: float, *, rotor: bool) -> str:
+    """Say that it is much hotter than a measurement's set point."""
+    return (
+        f"the sensor reads {shown('sensor_K', sensor_K)} where {shown('sensor_K', wanted_K)} was set: the regulator has"
+        f" lost its set point, and what is measured now is at the wrong temperature. {_hot(rotor=rotor)}. {_LOOK}"
+    )
+
+
 def unread(oldest: str, age_s: float, *, growing: bool, trips: bool) -> str:
     """Say that a quantity, or the whole station, has not been read for long."""
     if oldest:

@@ -7,8 +7,9 @@ have none. Silence alarms first. While raw data grow it goes to safe only after 
 40 h 2D is as bad as a missed one.
 
 What cools by itself with the heater off cools as fast as it likes: after a trip, or a heater switched off because the
-rotor was lost, that is no fault of its own. A heater that is off while something is measured far below its set point
-is one, by its own name (``heater_off``). What is said to people stands in `labctl.run.hazards`.
+rotor was lost, that is no fault of its own. A heater that is off while the sensor is far below a set point that is to
+be held is one, by its own name (``heater_off``); so is a sensor far above the set point of a measurement
+(``runaway``). What is said to people stands in `labctl.run.hazards`.
 """
 
 from __future__ import annotations
@@ -86,6 +87,7 @@ def judge(
     data_growing: bool = False,
     calibration: Calibration | None = None,
     held_K: float | None = None,
+    measuring: bool = False,
 ) -> tuple[Vigil, tuple[Breach, ...]]:
     """Return the vigil after one poll, and what it found.
 
@@ -102,7 +104,9 @@ def judge(
     data_growing : bool
         Raw data grow, or an acquisition is under way: it lives although its agents may be silent.
     held_K : float or None
-        What the sensor should read because something is measured there; None: nothing has to be held now.
+        What the sensor should read; None: nothing has to be held now.
+    measuring : bool
+        Something is measured there: the loop has had its time to overshoot and come back.
     """
     values = {reading.quantity: reading.value for reading in readings}
     if calibration is not None and "sensor_K" in values:
@@ -135,7 +139,7 @@ def judge(
             bound("spinning_tolerance_Hz", "spinning_Hz", +1, spinning_Hz + tolerance_Hz)
     _judge_faults(vigil, values, checked, found, rotor=rotor)
     ramp_from = _judge_ramp(vigil, readings, limits, checked, found, rotor=rotor)
-    _judge_heat(values, held_K, checked, found)
+    _judge_heat(values, held_K, checked, found, measuring=measuring, rotor=rotor)
     last_s = {**vigil.last_s, **{r.quantity: r.at_s for r in readings if not r.quantity.startswith(FAULT)}}
     if not in_grace:
         _judge_silence(last_s, vigil.since_s, limits, now_s, silence, data_growing, checked, found)
@@ -187,11 +191,25 @@ def _judge_ramp(
     return sensor
 
 
-def _judge_heat(values: Mapping[str, float], held_K: float | None, checked: set[str], found: dict[str, Breach]) -> None:
-    """See that a temperature something is measured at is still heated."""
-    checked.add("heater_off")
+def _judge_heat(
+    values: Mapping[str, float],
+    held_K: float | None,
+    checked: set[str],
+    found: dict[str, Breach],
+    *,
+    measuring: bool,
+    rotor: bool,
+) -> None:
+    """See that a temperature that is to be held is still heated, and that the loop has not left it upwards."""
+    checked |= {"heater_off", "runaway"}
     sensor_K, heater_percent = values.get("sensor_K"), values.get("heater_percent")
-    if held_K is None or sensor_K is None or heater_percent is None:
+    if held_K is None or sensor_K is None:
+        return
+    if measuring and sensor_K > held_K + _HEAT_GONE_K:
+        found["runaway"] = Breach(
+            limit="runaway", detail=hazards.runaway(sensor_K, held_K, rotor=rotor), value=sensor_K, bound=held_K
+        )
+    if heater_percent is None:
         return
     if heater_percent <= _HEATER_OFF_PERCENT and sensor_K < held_K - _HEAT_GONE_K:
         found["heater_off"] = Breach(

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from labctl.plan.steps import Step
-from labctl.ports import Acquire, CheckSpinning, CoolDown, SetTemperature, SweepImpedance
+from labctl.ports import Acquire, AwaitStable, CheckSpinning, CoolDown, SetTemperature, SweepImpedance
 from labctl.run.events import Alarmed, AwaitPerson, Command, MakeSafe, Tell
 from labctl.run.lifecycle import StationPhase, StationTrigger, next_station_phase
 from labctl.run.state import State, StationState, StepState
+
+_NOT_HELD = (StationPhase.SAFING, StationPhase.SAFE, StationPhase.UNCONFIRMED, StationPhase.FINISHED)
 
 
 def is_warm(state: State, station: str) -> bool:
@@ -25,12 +27,31 @@ def is_warm(state: State, station: str) -> bool:
 
 
 def held_temperature(state: State, station: str) -> float | None:
-    """Return what the sensor has to read [K] because something is measured there now; None: nothing is, or unheated."""
+    """Return what the sensor has to read [K]; None: the set point is on its way, or nothing is heated.
+
+    The ramp has arrived: it settles, a person tunes, something is measured, or the station stands between two steps.
+    """
     record = state.stations[station]
-    if record.phase is not StationPhase.RUNNING or not is_warm(state, station):
+    if not is_warm(state, station) or record.phase in _NOT_HELD:
         return None
     task = state.by_id[record.open].task if record.open else None
-    return task.setpoint_K if isinstance(task, Acquire | SweepImpedance) else None
+    if record.phase is StationPhase.RUNNING and isinstance(task, Acquire | SweepImpedance | AwaitStable):
+        return task.setpoint_K
+    if record.unsettled or record.redo or isinstance(task, SetTemperature | AwaitStable | CoolDown):
+        return None
+    for step in reversed(state.of_station[station][: record.index]):
+        if isinstance(step.task, SetTemperature):
+            return None
+        if isinstance(step.task, AwaitStable):
+            return step.task.setpoint_K if state.steps[step.id].status == "done" else None
+    return None
+
+
+def measures(state: State, station: str) -> bool:
+    """Whether something is measured there now at a temperature of its own."""
+    record = state.stations[station]
+    task = state.by_id[record.open].task if record.open else None
+    return record.phase is StationPhase.RUNNING and isinstance(task, Acquire | SweepImpedance)
 
 
 def expected_spinning(state: State, station: str) -> tuple[float, float]:

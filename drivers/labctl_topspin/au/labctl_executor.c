@@ -495,6 +495,9 @@ int ramp_setpoint(int needs_rotor)
             if (needs_rotor && fit_for_heat() < 0) {
                 return -1;
             }
+            if (needs_rotor && at_K > from_K && te_K < at_K - 10.0 - 2.0 * ramp_K_per_min) {
+                return fail("the sensor stays behind the set point: the heater does not heat. Look why before any heat");
+            }
             tick();
             waited_s = waited_s + elapsed_s;
             if (give_up_s > 0.0 && waited_s >= give_up_s) {
