@@ -6,6 +6,7 @@ polars parses; only a file that it cannot parse is walked in Python, to name the
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,7 +111,9 @@ def read_rows(path: Path, raw: bytes, head: ExportHead) -> Rows:
         )
     frame = frame.rename({f"column_{at}": label for at, label in labels.items()})
     with_days = {one.quantity: "d" in sample[0][at] for at, one in enumerate(names) if one.quantity in durations}
-    frame = frame.with_columns(_seconds(frame[name], decimal, with_days=days) for name, days in with_days.items())
+    with ThreadPoolExecutor() as pool:  # polars lets go of the interpreter, and uses one core for one column
+        columns = pool.map(lambda name: _seconds(frame[name], decimal, with_days=with_days[name]), with_days)
+        frame = frame.with_columns(columns)
     needed = [one for one in (*NEEDED, "step_time", "capacity", "energy", "end_code") if one in frame.columns]
     bad = frame.select(pl.any_horizontal(*(pl.col(one).is_null() | ~pl.col(one).is_finite() for one in needed)).any())
     if bad.item():
