@@ -25,6 +25,7 @@ from labctl.dataset.store import write_manifest
 from labctl.errors import InputError
 from labctl.formats.impedance import ImpedanceSpectrum
 from labctl.report.eis_figures import conductivity, eis_figures
+from labctl.report.page import Timeline, write_report
 from tests.analysis.eis.pellets import (
     AMPLITUDE_V,
     FREQUENCY_HZ,
@@ -173,6 +174,18 @@ def test_figures_are_drawn(results: Results, tmp_path: Path) -> None:
     before = figures[-1].path.read_bytes()
     assert conductivity(results.eis.arrhenius[:1], tmp_path / "again.svg").path.read_bytes() == before
     assert eis_figures(Results(), tmp_path) == []
+
+
+def test_the_page_tells_both_errors_and_the_circuits_that_share(results: Results, tmp_path: Path) -> None:
+    """The table of conductivities has the calibration's column, and a circuit with a part in R is named with it."""
+    page = write_report(tmp_path / "report.html", results, (), timeline=Timeline(), protocol_text="").read_text("utf-8")
+    assert "± calibration of T" in page
+    for line in results.eis.arrhenius:
+        assert line.Ea_se_calibration_eV is None or f"{line.Ea_se_calibration_eV:.4f} eV" in page
+    for one in results.eis.spectra:
+        for other in one.fit.candidates if one.fit else ():
+            if one.fit and other.circuit != one.fit.circuit and other.weight >= 0.01:
+                assert f"{100 * other.weight:.0f} % {other.circuit}" in page
 
 
 def test_without_dimensions_there_are_conductances(tmp_path: Path) -> None:
