@@ -104,6 +104,16 @@ def end_words(half: HalfCycle, *, has_end_codes: bool) -> str:
     return END_WORDS.get(half.end_code, f"code {half.end_code}")
 
 
+def _still_well(cycle: Cycle, ends: ChargeEnds, *, has_end_codes: bool) -> bool:
+    """Whether the rest of a cycle is still to come, and nothing ended otherwise than it was meant to so far."""
+    charge, discharge = cycle.charge, cycle.discharge
+    if discharge is not None and (not has_end_codes or discharge.end_code is not None):
+        return False
+    if charge is None or not has_end_codes or charge.end_code is None:
+        return True
+    return charge.end_code == CAPACITY_END if ends == "capacity" else charge.end_code in NORMAL_ENDS
+
+
 def flags(
     cycle: Cycle, ends: ChargeEnds, cell: CellDescription, *, has_end_codes: bool, goes_on: bool = False
 ) -> tuple[bool, list[str]]:
@@ -113,7 +123,7 @@ def flags(
     """
     said: list[str] = []
     set_mAh = cell.set_mAh(cycle.number)
-    if goes_on and (cycle.discharge is None or (has_end_codes and cycle.discharge.end_code is None)):
+    if goes_on and _still_well(cycle, ends, has_end_codes=has_end_codes):
         return False, ["under way"]
     counts = cycle.charge is not None and cycle.discharge is not None
     if cycle.charge is None:

@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 
 from labctl.analysis import analyze_paths
 from labctl.analysis.cycling.cell import CellDescription, description
+from labctl.analysis.cycling.gather import MeasuredCell
+from labctl.analysis.cycling.series import analyse_cell
 from labctl.analysis.cycling_results import CyclingCell
 from labctl.analysis.results import Results
 from labctl.errors import InputError
+from labctl.formats.maccor_export import read_maccor_file
 from labctl.report.cycling_figures import cycling_figures
 from tests.formats.maccor_variants import CURRENT_A, VARIANTS, SET_Ah, fixed_capacity
 
@@ -230,6 +233,29 @@ def test_capacities_of_a_series_are_numbers(charges: object) -> None:
     assert description({"charges_to_mAh": "0.5 1"}, file="x").charges_to_mAh == (0.5, 1.0)
     with pytest.raises(InputError, match="charges_to_mAh"):
         description({"charges_to_mAh": charges}, file="x")
+
+
+@pytest.mark.parametrize(
+    ("ends", "rows", "told"),
+    [
+        ([], 130, ["under way"]),  # in the second charge
+        ([], 160, ["under way"]),  # it has reached its capacity
+        ([], 170, ["under way"]),  # in its discharge
+        ([], 200, []),
+        ([136, 133], 130, ["under way"]),
+        ([136, 133], 160, ["no discharge yet", "the charge ended by voltage (133), not by capacity (136)"]),
+    ],
+)
+def test_a_cycle_under_way_is_not_left_out(tmp_path: Path, ends: list[int], rows: int, told: list[str]) -> None:
+    """While a test goes on, what its last cycle lacks is still to come; but a guard that was met is told at once."""
+    path = tmp_path / "cell.txt"
+    path.write_bytes(VARIANTS[1].text(fixed_capacity(cycles=2, ends=ends)[:rows]))
+    measured = MeasuredCell(
+        name="a", export=read_maccor_file(path), cell=description(CELL, file="x"), completeness="partial"
+    )
+    cell = analyse_cell(measured)
+    assert [one.flags for one in cell.cycles] == [[], told]
+    assert any("cycle 2 is left out" in one for one in cell.warnings) is (len(told) > 1)
 
 
 def test_figures_are_drawn_and_name_the_basis(tmp_path: Path) -> None:
