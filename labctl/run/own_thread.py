@@ -78,7 +78,10 @@ class _InOwnThread:
 
     def open(self, epoch: int) -> None:
         """Take the instrument, however long that takes: nothing is under way yet that others would have to watch."""
-        self._submit(_TURN, lambda: self._inner.open(epoch)).result()
+        opened = self._submit(_TURN, lambda: self._inner.open(epoch))
+        while not opened.done():  # in slices: Windows hears Ctrl-C only between waits
+            concurrent.futures.wait([opened], timeout=1.0)
+        opened.result()
 
     def begin(self, order: Order) -> None:
         self._forget(lambda key: order.token in key and key[0] != "begin")  # what was said of it before it began

@@ -12,7 +12,7 @@ import pytest
 from labctl.clock import SystemClock
 from labctl.errors import ForeignDataError, InstrumentError, InstrumentSilent
 from labctl.plan.steps import Plan
-from labctl.ports import Acquire, Order, SetTemperature, Standing
+from labctl.ports import Acquire, Order, Progress, SetTemperature, Standing
 from labctl.run.engine import run_campaign
 from labctl.run.events import Operated, SafeSeen, Tripped
 from labctl.run.journal import Journal
@@ -157,14 +157,50 @@ def test_a_late_order_is_found_by_evidence_and_given_once() -> None:
     inner.durations = lambda task: PLENTY_S
     station = in_own_thread(inner, patience_s=0.0)
     station.open(1)
+    inner.remembers_tokens = False  # so that only the thread's own care prevents a repeat
     order = an_order()
-    with pytest.raises(InstrumentSilent):
-        station.begin(order)
+    for _ in range(2):
+        with pytest.raises(InstrumentSilent):
+            station.begin(order)
     inner.release.set()
     assert insist(lambda: station.evidence(order)).standing is Standing.RUNNING
     insist(lambda: station.begin(order))
     assert inner.starts == {order.token: 1}
     assert insist(lambda: station.look(order)).progress.value == "running"
+    station.close()
+
+
+def test_safe_comes_before_a_stop_that_waits() -> None:
+    """A stop that could not be carried out yet is kept, and what makes safe goes before it."""
+    inner = Held("slow", SystemClock(), "readings")
+    station = in_own_thread(inner, patience_s=0.0)
+    station.open(1)
+    for call in (station.readings, lambda: station.stop(an_order(), "skipped"), lambda: station.make_safe("hot")):
+        with pytest.raises(InstrumentSilent):
+            call()
+        assert inner.inside.wait(PLENTY_S)
+    inner.release.set()
+    insist(lambda: station.make_safe("hot"))
+    assert insist(station.is_safe)
+    assert inner.done == ["open", "readings", "make_safe", "stop", "is_safe"]
+    station.close()
+
+
+def test_what_was_seen_before_evidence_is_not_told_after_it() -> None:
+    """A late look says it runs; then the power goes, and after the evidence a look tells of that."""
+    inner = Held("slow", SystemClock(), "look")
+    inner.durations = lambda task: PLENTY_S
+    station = in_own_thread(inner, patience_s=0.0)
+    station.open(1)
+    order = an_order()
+    insist(lambda: station.begin(order))
+    with pytest.raises(InstrumentSilent):
+        station.look(order)
+    inner.release.set()
+    insist(station.readings)  # by now the look has been answered
+    inner.power_cut()
+    assert insist(lambda: station.evidence(order)).standing is Standing.INTERRUPTED
+    assert insist(lambda: station.look(order)).progress is Progress.FAILED
     station.close()
 
 
