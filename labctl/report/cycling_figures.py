@@ -164,7 +164,7 @@ def cycle_life(name: str, cell: CyclingCell, path: Path) -> Figure:
     _whole_numbers(capacity, efficiency)
     capacity.set_ylabel(f"capacity [{unit(cell)}]")
     efficiency.set_ylabel("coulombic efficiency [%]")
-    capacity.legend(fontsize=7.5, loc="lower right")
+    capacity.legend(fontsize=7.5)
     if any(not one.counts and one.CE is not None for one in cycles):
         efficiency.legend(fontsize=7.5)
     _from_zero(capacity)

@@ -83,12 +83,14 @@ def cycle_table(cell: CyclingCell, name: str) -> CycleTable:
         "retention": any(one.retention is not None for one in cell.cycles),
         "over": any(one.overpotential_V is not None for one in cell.cycles),
         "nominal": any(one.CE_nominal is not None for one in cell.cycles),
+        "remarks": any(one.flags for one in cell.cycles),
     }
     head = ["cycle", "charge", "ended by", "discharge", "ended by", "CE [%]"]
     head += ["Q out / Q set [%]"] if shown["nominal"] else []
     head += ["mean V up", "mean V down", "polarisation [mV]"]
     head += ["overpotential [mV]"] if shown["over"] else []
     head += ["retention [%]"] if shown["retention"] else []
+    head += ["remarks"] if shown["remarks"] else []
     rows = []
     for one in cell.cycles:
         row = [str(one.cycle)]
@@ -100,11 +102,12 @@ def cycle_table(cell: CyclingCell, name: str) -> CycleTable:
         row.append(_milli(one.polarisation_V))
         row += [_milli(one.overpotential_V)] if shown["over"] else []
         row += [_percent(one.retention, 1)] if shown["retention"] else []
-        rows.append((*row, "; ".join(one.flags)))
+        row += ["; ".join(one.flags)] if shown["remarks"] else []
+        rows.append(tuple(row))
     return CycleTable(
         name=name,
         unit=unit(cell),
-        head=(*head, "remarks"),
+        head=tuple(head),
         rows=tuple(rows),
         left_out=tuple(not one.counts for one in cell.cycles),
         folded=len(rows) > OPEN_TABLE_ROWS,
