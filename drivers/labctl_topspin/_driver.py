@@ -43,6 +43,7 @@ from labctl.ports import (
 from labctl_topspin._agents import SAFE_SETPOINT_K, TRANSFER_S, Agents, Seen
 from labctl_topspin._codec import (
     Record,
+    Value,
     delay_list,
     expno,
     list_name,
@@ -62,6 +63,8 @@ from labctl_topspin._settings import Settings
 from labctl_topspin._shadow import shadow_lines
 
 _TRANSFER_LOOK_S = 5.0
+_MARGIN_BYTES = 20_000_000
+_ROOM_GIVE_UP_S = 7200.0  # as long as a pause may hold a sample warm
 _HALT_S = 600.0  # `halt` waits for the end of a scan
 _QUIET_EXECUTOR_S = 100.0  # how much longer than the alarm an executor may take to take a step up
 
@@ -93,6 +96,7 @@ class TopSpinDriver:
         self._asked: dict[str, float] = {}
         self._done_since: dict[str, float] = {}
         self._frozen = FrozenSensor()
+        self._wanting_room: dict[str, float] = {}
         self._safe_since_s = math.inf
 
     @property
@@ -149,7 +153,13 @@ class TopSpinDriver:
                 )
             if evidence.standing not in {Standing.NOT_STARTED, Standing.PREPARED}:
                 return  # there are data of this order already: looking will tell what they are worth
+            self._wanting_room.setdefault(order.token, self._clock.monotonic_s())
+            if self._room_missing(order.task):
+                return  # looking asks a person, and hands it over once there is room
             self._write_lists(order)
+        self._hand_over(order, pairs)
+
+    def _hand_over(self, order: Order, pairs: Mapping[str, Value]) -> None:
         if self._job.last_control() == "safe":
             # The engine leaves its safe state only when a person lets it.
             self._safe_since_s = math.inf
@@ -157,6 +167,17 @@ class TopSpinDriver:
         self._job.write_step({**pairs, "epoch": self._epoch})
         self._asked[order.token] = self._clock.monotonic_s()
         self._link.refresh()
+
+    def _room_missing(self, task: Acquire) -> str:
+        """Say what a person does about a disk that has no room for an acquisition; empty if it has."""
+        free = self._link.free_bytes()
+        wanted = _MARGIN_BYTES + max(1, rows(task)) * (task.points * 8 + 1024)
+        if free >= wanted:
+            return ""
+        return (
+            f"the disk that holds {self._link.data_dir} is full: {free / 1e6:.0f} MB left, {wanted / 1e6:.0f} MB"
+            " wanted. Nothing is lost so far. Make room there"
+        )
 
     def _may_be_sent_again(self, step: Step) -> bool:
         records = self._job.records(step.seq)
@@ -235,6 +256,14 @@ class TopSpinDriver:
                 data_growing=growing,
                 needs_person=f"look at the console; if the guard is gone: xau labctl_guard {self._agents.folder}",
             )
+        if step is None and isinstance(order.task, Acquire) and order.token in self._wanting_room:
+            if (missing := self._room_missing(order.task)) and self._waits_for_room(order):
+                return Observation(progress=Progress.WAITING, detail=missing, needs_person=missing)
+            if missing:
+                return Observation(progress=Progress.FAILED, detail=missing)
+            self._wanting_room.pop(order.token)
+            self._write_lists(order)
+            self._hand_over(order, step_pairs(order, seq=0, settings=self._settings))
         if step is None or not records:
             return self._look_at_waiting(order)
         if self._agents.is_lost(step):
@@ -245,6 +274,9 @@ class TopSpinDriver:
                 data_growing=growing,
             )
         return self._look_at_running(order, records, growing=growing)
+
+    def _waits_for_room(self, order: Order) -> bool:
+        return self._clock.monotonic_s() - self._wanting_room[order.token] < _ROOM_GIVE_UP_S
 
     def _look_at_waiting(self, order: Order) -> Observation:
         now_s = self._clock.monotonic_s()
@@ -278,6 +310,8 @@ class TopSpinDriver:
                 )
             if spent_s > 1.5 * expected_s + 600.0:
                 person = f"EXPNO {expno(order)} runs for {spent_s:.0f} s instead of {expected_s:.0f} s: look at it"
+            elif missing := self._room_missing(order.task):
+                person = f"{missing} before EXPNO {expno(order)} ends, or its data cannot be written"
         return Observation(
             progress=Progress.RUNNING, detail=detail, fraction=fraction, data_growing=growing, needs_person=person
         )

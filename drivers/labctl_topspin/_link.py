@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Protocol
 
-from labctl.errors import InstrumentError
+from labctl.errors import InstrumentError, InstrumentSilent
 from labctl_topspin._settings import Settings, folder
 
 
@@ -38,7 +39,17 @@ class Link(Protocol):
         ...
 
     def refresh(self) -> None:
-        """Let a simulated console catch up with the clock; nothing to do on a real one."""
+        """See that the console's folders can be reached, and let a simulated console catch up with the clock.
+
+        Raises
+        ------
+        InstrumentSilent
+            They cannot: a share is gone, or the console is off.
+        """
+        ...
+
+    def free_bytes(self) -> int:
+        """Room left on the disk that holds the datasets."""
         ...
 
     def launch(self, command: str) -> None:
@@ -65,6 +76,7 @@ class FolderLink:
         self.data_dir = folder(settings.data_dir)
         self.job_dir = folder(settings.job_dir)
         self.simulated = False
+        self._job_was_there = False
         for name, path in (("tshome", stan), ("data_dir", self.data_dir)):
             if not path.is_dir():
                 raise InstrumentError(
@@ -75,7 +87,23 @@ class FolderLink:
                 )
 
     def refresh(self) -> None:
-        """Nothing: a real console keeps its own time."""
+        for path in (self.data_dir, self.job_dir):
+            if not path.is_dir() and (path == self.data_dir or self._job_was_there):
+                raise InstrumentSilent(
+                    f"the folder {path} cannot be reached",
+                    instrument=self._station,
+                    next_step="See whether the console is on and its share is mounted",
+                )
+        self._job_was_there = self._job_was_there or self.job_dir.is_dir()
+
+    def free_bytes(self) -> int:
+        try:
+            return shutil.disk_usage(self.data_dir).free
+        except OSError as problem:
+            raise InstrumentSilent(
+                f"{self.data_dir} does not say how much room is left ({problem.strerror or problem})",
+                instrument=self._station,
+            ) from None
 
     def launch(self, command: str) -> None:
         rearm = command.endswith(" rearm")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,11 @@ class ConsoleLink:
                 instrument=self._station,
                 next_step="See whether the console is on and its share is mounted",
             )
+
+    def free_bytes(self) -> int:
+        """Room left on the disk that holds the datasets."""
+        self.refresh()
+        return 0 if self._console.acquirer.disk_full else shutil.disk_usage(self.data_dir).free
 
     def launch(self, command: str) -> None:
         """Type a command on the console.

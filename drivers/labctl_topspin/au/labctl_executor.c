@@ -909,6 +909,42 @@ int prepare()
     return 0;
 }
 
+/* ZG that is refused at once touched nothing: most often somebody acquires something of their own. That ends. */
+int start_zg()
+{
+    int tries;
+    double begun_s, waited_s;
+
+    for (tries = 0; tries < 60; tries++) {
+        report("progress", "acquiring", -1.0, "");
+        if (raw_data_there()) {
+            return fail("the target EXPNO holds raw data; nothing was touched");
+        }
+        if (select_target() < 0) {
+            return fail("the target EXPNO cannot be selected");
+        }
+        begun_s = time(0);
+        ZG
+        zg_result = AUERR;
+        now_s = time(0);
+        if (zg_result >= 0 || raw_data_there() || now_s - begun_s > 10.0) {
+            return 0;
+        }
+        report("progress", "waiting for zg", -1.0, "zg is refused: does somebody else acquire? It is tried again every minute, for an hour");
+        waited_s = 0.0;
+        last_s = now_s;
+        while (waited_s < 60.0) {
+            if (interrupted()) {
+                return fail(stop_why);
+            }
+            sleep(poll_s);
+            tick();
+            waited_s = waited_s + elapsed_s;
+        }
+    }
+    return 0;
+}
+
 int acquire()
 {
     te_before_K = -1.0;
@@ -927,15 +963,9 @@ int acquire()
     if (interrupted()) {
         return fail(stop_why);
     }
-    report("progress", "acquiring", -1.0, "");
-    if (raw_data_there()) {
-        return fail("the target EXPNO holds raw data; nothing was touched");
+    if (start_zg() < 0) {
+        return -1;
     }
-    if (select_target() < 0) {
-        return fail("the target EXPNO cannot be selected");
-    }
-    ZG
-    zg_result = AUERR;
     read_instruments();
     te_after_K = te_K;
     spinning_after_Hz = spinning_Hz;

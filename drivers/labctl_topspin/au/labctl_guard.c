@@ -332,6 +332,10 @@ int read_record(char *path)
         acquiring = 1;
         acquiring_expno = expno_of_step;
     }
+    if (strcmp(phase, "waiting for zg") == 0) {    /* what is acquired now is somebody else's */
+        acquiring = 0;
+        acquiring_expno = 0;
+    }
     if (rate > 0.0 && strcmp(action, "acquire") == 0) {
         expected_Hz = rate;
     }
