@@ -209,23 +209,3 @@ def test_a_raised_resistance_ends_a_charge_on_voltage(tmp_path: Path, sample: Pa
         seen = _until_ended(driver, order, clock)
         assert "look at the cell" in seen.needs_person, seen
         assert _ends_of(next(simulated.tester.export_dir.glob("*.003*")), "C") == [133]
-
-
-@pytest.mark.parametrize("fault", ["request_lost", "reply_lost", "reply_half", "reply_late"])
-def test_a_lost_start_is_one_start(tmp_path: Path, sample: Path, fault: str) -> None:
-    """Whatever happens to the start's request or reply, whoever asks before repeating has one test in the end."""
-    clock = VirtualClock(START_S)
-    order = _order()
-    faults = f"version: 1\nfaults:\n  - {{fault: {fault}, at: 0 s, function: [6, 2], requests: 1}}\n"
-    with _cycler(tmp_path / "sim", sample, clock, faults) as (driver, simulated):
-        driver.open(1)
-        with pytest.raises(InstrumentSilent):
-            driver.begin(order)
-        for _ in range(4):
-            _pass(driver, clock, 12.0)
-            if driver.evidence(order).standing is Standing.RUNNING:
-                break
-            driver.begin(order)
-        assert driver.evidence(order).standing is Standing.RUNNING
-        assert driver.look(order).progress is Progress.RUNNING
-        assert len(list(simulated.tester.export_dir.glob("*"))) <= 1
