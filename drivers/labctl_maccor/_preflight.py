@@ -109,7 +109,7 @@ def _clock(status: ChannelStatus, now_s: float) -> Iterator[Check]:
     yield Check(
         verdict="warning" if doubtful else "ok",
         what="the tester's clock",
-        value=f"{status.tester_time:%H:%M:%S}, here {shown:%H:%M:%S} UTC: {off_s:+.0f} s beside its time zone",
+        value=f"{status.tester_time:%H:%M:%S}, here {shown:%H:%M:%S} UTC: {round(off_s):+d} s beside its time zone",
         expected=f"within {_CLOCK_WARNING_S:g} s" if doubtful else "",
         next_step="Set it by a time server; times of cycles are taken from the test's own clock" if doubtful else "",
     )
