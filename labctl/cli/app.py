@@ -137,6 +137,14 @@ def pause(directory: RunDir, reason: Reason, station: Station = "") -> None:
     operate_command(directory, "pause", reason, station=station)
 
 
+@app.command()
+def acknowledge(directory: RunDir, reason: Reason) -> None:
+    """Say that you have seen what labctl told people: reminders end, nothing else changes."""
+    from labctl.cli.operating import operate_command
+
+    operate_command(directory, "acknowledge", reason)
+
+
 @app.command("continue")
 def continue_(directory: RunDir, reason: Reason, station: Station = "") -> None:
     """Let a station that waits for a person go on; you stand by its safety with your reason."""

@@ -425,6 +425,8 @@ class _Walk(Turn):
                         self.make_safe(name, f"aborted by a person: {event.reason}")
                 case "skip":
                     self._skip_by_person(name, event.step_id, event.reason)
+                case "acknowledge":
+                    pass  # somebody has seen it: reminders end, the campaign stands as it stood
                 case _:
                     assert_never(event.verb)
 

@@ -186,6 +186,8 @@ def what_was_done(asked: Request, before: State, state: State) -> list[str]:
         if state.steps[asked.step_id].status == "skipped":
             return [f"{asked.step_id} is left out"]
         return [f"{asked.step_id} is asked to end now; what it has acquired is kept"]
+    if asked.verb == "acknowledge":
+        return ["noted; nobody is reminded of it any more", *_standing(state, list(state.stations))]
     return _standing(state, [asked.station] if asked.station else list(state.stations))
 
 

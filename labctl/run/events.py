@@ -48,7 +48,7 @@ Kind = Literal[
     "alarm",
     "clock_jump",
 ]
-Verb = Literal["pause", "continue", "abort", "skip"]
+Verb = Literal["pause", "continue", "abort", "skip", "acknowledge"]
 OnFault = Literal["safe", "pause"]
 Result = Literal["done", "halted", "partial"]
 

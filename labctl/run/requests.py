@@ -34,7 +34,7 @@ _ASKED = re.compile(rf"({_ID})\.(json|taken)")
 _LOOK_S = 0.1
 
 Line = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$", strip_whitespace=True)]
-Verb = Literal["pause", "continue", "abort", "skip", "amend"]
+Verb = Literal["pause", "continue", "abort", "skip", "acknowledge", "amend"]
 
 
 class _Passed(BaseModel):

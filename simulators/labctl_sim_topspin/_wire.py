@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +18,15 @@ from labctl_sim_topspin.faults import load_faults
 
 if TYPE_CHECKING:
     from labctl_sim_sample import NmrSample
+
+
+@functools.lru_cache(maxsize=8)
+def _au_fault(program: str, source: str) -> str:
+    try:
+        compile_program(source, file=program, parameter_kind=kind_of)
+    except InputError as problem:
+        return str(problem)
+    return ""
 
 
 class ConsoleLink:
@@ -70,11 +80,7 @@ class ConsoleLink:
 
     def au_fault(self, program: str, source: str) -> str | None:
         """Return why this console cannot run an AU source, empty if it can."""
-        try:
-            compile_program(source, file=program, parameter_kind=kind_of)
-        except InputError as problem:
-            return str(problem)
-        return ""
+        return _au_fault(program, source)
 
     def close(self) -> None:
         """Let go; what runs on the console goes on running."""
