@@ -214,6 +214,23 @@ def test_nonsense_is_silence(bench: Bench, tcp: TcpPeer, noise: bytes) -> None:
     driver.close()
 
 
+def test_a_connection_that_spoke_nonsense_is_dropped(bench: Bench, tcp: TcpPeer) -> None:
+    """Even if the tester keeps it open: what else may still come on it could answer a later question."""
+    driver = bench.over_tcp(tcp.port)
+    driver.open(1)
+    used = tcp.connections
+
+    def babbling(connection: socket.socket, function: tuple[int, int], request: bytes, peer: Peer) -> bool:
+        tcp.mischief = plainly
+        connection.sendall(b"[1, 2]\r\n")
+        return True
+
+    tcp.mischief = babbling
+    driver.readings()  # a read is asked once more, on a new connection
+    assert tcp.connections == used + 1
+    driver.close()
+
+
 def test_a_write_after_a_loss_reads_first(bench: Bench, tcp: TcpPeer) -> None:
     """After a connection was lost the channel is read before anything is written to it."""
     lost: Mischief = lambda connection, function, request, peer: False  # noqa: E731 - as short as a hang-up
