@@ -36,7 +36,7 @@ from labctl.ports import (
 from labctl_autolab._direct import DirectRoute
 from labctl_autolab._files import ResultFolder, stem
 from labctl_autolab._hands import Hands, InlineHands, WorkerHands
-from labctl_autolab._judge import contact_lost_Hz, is_open, is_overloaded, overloaded
+from labctl_autolab._judge import is_open, overloaded, why_unusable
 from labctl_autolab._link import Link
 from labctl_autolab._potentiostat import Potentiostat
 from labctl_autolab._preflight import autolab_checks, why_not
@@ -244,7 +244,10 @@ class AutolabDriver:
                 look_again_s=None if self._hands is None else self._hands.due_in_s(),
             )
         if self._folder.is_complete(stem(order)):
-            return Observation(progress=Progress.DONE, detail="the spectrum is complete", fraction=1.0)
+            sweep = self._folder.checkpoint(stem(order))
+            against = () if sweep is None else why_unusable(sweep.points, order.task, self._rig)
+            detail = f"measured, and cannot be used: {'; '.join(against)}" if against else "the spectrum is complete"
+            return Observation(progress=Progress.DONE, detail=detail, fraction=1.0)
         problem = self._ends.get(order.token)
         if order.token in self._stopped and (problem is None or isinstance(problem, GeneratorExit)):
             return Observation(progress=Progress.HALTED, detail=self._stopped[order.token])
@@ -316,15 +319,14 @@ class AutolabDriver:
         for path in self._folder.result_files(shown):
             self._folder.copy(path, into / name, link=self._link.simulated)
         files = tuple(f"{name}/{path.as_posix()}" for path in self._folder.result_files(shown))
-        broken = contact_lost_Hz(sweep.points, order.task, self._rig) is not None
-        unusable = open_cell or broken or is_overloaded(sweep.points)
+        unusable = why_unusable(sweep.points, order.task, self._rig)
         return Collected(
             files=files,
             completeness="failed" if unusable else "complete" if complete else "partial",
             started_s=sweep.started_s,
             ended_s=sweep.ended_s if sweep.ended_s is not None else sweep.points[-1].at_s,
             settings=_settings_of(sweep, order.task, self._settings),
-            remarks=_remarks_of(sweep, open_cell=open_cell),
+            remarks=_remarks_of(sweep, unusable),
         )
 
     # ------------------------------------------------------------------------------------ looking ahead
@@ -478,10 +480,8 @@ def _settings_of(sweep: Sweep, task: SweepImpedance, settings: Settings) -> dict
     return {key: value for key, value in found.items() if value is not None and value != ""}
 
 
-def _remarks_of(sweep: Sweep, *, open_cell: bool) -> tuple[str, ...]:
-    remarks = list(sweep.notes)
-    if open_cell:
-        remarks.append("open cell: no more current than the empty holder passes, at every frequency")
+def _remarks_of(sweep: Sweep, unusable: tuple[str, ...]) -> tuple[str, ...]:
+    remarks = [*sweep.notes, *unusable]
     if count := overloaded(sweep.points):
         remarks.append(f"{count} of {len(sweep.points)} points were over the highest range allowed")
-    return tuple(remarks)
+    return tuple(dict.fromkeys(remarks))

@@ -77,3 +77,19 @@ def overloaded(points: Sequence[Point]) -> int:
 def is_overloaded(points: Sequence[Point]) -> bool:
     """Whether so many points were over the highest range that the spectrum is none."""
     return bool(points) and overloaded(points) > OVERLOADED_SHARE * len(points)
+
+
+def why_unusable(points: Sequence[Point], task: SweepImpedance, rig: Rig) -> tuple[str, ...]:
+    """Return why these points are no spectrum, for people; empty if they are one."""
+    found = []
+    if is_open(points, task, rig):
+        found.append("open cell: no more current than the empty holder passes, at every frequency. Look at the leads")
+    lost_Hz = contact_lost_Hz(points, task, rig)
+    if lost_Hz is not None:
+        found.append(
+            f"a contact was lost or came back at {lost_Hz:.3g} Hz: the current stepped there as no cell's can."
+            " Look at the leads"
+        )
+    if is_overloaded(points):
+        found.append(f"{overloaded(points)} of {len(points)} points were over the highest range allowed")
+    return tuple(found)

@@ -23,7 +23,7 @@ from labctl.clock import Clock
 from labctl.errors import InstrumentError
 from labctl.ports import Order, SweepImpedance
 from labctl_autolab._files import ResultFolder, stem
-from labctl_autolab._judge import contact_lost_Hz, is_open
+from labctl_autolab._judge import is_open, why_unusable
 from labctl_autolab._link import Link
 from labctl_autolab._potentiostat import Potentiostat
 from labctl_autolab._record import (
@@ -210,12 +210,8 @@ def _bias_V(run: Run, open_circuit_V: float, settings: Settings, folder: ResultF
 
 def _remark(run: Run, settings: Settings, rig: Rig) -> None:
     """Note what the whole spectrum has against it."""
-    lost_Hz = contact_lost_Hz(run.sweep.points, run.task, rig)
-    if lost_Hz is not None:
-        run.note(
-            f"a contact was lost or came back at {lost_Hz:.3g} Hz: the current stepped there as no cell's can."
-            " Look at the leads"
-        )
+    for why in why_unusable(run.sweep.points, run.task, rig):
+        run.note(why)
     moved_K = run.sweep.moved_K()
     if moved_K is not None and moved_K > run.task.moved_K:
         run.note(f"the temperature moved by {moved_K:.2f} K during the sweep (allowed {run.task.moved_K:g} K)")

@@ -75,7 +75,7 @@ def test_a_lead_that_falls_off_in_mid_sweep_is_told_and_does_not_count(tmp_path:
     bench = Bench(tmp_path, faults="  - {fault: open_cell, during: {title: T01, after: 25 s}}\n")
     bench.open()
     order = order_of(sweep_task(frequencies_Hz=grid_Hz(31)))
-    bench.carry_out(order)
+    assert "cannot be used: a contact was lost" in bench.carry_out(order).detail
     collected = bench.driver.collect(order, tmp_path / "run")
     assert collected.completeness == "failed"
     assert any("a contact was lost" in remark for remark in collected.remarks)
