@@ -143,12 +143,13 @@ def _of_phase(name: str, event: Event, campaign: str, state: State, at_s: float)
     if isinstance(event, Operated | Opened) or station.phase not in {StationPhase.PAUSED, StationPhase.SAFE}:
         return ()
     why = station.fault or station.hold or "no reason given"
+    wanted = not station.fault and station.hold.startswith(("paused: ", "aborted: "))  # somebody's own verb
     stands = "is in its safe state" if station.phase is StationPhase.SAFE else "is paused, and cools if nobody comes"
     return (
         Message(
-            severity=Severity.PERSON,
-            title=f"{campaign} {name}: a person is needed",
-            text=f"{name} {stands}: {why}\nLook at the cause, then let it go on.",
+            severity=Severity.INFO if wanted else Severity.PERSON,
+            title=f"{campaign} {name}: {'it stands, as somebody asked' if wanted else 'a person is needed'}",
+            text=f"{name} {stands}: {why}" + ("" if wanted else "\nLook at the cause, then let it go on."),
             about=f"stands {name} {station.phase.value}",
             at_s=at_s,
             until=f"rest {name}",
