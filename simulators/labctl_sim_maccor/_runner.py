@@ -199,7 +199,9 @@ class Runner:
     def _tripped(self, moment: Moment) -> bool:
         limits = self.limits
         over_A = moment.amps > limits.ISafeChg or -moment.amps > abs(limits.ISafeDis)
-        return over_A or not limits.VSafeMin <= moment.volts <= limits.VSafeMax
+        most_W = limits.PBatSafeChg if moment.amps > 0.0 else limits.PBatSafeDis
+        over_W = 0.0 < abs(most_W) < abs(moment.amps * moment.volts)
+        return over_A or over_W or not limits.VSafeMin <= moment.volts <= limits.VSafeMax
 
     def _ends(self) -> tuple[End, ...]:
         if self._tested().direct:

@@ -170,14 +170,15 @@ def test_starts_are_refused_as_scripted(tmp_path: Path) -> None:
     assert echo["ISafeChg"] == pytest.approx(1e-3, rel=1e-6)
 
 
-def test_the_tester_trips_on_its_own_safety_limits(tmp_path: Path) -> None:
-    """A procedure that would charge beyond the channel's safety voltage stops as Problem with 190."""
+@pytest.mark.parametrize("limit", [{"VSafeMax": 2.0}, {"ISafeChg": 0.5e-4}, {"PBatSafeChg": 2e-4}])
+def test_the_tester_trips_on_its_own_safety_limits(tmp_path: Path, limit: dict[str, float]) -> None:
+    """A procedure that would charge beyond the channel's safety voltage, current or power stops as Problem with 190."""
     bench = Bench(tmp_path)
     bench.put(
         "HIGH", document([step("Charge", "1E-4", mode="Current", ends=[("Voltage", ">=", "2.8", 2)]), step("End")])
     )
-    limits = {"VSafeMax": 2.0, "VSafeMin": -0.5, "ISafeChg": 1e-3, "ISafeDis": 1e-3, "PBatSafeChg": 0, "PBatSafeDis": 0}
-    bench.call(6, 10, Chan=0, **limits)
+    wide = {"VSafeMax": 3.0, "VSafeMin": -0.5, "ISafeChg": 1e-3, "ISafeDis": 1e-3, "PBatSafeChg": 0, "PBatSafeDis": 0}
+    bench.call(6, 10, Chan=0, **(wide | limit))
     assert bench.start("cell", "HIGH") == "OK"
     bench.live_until_over()
     found = bench.call(4, 7, Chan=0)
