@@ -91,6 +91,7 @@ class AutolabDriver:
             gain_noise=settings.gain_noise,
             open_capacitance_F=settings.open_capacitance_F,
             open_leakage_ohm=settings.open_leakage_ohm,
+            short_ohm=settings.short_below_ohm,
         )
 
     @property

@@ -90,6 +90,10 @@ def why_unusable(points: Sequence[Point], task: SweepImpedance, rig: Rig) -> tup
             f"a contact was lost or came back at {lost_Hz:.3g} Hz: the current stepped there as no cell's can."
             " Look at the leads"
         )
+    if points and all(point.modulus_ohm < rig.short_ohm for point in points):
+        found.append(
+            f"short circuit: less than {rig.short_ohm:g} ohm at every frequency. Look for a bridge beside the pellet"
+        )
     if is_overloaded(points):
         found.append(f"{overloaded(points)} of {len(points)} points were over the highest range allowed")
     return tuple(found)

@@ -209,6 +209,7 @@ class Rig:
     gain_noise: float | None = None
     open_capacitance_F: float | None = None
     open_leakage_ohm: float | None = None
+    short_ohm: float = 0.0
     readings: Mapping[str, float] = field(default_factory=dict)
 
 

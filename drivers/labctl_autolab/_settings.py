@@ -60,6 +60,8 @@ class Settings:
         Of each quadrature of the current (rms) after 1 s of integration, and of the gain; written beside the data.
     open_capacitance_F, open_leakage_ohm : float or None
         Of the holder without a pellet, measured once; a cell that passes no more than this is open.
+    short_below_ohm : float
+        A cell of less than this at every frequency is shorted; 0: not looked for.
     reconnect_s : float
         How long a sweep waits at its beginning for a line that is lost.
     cell_lag_s : float
@@ -89,6 +91,7 @@ class Settings:
     gain_noise: float | None = None
     open_capacitance_F: float | None = None
     open_leakage_ohm: float | None = None
+    short_below_ohm: float = 1.0
     latched_after: int = 5
     reconnect_s: float = 180.0
     temperature_poll_s: float = 5.0
@@ -136,6 +139,7 @@ def read_settings(settings: Mapping[str, Any], *, station: str, simulated: bool)
         gain_noise=_optional(noise, "gain", "dimensionless", "0.2 %"),
         open_capacitance_F=_optional(holder, "capacitance", "F", "20 pF"),
         open_leakage_ohm=_optional(holder, "leakage", "ohm", "1e12 ohm"),
+        short_below_ohm=reader.quantity("short_below", "ohm", "1 ohm", 0.0, 1e9),
         latched_after=reader.integer("latched_after", 5, 0, 100),
         reconnect_s=reader.quantity("reconnect", "s", "3 min", 0.0, 3600.0),
         temperature_poll_s=reader.quantity("temperature_poll", "s", "5 s", 0.5, 120.0),

@@ -70,6 +70,15 @@ def test_one_odd_point_is_no_lost_contact(at: int, factor: float) -> None:
     assert contact_lost_Hz(measured(Y), sweep_task(), RIG) is None
 
 
+def test_a_bridged_pellet_is_told_and_does_not_count(tmp_path: Path) -> None:
+    """Less than the lab says a pellet can have, at every frequency: a short circuit, and no spectrum."""
+    bench = Bench(tmp_path, short_below="100 ohm", faults="  - {fault: short_cell, at: 0 s, by: 10 ohm}\n")
+    bench.open()
+    order = order_of(sweep_task(frequencies_Hz=grid_Hz(3)))
+    assert "cannot be used: short circuit" in bench.carry_out(order).detail
+    assert bench.driver.collect(order, tmp_path / "run").completeness == "failed"
+
+
 def test_a_lead_that_falls_off_in_mid_sweep_is_told_and_does_not_count(tmp_path: Path) -> None:
     """Every call succeeds and half of the points are a pellet's: the spectrum is failed, and says where and why."""
     bench = Bench(tmp_path, faults="  - {fault: open_cell, during: {title: T01, after: 25 s}}\n")
