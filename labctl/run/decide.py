@@ -23,7 +23,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from labctl.plan.steps import Plan, Step
-from labctl.ports import AwaitStable, Effect, Measurement, SetTemperature, Standing
+from labctl.ports import FAULT, AwaitStable, Effect, Measurement, SetTemperature, Standing
 from labctl.run.choose import advance
 from labctl.run.events import (
     Alarmed,
@@ -115,7 +115,9 @@ def decide(state: State, event: Event) -> tuple[State, tuple[Command, ...]]:
         case HandedOff():
             turn.handed_off(event)
         case Tripped():
-            turn.set(event.station, fault=turn.stations[event.station].fault or event.words)
+            earlier = turn.stations[event.station].fault
+            told_better = event.limit.startswith(FAULT) and event.limit.removeprefix(FAULT) in earlier
+            turn.set(event.station, fault=event.words if told_better or not earlier else earlier)
             turn.make_safe(event.station, event.words)
         case Operated():
             turn.operated(event)

@@ -99,6 +99,7 @@ def test_a_fault_trips_into_the_safe_state(kind: Kind, tmp_path: Path, fault: st
     bench = Bench(kind, tmp_path, faults=f"  - {{fault: {fault}, at: 12 min}}\n")
     outcome, said = run(bench, tmp_path)
     assert outcome.exit_code == 1
+    assert named in outcome.reasons["oven"], "the reason is the interlock's, not the driver's for the step it made fail"
     assert any(message.startswith("SAFETY: ") and "Hazard: " in message and named in message for message in said), said
     assert outcome.stations["oven"] is (StationPhase.SAFE if ends_safe else StationPhase.UNCONFIRMED)
     assert bench.lab.device.oven.regulator.mode != "auto"
