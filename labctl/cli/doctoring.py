@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.cli.locating import lab_file, sample_file
 from labctl.cli.planning import Checked, checked
+from labctl.cli.run_folder import JOURNAL
 from labctl.errors import LabctlError, SafetyRefusal
 
 if TYPE_CHECKING:
@@ -62,42 +63,55 @@ def examine(
     for name, errand in errands.items():
         seen = look_at_station(name, lambda name=name: instrument(name), errand)  # type: ignore[misc]  # mypy 36 bound default
         found.append(StationChecks(station=name, checks=(*check_hardware(lab, name, errand.tasks), *seen.checks)))
-    here = tuple(_disk(what, folder, needed) for what, (folder, needed) in disks.items())
-    return (*found, StationChecks(station=HERE, checks=(*here, *_notifications(done))))
+    return (*found, *here(done, disks))
 
 
-def errands_of(done: Checked, begun: frozenset[str] = frozenset()) -> dict[str, Errand]:
-    """Return what the plan still wants of each station; `begun` are steps that have been, by their id."""
+def here(done: Checked, disks: Mapping[str, tuple[Path, int]]) -> tuple[StationChecks, ...]:
+    """Return what was found on this computer: disks, and whether people could be told."""
+    from labctl.station.preflight import StationChecks
+
+    found = (_disk(what, folder, needed) for what, (folder, needed) in disks.items())
+    return (StationChecks(station=HERE, checks=(*found, *_notifications(done))),)
+
+
+def errands_of(done: Checked) -> dict[str, Errand]:
+    """Return what the plan wants of each station."""
     from labctl.ports import Errand
 
     steps: dict[str, list[Any]] = {step.station: [] for step in done.plan.steps}
     for step in done.plan.steps:
-        if step.id not in begun:
-            steps[step.station].append(step)
+        steps[step.station].append(step)
     return {
         name: Errand(tasks=tuple(step.task for step in mine), disk_bytes=sum(step.disk_bytes for step in mine))
         for name, mine in steps.items()
     }
 
 
-def refuse_unfit(done: Checked, instruments: Mapping[str, Instrument], run_dir: Path, begun: frozenset[str]) -> None:
-    """Return if a real run may begin; warnings are printed.
+def refuse_unfit(done: Checked, instruments: Mapping[str, Instrument], run_dir: Path) -> None:
+    """Return if a real campaign may begin; warnings are printed.
+
+    One that has begun already is not held up: its stations are in the midst of it, whatever they look like, and the
+    engine asks each what it has. Of it only this computer's disks are looked at, and nothing is refused.
 
     Raises
     ------
     SafetyRefusal
         With everything that stands in the way.
     """
-    disks = _disks(done, run_dir)
-    found = examine(done, lambda name: instruments[name], errands=errands_of(done, begun), disks=disks)
-    bad = [f"{one.station}: {line(check)}" for one in found for check in one.checks if check.verdict == "refuse"]
-    for one in found:
-        for check in one.checks:
-            if check.verdict == "warning":
-                print(f"{one.station}: warning: {line(check)}", file=sys.stderr)
-    if bad:
+    begun = begun_steps(run_dir / JOURNAL)
+    disks = _disks(done, run_dir, begun)
+    found = (
+        here(done, disks)
+        if begun
+        else examine(done, lambda name: instruments[name], errands=errands_of(done), disks=disks)
+    )
+    serious = [f"{one.station}: {line(check)}" for one in found for check in one.checks if check.verdict == "refuse"]
+    doubts = [f"{one.station}: {line(check)}" for one in found for check in one.checks if check.verdict == "warning"]
+    for doubt in (*doubts, *(serious if begun else ())):
+        print(f"warning: {doubt}", file=sys.stderr)
+    if serious and not begun:
         raise SafetyRefusal(
-            f"{len(bad)} things stand in the way of a real run:\n  " + "\n  ".join(bad),
+            f"{len(serious)} things stand in the way of a real run:\n  " + "\n  ".join(serious),
             next_step="Put them right; `labctl doctor` looks again and touches nothing",
         )
 
@@ -144,8 +158,8 @@ def line(check: Check) -> str:
     return f"{text}. {check.next_step}" if check.next_step else text
 
 
-def _disks(done: Checked, run_dir: Path) -> dict[str, tuple[Path, int]]:
-    needed = sum(step.disk_bytes for step in done.plan.steps)
+def _disks(done: Checked, run_dir: Path, begun: frozenset[str] = frozenset()) -> dict[str, tuple[Path, int]]:
+    needed = sum(step.disk_bytes for step in done.plan.steps if step.id not in begun)
     disks = {"the run folder": (run_dir, needed)}
     if done.lab.model.second_copy is not None:
         disks["the second copy"] = (Path(done.lab.model.second_copy).expanduser(), needed)

@@ -17,7 +17,7 @@ from labctl import __version__
 from labctl.cli.locating import lab_file, sample_file
 from labctl.cli.planning import Checked, checked, start_time_s
 from labctl.cli.run_folder import JOURNAL, SIMULATED_LAB, Start, freeze, thaw, unfreeze
-from labctl.errors import InputError, SafetyRefusal
+from labctl.errors import InputError, InstrumentError, SafetyRefusal
 from labctl.units import QuantityError, parse
 
 if TYPE_CHECKING:
@@ -74,6 +74,9 @@ def run_command(
     print(f"run folder {run_dir}", file=sys.stderr)
     try:
         return go(run_dir, outage_s=0.0, say_notifications=say_notifications)
+    except (SafetyRefusal, InstrumentError):
+        unfreeze(run_dir)  # unless it has begun; the same command can be given again once the reason is gone
+        raise
     except InputError as problem:
         unfreeze(run_dir)
         raise _by_its_author(problem, run_dir, {"sample.yaml": sample, "faults.yaml": faults}) from None
@@ -114,7 +117,7 @@ def go(run_dir: Path, *, outage_s: float, attended: str = "", say_notifications:
     """Run the campaign of a folder from wherever it stands; leave results and report behind."""
     from labctl.cli.amending import latest_protocol, replanner
     from labctl.cli.bystanding import bystanders
-    from labctl.cli.doctoring import begun_steps, refuse_unfit
+    from labctl.cli.doctoring import refuse_unfit
     from labctl.cli.keyboard import keyboard
     from labctl.clock import SystemClock, VirtualClock
     from labctl.run.engine import run_campaign
@@ -146,7 +149,7 @@ def go(run_dir: Path, *, outage_s: float, attended: str = "", say_notifications:
         if start.simulated:
             _catch_up(clock, opened, run_dir, outage_s)
         else:
-            refuse_unfit(done, opened.instruments, run_dir, begun_steps(run_dir / JOURNAL))
+            refuse_unfit(done, opened.instruments, run_dir)
         looking_on = bystanders(
             done.lab.model, run_dir=run_dir, simulated=start.simulated, clock=clock, aloud=say_notifications
         )
