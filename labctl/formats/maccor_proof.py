@@ -27,6 +27,7 @@ from labctl.formats.maccor_runs import (
     Runs,
     find_restarts,
     integrate,
+    since_begun,
 )
 
 TOLERANCE = 0.01
@@ -304,7 +305,7 @@ def prove_time(
         if column is not None:
             per = current_factor * factor / SECONDS_PER_HOUR
             first = runs.first[runs.active]
-            begun = size[first] * (0.0 if step_time is None else step_time[first]) * per / column_factor
+            begun = size[first] * (0.0 if step_time is None else since_begun(runs, step_time)) * per / column_factor
             restarts = find_restarts(column, runs, begun, roundings[0])
             charge, _, _ = witness(
                 column, area, runs, column_factor=column_factor, integral_factor=per, rounding=roundings[0],

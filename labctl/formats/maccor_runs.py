@@ -7,7 +7,7 @@ needs no assumption about sampling, and is narrow wherever the current is consta
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,12 +30,15 @@ class Runs:
         Last row with the run's own state.
     direction : ndarray of int
         1 charge, -1 discharge, 0 no current.
+    resumed : ndarray of bool
+        Whether it goes on with the step of the active run before it, which a suspension broke off.
     """
 
     first: IntArray
     last: IntArray
     core_last: IntArray
     direction: IntArray
+    resumed: NDArray[np.bool_]
 
     @property
     def active(self) -> IntArray:
@@ -56,7 +59,40 @@ def cut_runs(step: IntArray, state: IntArray, direction: IntArray, step_time: Fl
         cut |= np.diff(step_time) < 0
     first = np.concatenate([[0], np.flatnonzero(cut) + 1]).astype(np.int64)
     last = np.concatenate([first[1:] - 1, [step.size - 1]]).astype(np.int64)
-    return Runs(first=first, last=last, core_last=last.copy(), direction=direction[first])
+    turned = direction[first]
+    return Runs(
+        first=first,
+        last=last,
+        core_last=last.copy(),
+        direction=turned,
+        resumed=_resumed(step, step_time, first, last, np.flatnonzero(turned), turned),
+    )
+
+
+def _resumed(
+    step: IntArray, step_time: FloatArray | None, first: IntArray, last: IntArray, active: IntArray, direction: IntArray
+) -> NDArray[np.bool_]:
+    """Find runs that go on with a step: the same step and direction, its time running on, no other step between."""
+    resumed = np.zeros(first.size, dtype=bool)
+    if step_time is None:
+        return resumed
+    earlier, later = active[:-1], active[1:]
+    ended, begun = last[earlier], first[later]
+    likely = (direction[earlier] == direction[later]) & (step[ended] == step[begun])
+    likely &= (step_time[begun] >= step_time[ended]) & (step_time[ended] > 0)
+    for k in np.flatnonzero(likely):  # few; and nothing else may have happened in between
+        rows = slice(ended[k], begun[k] + 1)
+        resumed[later[k]] = (step[rows] == step[ended[k]]).all() and (np.diff(step_time[rows]) >= 0).all()
+    return resumed
+
+
+def since_begun(runs: Runs, step_time: FloatArray) -> FloatArray:
+    """Return how long each active run had lasted at its first row, shape (A,): since its step began, or was resumed."""
+    elapsed = step_time[runs.first[runs.active]].copy()
+    for k, run in enumerate(runs.active):
+        if runs.resumed[run]:
+            elapsed[k] -= step_time[runs.last[runs.active[k - 1]]]
+    return elapsed
 
 
 def with_tails(runs: Runs, step: IntArray, capacity: FloatArray, passive: NDArray[np.bool_], reach: FloatArray) -> Runs:
@@ -78,7 +114,7 @@ def with_tails(runs: Runs, step: IntArray, capacity: FloatArray, passive: NDArra
         grown = capacity[row] - capacity[row - 1]
         if passive[row] and step[row] == step[row - 1] and capacity[row] > 0 and 0 <= grown <= reach[row]:
             last[run] = row
-    return Runs(first=runs.first, last=last, core_last=runs.core_last, direction=runs.direction)
+    return replace(runs, last=last)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +214,7 @@ def find_restarts(column: FloatArray, runs: Runs, begun: FloatArray, rounding: f
             odd.append(int(run))
         went_on = on < anew
         base[k] = end if went_on else 0.0
-        if end > 4 * slack + 4 * rounding:  # otherwise both say the same
+        if end > 4 * slack + 4 * rounding and not runs.resumed[run]:  # otherwise both say the same; a step's own middle
             counts[bool(runs.direction[earlier] == runs.direction[run]), went_on] += 1
     return Restarts(
         base=base,

@@ -18,6 +18,7 @@ from labctl.formats.maccor_runs import (
     Runs,
     find_restarts,
     integrate,
+    since_begun,
 )
 
 BEGUN_WITHIN_S = 2.0
@@ -76,12 +77,16 @@ def step_runs_of(
             for run in restarts.unexplained
         ]
         before = restarts.before
-        flowed_Ah = _less_base(rows.capacity_Ah, runs, restarts.base * capacity_factor)
+        base_Ah = restarts.base * capacity_factor
+        for k in np.flatnonzero(runs.resumed[active] & (base_Ah > 0)):
+            # what the row of suspension counted belongs to the run before it
+            base_Ah[k] = rows.capacity_Ah[runs.last[active[k - 1]]]
+        flowed_Ah = _less_base(rows.capacity_Ah, runs, base_Ah)
     else:
         flowed_Ah = _integrated(runs, rows.size_A, rows.time_s)
     if rows.energy_Wh is not None:
         first = runs.first[active]
-        begun_s = np.zeros(first.size) if rows.step_begun_s is None else rows.step_begun_s[first]
+        begun_s = np.zeros(first.size) if rows.step_begun_s is None else since_begun(runs, rows.step_begun_s)
         begun = rows.size_A[first] * rows.voltage_V[first] * begun_s * per
         found = find_restarts(rows.energy_Wh, runs, begun, rows.rounding_Wh)
         flowed_Wh = _less_base(rows.energy_Wh, runs, found.base)
@@ -95,6 +100,8 @@ def step_runs_of(
             continue  # the row of suspension, already joined to the run before
         code = None if end_code is None else int(end_code[last_row])
         flows = bool(runs.direction[run])
+        core = int(runs.core_last[run])  # from there to a row of suspension the current still flowed
+        tail_As = float(rows.size_A[core] * (rows.time_s[last_row] - rows.time_s[core]))
         made.append(
             StepRun(
                 first=first_row,
@@ -106,8 +113,10 @@ def step_runs_of(
                 end_code=code if code is not None and code >= 128 else None,
                 capacity_Ah=float(flowed_Ah[last_row]),
                 energy_Wh=float(flowed_Wh[last_row]),
-                integrated_Ah=float(charge.value[run]) * per if flows else 0.0,
-                integrated_Wh=float(energy.value[run]) * per if flows else 0.0,
+                integrated_Ah=(float(charge.value[run]) + tail_As) * per if flows else 0.0,
+                integrated_Wh=(float(energy.value[run]) + tail_As * float(rows.voltage_V[core])) * per
+                if flows
+                else 0.0,
                 begun_before=flows and ((before and run == active[0]) or (within and run == 0)),
             )
         )

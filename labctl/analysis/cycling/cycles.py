@@ -157,6 +157,7 @@ def flags(
             and half.integrated_mAh > 0
             and abs(half.capacity_mAh / half.integrated_mAh - 1) > INTEGRAL_TOLERANCE
         ):
+            counts = False
             said.append(
                 f"the {word} counts {half.capacity_mAh:.6g} mAh, but its rows integrate to {half.integrated_mAh:.6g}"
             )

@@ -20,7 +20,7 @@ from labctl.analysis.results import Results
 from labctl.errors import InputError
 from labctl.formats.maccor_export import read_maccor_file
 from labctl.report.cycling_figures import cycling_figures
-from tests.formats.maccor_variants import CURRENT_A, VARIANTS, SET_Ah, fixed_capacity
+from tests.formats.maccor_variants import CURRENT_A, VARIANTS, SET_Ah, Variant, fixed_capacity
 
 MASS_MG = 2.435
 """Li2S in 12 mg of mixture, 4:4:2 by mass, Li2S:LiI 3:1 by mole."""
@@ -256,6 +256,36 @@ def test_a_cycle_under_way_is_not_left_out(tmp_path: Path, ends: list[int], rows
     cell = analyse_cell(measured)
     assert [one.flags for one in cell.cycles] == [[], told]
     assert any("cycle 2 is left out" in one for one in cell.warnings) is (len(told) > 1)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda one: one.name)
+def test_a_charge_that_was_suspended_counts_once(tmp_path: Path, variant: Variant) -> None:
+    """A person pauses a charge and lets it go on: the tester counts on within the step, and so does the analysis."""
+    rows = fixed_capacity(cycles=2, points=60)
+    at = next(number for number, row in enumerate(rows) if row.state == "C") + 25
+    pause = replace(
+        rows[at], step_s=rows[at].step_s + 0.01, test_s=rows[at].test_s + 0.01, current_A=0.0, state="S", end_code=192
+    )
+    told = [
+        replace(row, record=number) for number, row in enumerate([*rows[: at + 1], pause, *rows[at + 1 :]], start=1)
+    ]
+    found = []
+    for name, written in (("whole", rows), ("paused", told)):
+        path = tmp_path / f"{name}.txt"
+        path.write_bytes(variant.text(written))
+        found.append(only(analyze_paths([path])))
+    whole, paused = found
+    assert len(whole.cycles) == len(paused.cycles) == 2
+    for before, after in zip(whole.cycles, paused.cycles, strict=True):
+        assert before.charge is not None
+        assert after.charge is not None
+        assert after.charge.Q_mAh == pytest.approx(before.charge.Q_mAh, rel=1e-4)
+        assert after.charge.Q_integrated_mAh == pytest.approx(after.charge.Q_mAh, rel=0.03)
+        assert (after.counts, after.flags, after.charge.end_code) == (
+            before.counts,
+            before.flags,
+            before.charge.end_code,
+        )
 
 
 def test_figures_are_drawn_and_name_the_basis(tmp_path: Path) -> None:
