@@ -350,7 +350,8 @@ class Engine:
             raise InputError(
                 f"the plan is not the one this campaign was begun with; steps that differ: {', '.join(changed[:8])}"
                 + (f" and {len(changed) - 8} more" if len(changed) > 8 else ""),
-                next_step="Resume with the protocol frozen in the run folder, or begin a new campaign",
+                next_step="Resume with the protocol frozen in the run folder. If labctl was renewed since, go on with "
+                "the version that run.json names; the journal is still its own. Or begin a new campaign",
             )
 
     def _open_instruments(

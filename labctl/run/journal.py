@@ -112,6 +112,7 @@ class Journal:
         self._commits = 0
         self.campaign = ""
         self._lock: FileLock | None = None
+        self._version = SCHEMA_VERSION
         if read_only:
             if not path.is_file():
                 raise InputError(f"{path} does not exist", next_step="Name the folder of a campaign")
@@ -139,11 +140,9 @@ class Journal:
         try:
             if self._db.execute("PRAGMA application_id").fetchone()[0] == 0:
                 self._create()
-            version = self._check_version()
+            self._version = self._check_version()
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
-            if version < SCHEMA_VERSION:
-                self._bring_forward(version)
         except sqlite3.OperationalError as error:
             raise _unwritable(self.path, error) from error
         except sqlite3.DatabaseError as error:
@@ -160,16 +159,14 @@ class Journal:
             f" PRAGMA application_id={_APPLICATION_ID}; COMMIT;"
         )
 
-    def _bring_forward(self, version: int) -> None:
-        rows = self.verify_chain()  # a journal that was tampered with is not made to look new
-        head = self._db.execute("SELECT sha FROM journal WHERE seq=?", (rows,)).fetchone()
-        migrate(
-            self._db,
-            version=version,
-            after_seq=rows,
-            head=head[0] if head else _GENESIS,
-            wall_s=self._clock.now_s(),
-        )
+    def _bring_forward(self) -> None:
+        """Before the first row is written, and not sooner: who only looks, or refuses the plan, changes nothing."""
+        self.verify_chain()  # a journal that was tampered with is not made to look new
+        try:
+            migrate(self._db, version=self._version, after_seq=self._seq, head=self.head, wall_s=self._clock.now_s())
+        except sqlite3.OperationalError as error:
+            raise _unwritable(self.path, error) from error
+        self._version = SCHEMA_VERSION
 
     def _check_version(self) -> int:
         """Return the version of the tables, which may be an older one."""
@@ -204,9 +201,13 @@ class Journal:
         ------
         JournalUnwritable
             The disk is full or does not answer; the journal is as before and may be tried again.
+        InputError
+            An older journal is to be brought forward, and is not as it was written.
         InternalError
             The fact is there already (an intent, start or outcome of the same attempt).
         """
+        if self._version < SCHEMA_VERSION:
+            self._bring_forward()
         self._commits += 1
         if self._hook:
             self._hook("before", self._commits)

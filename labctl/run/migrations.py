@@ -1,9 +1,11 @@
 """Versions of the journal's tables, and the way from each to the next.
 
 A campaign takes weeks, and labctl may be renewed in its middle. A newer labctl that opens an older journal for writing
-brings its tables forward first: under the journal's lock, after its hash chain was found whole, in one transaction, so
-that a death in between leaves the older journal as it was. Rows are never touched: what was written stays as it was
-hashed, and events carry defaults for whatever they did not know then. An older labctl refuses a newer journal.
+brings its tables forward before it writes its first row: under the journal's lock, after its hash chain was found
+whole, in one transaction, so that a death in between leaves the older journal as it was. Rows are never touched: what
+was written stays as it was hashed, and events carry defaults for whatever they did not know then. A newer labctl that
+would plan the campaign otherwise refuses it before that, so that the older one can still go on. An older labctl refuses
+a newer journal.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from tests.run.bench import Bench
 from tests.run.campaigns import small_plan
 
 CLOCK = VirtualClock(1_700_010_000.0)
+ALARM = Alarmed(station="nmr", what="written by today's labctl")
 FROZEN = Path(__file__).parent / "journals" / "version1.jsonl"
 _VERSION_1 = """
 PRAGMA journal_mode=WAL;
@@ -101,7 +102,7 @@ def test_old_and_new_tables_are_the_same(tmp_path: Path) -> None:
     write_version_1(old)
     for path in (old, new):
         journal = Journal(path, clock=CLOCK)
-        journal.append(Alarmed(station="nmr", what="written by today's labctl"))
+        journal.append(ALARM)
         journal.close()
     (_, one), (_, other) = tables(old), tables(new)
     assert tables(old)[0] == tables(new)[0] == SCHEMA_VERSION
@@ -116,12 +117,25 @@ def test_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     write_version_1(path)
     before = tables(path)
     monkeypatch.setattr(migrations, "STEPS", {1: (*migrations.LINEAGE, "CREATE TABLE journal (seq INTEGER)")})
+    journal = Journal(path, clock=CLOCK)
     with pytest.raises(JournalUnwritable):
-        Journal(path, clock=CLOCK)
+        journal.append(ALARM)
     assert tables(path) == before
     monkeypatch.undo()
-    Journal(path, clock=CLOCK).close()
+    journal.append(ALARM)
+    journal.close()
     assert tables(path)[0] == SCHEMA_VERSION
+
+
+def test_a_plan_that_is_another_leaves_the_older_labctl_its_campaign(tmp_path: Path) -> None:
+    """A labctl that would plan otherwise refuses and says what to do; the journal stays of its version."""
+    bench = Bench(folder=tmp_path, plan=small_plan(temperatures_K=(323.0,), tmix=1))
+    path = bench.run_dir / "journal.sqlite"
+    write_version_1(path)
+    before = tables(path)
+    with pytest.raises(InputError, match=r"steps that differ.*run\.json"):
+        bench.run()
+    assert tables(path) == before
 
 
 def test_a_changed_journal_is_not_brought_forward(tmp_path: Path) -> None:
@@ -134,8 +148,10 @@ def test_a_changed_journal_is_not_brought_forward(tmp_path: Path) -> None:
     db.commit()
     db.close()
     before = tables(path)
+    journal = Journal(path, clock=CLOCK)
     with pytest.raises(InputError, match="row 9 is not as labctl wrote it"):
-        Journal(path, clock=CLOCK)
+        journal.append(ALARM)
+    journal.close()
     assert tables(path) == before
 
 
@@ -144,6 +160,7 @@ def test_history_of_versions_is_append_only(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     write_version_1(path)
     journal = Journal(path, clock=CLOCK)
+    journal.append(ALARM)
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):
         journal._db.execute("DELETE FROM lineage")
     journal.close()
