@@ -25,6 +25,8 @@ _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 class Reference:
     """Annotation of a field that says where an address is kept; what is written instead is never shown."""
 
+    example: str = "env:LABCTL_NOTIFY_URL"
+
     def read(self, text: object) -> str:
         """Return the reference; raises the validator's error, without the text, for anything else."""
         if isinstance(text, str) and _REFERENCE.fullmatch(text) and "://" not in text:
@@ -37,12 +39,14 @@ class Reference:
         return core_schema.no_info_plain_validator_function(self.read)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"type": "string", "pattern": "^(env:[A-Za-z_]|file:).*$", "examples": ["env:LABCTL_NOTIFY_URL"]}
+        return {"type": "string", "pattern": "^(env:[A-Za-z_]|file:).*$", "examples": [self.example]}
 
 
 @dataclass(frozen=True, slots=True)
 class TimeOfDay:
     """Annotation of a float field [s of the local day] that is written as ``"22:00"``."""
+
+    example: str = "22:00"
 
     def read(self, text: object) -> float:
         """Return the second of the day."""
@@ -55,7 +59,7 @@ class TimeOfDay:
         return core_schema.no_info_plain_validator_function(self.read)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"type": "string", "pattern": r"^([01]\d|2[0-3]):[0-5]\d$", "examples": ["22:00"]}
+        return {"type": "string", "pattern": r"^([01]\d|2[0-3]):[0-5]\d$", "examples": [self.example]}
 
 
 Address = Annotated[str, Reference()]

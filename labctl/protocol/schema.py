@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from labctl.errors import InputError
 from labctl.protocol.lab import Lab
 from labctl.protocol.model import EisLadder, FixedCapacityCycling, Protocol, VtExsy
+from labctl.protocol.notify import Reference, TimeOfDay
 from labctl.protocol.quantity import Moment, Quantity
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -132,7 +133,7 @@ def _kind(field: FieldInfo, inner: list[type[BaseModel]], many: str) -> str:
     for item in metadata:
         if isinstance(item, Quantity):
             return f'{listed}"{item.example}"' + (f", {item.range}" if item.range else "")
-        if isinstance(item, Moment):
+        if isinstance(item, Moment | TimeOfDay | Reference):
             return f'{listed}"{item.example}"'
     words = [word for arm in _arms(field.annotation) if get_origin(arm) is Literal for word in get_args(arm)]
     if words:
