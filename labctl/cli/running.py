@@ -119,12 +119,17 @@ def go(run_dir: Path, *, outage_s: float, attended: str = "", say_notifications:
     from labctl.cli.bystanding import bystanders
     from labctl.cli.doctoring import refuse_unfit
     from labctl.cli.keyboard import keyboard
+    from labctl.cli.operating import engine_runs
     from labctl.clock import SystemClock, VirtualClock
     from labctl.run.engine import run_campaign
     from labctl.run.noticeboard import Noticeboard
     from labctl.station.stations import open_instruments
 
     start = thaw(run_dir)
+    if (run_dir / JOURNAL).is_file() and engine_runs(run_dir / JOURNAL):
+        raise SafetyRefusal(  # before simulators are brought up to date, which belong to the one that runs
+            f"another labctl has {run_dir} open", next_step="Use `labctl status`, or end the other one first"
+        )
     begun = checked(run_dir / "protocol.yaml", run_dir / "lab.yaml")
     latest = latest_protocol(run_dir)
     done = begun if latest.name == "protocol.yaml" else checked(latest, run_dir / "lab.yaml")
