@@ -160,7 +160,7 @@ class Runner:
             self._tripped(moment)
             or self._ended(moment) is not None
             or self._must_hold(moment)
-            or self._report(moment) in {Why.VOLTAGE_REPORT, Why.CURRENT_REPORT}
+            or self._changed(moment) is not None  # also where a report by time is due: it may have come before that
         )
 
     def _happen(self, moment: Moment) -> None:
@@ -190,6 +190,13 @@ class Runner:
             return Why.STEP_BEGAN if moment.ticks >= due else None
         if reports.every_ticks is not None and moment.ticks - test.reported_ticks >= reports.every_ticks:
             return Why.STEP_TIME_REPORT
+        return self._changed(moment)
+
+    def _changed(self, moment: Moment) -> int | None:
+        """Return the report that a change since the last one makes due."""
+        test, reports = self._tested(), self._step().reports
+        if not test.begun:
+            return None
         if reports.volts is not None and abs(moment.volts - test.reported_V) >= reports.volts:
             return Why.VOLTAGE_REPORT
         if reports.amps is not None and abs(moment.amps - test.reported_A) >= reports.amps:
