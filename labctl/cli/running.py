@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import math
 import shlex
 import sys
 import time
@@ -218,14 +219,19 @@ def _options(
     operator: Callable[[], Sequence[Operated]],
 ) -> EngineOptions:
     from labctl.plan.calibration import as_read
+    from labctl.protocol.lab import WORKS_ALONE
     from labctl.run.events import Policy
+    from labctl.run.interlock import Silence
     from labctl.run.options import EngineOptions, StationOptions
 
     stations = {}
     for name in names:
         station = done.lab.model.station(name)
+        alone = station.driver in WORKS_ALONE
         stations[name] = StationOptions(
-            limits=station.limits.numbers(), calibration=partial(as_read, station.calibration)
+            limits=station.limits.numbers(),
+            calibration=partial(as_read, station.calibration),
+            silence=Silence(alarm_s=600.0, trip_s=math.inf, growing_s=math.inf) if alone else Silence(),
         )
     return EngineOptions(
         policy=Policy(on_fault=dict(done.protocol.model.on_fault)),

@@ -215,6 +215,9 @@ LIMITS_NEEDED: Mapping[str, tuple[str, ...]] = {
 WITHOUT_TEMPERATURE = frozenset({"maccor"})
 """Drivers that neither set nor read a temperature, and need no calibration of it."""
 
+WORKS_ALONE = frozenset({"maccor"})
+"""Drivers whose instrument carries its guards itself: a link that is silent for an hour alarms, and stops nothing."""
+
 
 class Station(Written):
     """One instrument."""

@@ -118,3 +118,21 @@ def test_an_oven_needs_its_own_limits_and_a_signed_cut_out(driver: str) -> None:
         less = Lab.model_validate({"version": 1, "lab": "L", "stations": {"oven": {**written, part[0]: part[1]}}})
         with pytest.raises(SafetyRefusal, match=named):
             refuse_unless_ready(less, "oven")
+
+
+@pytest.mark.parametrize("limit", ["voltage_min", "voltage_max", "current_max"])
+def test_a_cycler_needs_its_own_limits_and_a_signed_resistor(limit: str, data: Any) -> None:
+    """A channel has no gas and no calibrated temperature; it has a span of volts, amperes, and guards seen to trip."""
+    station = data["stations"]["maccor"]
+    refuse_unless_ready(Lab.model_validate(data), "maccor")
+    less = copy.deepcopy(data)
+    del less["stations"]["maccor"]["limits"][limit]
+    with pytest.raises(SafetyRefusal, match=limit) as caught:
+        refuse_unless_ready(Lab.model_validate(less), "maccor")
+    assert caught.value.exit_code == 3
+    for stage in COMMISSIONING["maccor"]:
+        signed = [one for one in station["commissioning"] if one["stage"] != stage]
+        unsigned = {**data, "stations": {"maccor": {**station, "commissioning": signed}}}
+        with pytest.raises(SafetyRefusal, match=stage):
+            refuse_unless_ready(Lab.model_validate(unsigned), "maccor")
+    assert set(COMMISSIONING["maccor"]) == {one["stage"] for one in station["commissioning"]}

@@ -280,3 +280,12 @@ def test_a_start_whose_reply_is_lost_is_one_start(
     assert run(tmp_path, f"  - {{fault: {fault}, station: maccor, at: 0 s, function: [6, 2]}}\n") == 0
     capsys.readouterr()
     assert_alike(tmp_path, undisturbed)
+
+
+def test_a_silent_link_stops_no_healthy_test(
+    undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With connections refused for two hours people are told, and the cell goes on as if nothing had been."""
+    assert run(tmp_path, "  - {fault: refuses, station: maccor, at: 5 h, for: 2 h}\n") == 0
+    assert "was last read" in "".join(capsys.readouterr())
+    assert_alike(tmp_path, undisturbed)
