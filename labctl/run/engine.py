@@ -76,7 +76,7 @@ from labctl.run.guard import StationGuard
 from labctl.run.handoff import HandOffs, OnDataset
 from labctl.run.journal import Journal, JournalUnwritable, Row
 from labctl.run.lifecycle import CampaignPhase, StationPhase
-from labctl.run.options import EngineOptions
+from labctl.run.options import Bystander, EngineOptions
 from labctl.run.own_thread import in_own_thread
 from labctl.run.ownership import StationOwnership, default_state_dir
 from labctl.run.perform import Performer
@@ -217,6 +217,7 @@ class Engine:
         self._journal = journal
         self._options = options
         self._on_progress = on_progress
+        self._bystanders = tuple(options.bystanders)
         self.state: State = initial_state(plan)
         self._instruments_there()
         self.perform = Performer(
@@ -428,8 +429,11 @@ class Engine:
 
     def _hear(self) -> None:
         """Take in what persons, bystanders and analysis have to say."""
-        for bystander in self._options.bystanders:
-            self._todo.extend(bystander.said())
+        for bystander in self._bystanders:
+            try:
+                self._todo.extend(bystander.said())
+            except Exception as error:  # noqa: BLE001 - whoever only looks on must not end a campaign
+                self._send_away(bystander, error)
         if self._options.operator is not None:
             self._todo.extend(self._options.operator())
         if not self._todo and (wanted := self._desk.hear(self.state)) is not None:
@@ -482,10 +486,6 @@ class Engine:
                 for remark in remarks:
                     about = "".join(char for char in remark if not char.isdigit())
                     self._say_once(event.station, f"{event.step_id}: {remark}", f"{event.station} {about}")
-            case Finished(dataset=Dataset(remarks=remarks), result="done"):
-                for remark in remarks:
-                    about = "".join(char for char in remark if not char.isdigit())
-                    self._say_once(event.station, f"{event.step_id}: {remark}", f"{event.station} {about}")
             case Tripped():
                 self._say(event.station, f"SAFETY: {event.words}")
             case Intended():
@@ -503,9 +503,19 @@ class Engine:
                 self._guards[event.station].watched = False  # proves a band once, right after the gap
             case _:
                 pass
-        for bystander in self._options.bystanders:
-            bystander.seen(row, event, self.state)
+        for bystander in self._bystanders:
+            try:
+                bystander.seen(row, event, self.state)
+            except Exception as error:  # noqa: BLE001 - as in `_hear`
+                self._send_away(bystander, error)
         return commands
+
+    def _send_away(self, bystander: Bystander, error: Exception) -> None:
+        """One that fails is told of nothing more; the journal says so, and the campaign goes on without it."""
+        self._bystanders = tuple(one for one in self._bystanders if one is not bystander)
+        who, what = type(bystander).__name__, type(error).__name__
+        what = f"{who} failed and is told of nothing more: {what}; please report it"
+        self._todo.append(Alarmed(station="", what=what))
 
     def _record_verdict(self, before: State, event: HandedOff) -> None:
         """Tell the manifest too; the journal has it already, so a full disk here loses nothing."""

@@ -13,7 +13,7 @@ from labctl.dataset.model import Dataset, Verdict
 from labctl.dataset.store import read_manifest, read_verdict
 from labctl.errors import ForeignDataError, InputError, InstrumentSilent, SafetyRefusal
 from labctl.run.engine import run_campaign
-from labctl.run.events import Intended, Operated, Policy, SafeSeen, Skipped, Tripped
+from labctl.run.events import Alarmed, Intended, Operated, Policy, SafeSeen, Skipped, Tripped
 from labctl.run.history import certificate, counted, history
 from labctl.run.journal import Journal
 from labctl.run.lifecycle import CampaignPhase, StationPhase
@@ -437,3 +437,25 @@ def test_a_pause_nobody_can_end_ends_the_run_when_cold(bench: Bench) -> None:
     assert (outcome.phase, outcome.stations["nmr"]) == (CampaignPhase.PAUSED, StationPhase.PAUSED)
     assert bench.clock.now_s() - START_S < bench.options.pause_cool_s
     assert bench.run(attended="back").exit_code == 0
+
+
+def test_a_bystander_that_fails_is_sent_away(bench: Bench) -> None:
+    """Whoever only looks on cannot end a campaign: it is said once, it is told of nothing more, and all goes on."""
+
+    class Clumsy:
+        told = 0
+
+        def seen(self, *_: object) -> None:
+            self.told += 1
+            if self.told == 5:
+                raise ValueError("a bug of its own")
+
+        def said(self) -> tuple[Alarmed, ...]:
+            return ()
+
+    clumsy = Clumsy()
+    assert bench.run(bystanders=(clumsy,)).exit_code == 0
+    assert clumsy.told == 5
+    [alarm] = [event.what for event in bench.events() if isinstance(event, Alarmed)]
+    assert "Clumsy failed" in alarm
+    assert "a bug of its own" not in alarm, "its words might hold what is nobody's business"
