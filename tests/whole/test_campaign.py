@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
 import warnings
 from pathlib import Path
@@ -15,6 +17,8 @@ import pytest
 
 from labctl.analysis.results import Results
 from labctl.cli.app import run_app
+from labctl.clock import SystemClock
+from labctl.run.journal import Journal
 from tests.whole.campaigns import SMALL
 
 
@@ -24,8 +28,23 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
     protocol = folder / "small.yaml"
     protocol.write_text(SMALL, encoding="utf-8")
-    assert run_app(["run", str(protocol), "--simulate", "--dir", str(folder / "run")]) == 0
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        line = ["run", str(protocol), "--simulate", "--dir", str(folder / "run"), "--show-notifications"]
+        assert run_app(line) == 0
+    (folder / "said.txt").write_text(said.getvalue(), encoding="utf-8")
     return folder / "run"
+
+
+def test_a_dry_run_says_what_it_would_send(run_dir: Path) -> None:
+    """Nothing is sent in a dry run; its lines say what people would be told, and the journal knows nothing of it."""
+    said = (run_dir.parent / "said.txt").read_text(encoding="utf-8")
+    told = [line.partition(" would notify ")[2] for line in said.splitlines() if " would notify " in line]
+    assert told[0].startswith("[info] small: has begun")
+    assert told[-1].startswith("[info] small: done")
+    journal = Journal(run_dir / "journal.sqlite", clock=SystemClock(), read_only=True)
+    assert not any("notif" in row.body for row in journal.rows())
+    journal.close()
 
 
 def manifests(run_dir: Path) -> list[dict[str, Any]]:
