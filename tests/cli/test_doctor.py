@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from labctl.clock import VirtualClock
 from labctl.run.events import Intended, Policy
 from labctl.run.journal import Journal
 from labctl.run.state import planned_event
+from labctl_sim_maccor.server import serve
 
 LAB = """\
 version: 1
@@ -29,6 +33,40 @@ stations:
       - {{stage: killed_while_running, date: 2026-01-13, initials: AB}}
 second_copy: {copy}
 """
+
+
+@pytest.fixture
+def tester(tmp_path: Path, protocols: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The lab file of a cycler that answers over TCP as a real one does, with a disk for the second copy."""
+    monkeypatch.setenv("LABCTL_STATE_DIR", str(tmp_path / "state"))
+    ready, stop = threading.Event(), threading.Event()
+
+    class Out(io.StringIO):
+        def flush(self) -> None:
+            ready.set()
+
+    out = Out()
+    told = {
+        "station": "maccor",
+        "state_dir": tmp_path / "tester",
+        "sample": protocols / "samples" / "in_li_lpsc_li2s.yaml",
+        "settings": {"simulator": {"channels": 2, "service": "1 ms"}},
+        "seed": 1,
+        "stopped": stop.is_set,
+        "out": out,
+    }
+    server = threading.Thread(target=serve, kwargs=told)
+    server.start()
+    assert ready.wait(30.0)
+    served = json.loads(out.getvalue().splitlines()[0])
+    (tmp_path / "archive").mkdir()
+    text = LAB.format(folder=served["procedures_dir"], copy=tmp_path / "archive")
+    text = text.replace("port: 1,", f"port: {served['json_port']},")
+    lab = tmp_path / "live.yaml"
+    lab.write_text(text, encoding="utf-8")
+    yield str(lab)
+    stop.set()
+    server.join(30.0)
 
 
 @pytest.fixture
@@ -129,3 +167,17 @@ def test_a_campaign_that_has_begun_is_not_held_up(
     journal.close()
     refuse_unfit(done, {}, tmp_path)  # no instrument is asked: there is none
     assert "the second copy is not there" in capsys.readouterr().err
+
+
+def test_a_real_wire(tester: str, protocols: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Over the driver's own TCP link a cycler that is well is fit, and is gone through without a test being started."""
+    protocol = str(protocols / "cycling_capacity_series.yaml")
+    assert run_app(["doctor", protocol, "--lab", tester]) == 0
+    out = capsys.readouterr().out
+    assert "the tester answers" in out
+    assert "0 refusals" in out
+    assert run_app(["run", protocol, "--lab", tester, "--shadow", "--dir", str(tmp_path / "shadow")]) == 0
+    [step] = json.loads((tmp_path / "shadow" / "shadow.json").read_text(encoding="utf-8"))["steps"]
+    assert "would start" in step["would"][-1]
+    assert list((tmp_path / "tester" / "Active").glob("*")) == []
+    assert run_app(["doctor", protocol, "--lab", tester]) == 0, "nothing is in the way after it either"
