@@ -107,6 +107,13 @@ def noise_of(data: NDArray[np.complex128], first: int = 0) -> float:
     return float(np.sqrt(scale / (2.0 * np.sum(window**2))))
 
 
+def whole_rows(dataset: BrukerDataset) -> NDArray[np.complex128]:
+    """Return the rows that hold all their scans: the last of a halted experiment may hold fewer."""
+    if dataset.dimension != "1D" and dataset.ending == "halted" and dataset.rows_acquired < dataset.rows_asked:
+        return dataset.data[:-1]
+    return dataset.data
+
+
 def prepare(dataset: BrukerDataset, *, t2_end_s: float = np.inf, name: str = "") -> Rows:
     """Return the rows of a dataset, ready for fitting; a halted 2D loses its last row, which may hold fewer scans.
 
@@ -122,9 +129,7 @@ def prepare(dataset: BrukerDataset, *, t2_end_s: float = np.inf, name: str = "")
     """
     label = name or dataset.path.as_posix()
     start = first_clean_point(dataset.group_delay_points)
-    data = dataset.data
-    if dataset.dimension != "1D" and dataset.ending == "halted" and dataset.rows_acquired < dataset.rows_asked:
-        data = data[:-1]
+    data = whole_rows(dataset)
     if data.shape[0] == 0 or data.shape[1] - start < _LEAST_POINTS:
         raise InputError(f"{label}: no data to analyse ({data.shape[0]} rows of {data.shape[1]} points)")
     noise = noise_of(data, start) / dataset.scans
