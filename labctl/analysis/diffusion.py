@@ -97,15 +97,37 @@ def mixing_matrix(
         # Relaxation common to all phases is a factor; taken out, the inversion keeps its relative accuracy.
         common = R.min(axis=1, keepdims=True)
         s = (_PATH / t[later, None]).ravel()
-        edges = layer_edges(p, c, geometry)
-        resistance = _contact_resistance(np.broadcast_to(contact_per_s, (sets, count - 1)), edges, geometry)
-        amounts = _amounts(s, edges, D, c, R - common, resistance, geometry)
-        amounts = amounts.reshape(sets, -1, TALBOT_NODES, count, count)
-        inverse = np.real(np.einsum("n,btnij->btij", _WEIGHT, amounts)) / t[later, None, None]
-        total = (_content(edges, geometry) * c).sum(axis=1)
-        decay = np.exp(-common * t[later]) / total[:, None]
-        answer[:, later] = inverse * decay[:, :, None, None]
+        transform = mixing_transform(
+            s, p, D, R1_per_s=R - common, contact_per_s=contact_per_s, densities=c, geometry=geometry
+        ).reshape(sets, -1, TALBOT_NODES, count, count)
+        inverse = np.real(np.einsum("n,btnij->btij", _WEIGHT, transform)) / t[later, None, None]
+        answer[:, later] = inverse * np.exp(-common * t[later])[:, :, None, None]
     return answer if given.ndim > 1 else answer[0]
+
+
+def mixing_transform(
+    s_per_s: ComplexArray,
+    populations: FloatArray,
+    kD_per_s: FloatArray,
+    *,
+    R1_per_s: FloatArray | float = 0.0,
+    contact_per_s: FloatArray | float = np.inf,
+    densities: FloatArray | None = None,
+    geometry: Geometry = "sphere",
+) -> ComplexArray:
+    """Return the Laplace transform of `mixing_matrix` at the nodes `s_per_s`, shape (B, S, K, K).
+
+    `populations` is (B, K); all else as there. For a fit, which needs many parameter sets at many times
+    (`labctl.analysis.contour`).
+    """
+    sets, count = populations.shape
+    c = np.ones(count) if densities is None else np.asarray(densities, dtype=np.float64) / densities[0]
+    D = np.broadcast_to(np.asarray(kD_per_s, dtype=np.float64), (sets, count))
+    R = np.broadcast_to(np.asarray(R1_per_s, dtype=np.float64), (sets, count))
+    edges = layer_edges(populations, c, geometry)
+    resistance = _contact_resistance(np.broadcast_to(contact_per_s, (sets, count - 1)), edges, geometry)
+    total = (_content(edges, geometry) * c).sum(axis=1)
+    return np.asarray(_amounts(s_per_s, edges, D, c, R, resistance, geometry) / total[:, None, None, None])
 
 
 def _content(edges: FloatArray, geometry: Geometry) -> FloatArray:

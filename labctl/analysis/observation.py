@@ -162,7 +162,7 @@ class Observation:
         self._saturates = self.relaxation == "recovery" and all(one is not None for one in d1)
         parts = [tmix, np.array(d1, dtype=np.float64) if self._saturates else np.empty(0)]
         parts += [curve.delays_s for curve in self._curves]
-        self._times, place = np.unique(np.concatenate(parts), return_inverse=True)
+        self.times_s, place = np.unique(np.concatenate(parts), return_inverse=True)
         ends = np.cumsum([0, *(part.size for part in parts)])
         self._at_tmix, self._at_d1, *self._at_delay = (place[a:b] for a, b in pairwise(ends))
 
@@ -181,14 +181,15 @@ class Observation:
 
     def state(self, value: FloatArray) -> State:
         """Return natural parameter values sorted by meaning."""
-        p, _ = self._populations(value)
+        p, _ = self.populations(value)
         R1 = np.zeros(self._count)
         R1[self._count - len(value[self._R1]) :] = value[self._R1]
         sources = np.ones(self._count)
         sources[: len(value[self._sources])] = value[self._sources]
         return State(value[self._kinetic], p, R1, sources)
 
-    def _populations(self, value: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def populations(self, value: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return populations, shape (K,), and their derivatives by the ratios fitted, shape (K, K - 1)."""
         weights = np.append(value[self._ratio], 1.0)
         total = weights.sum()
         p = weights / total
@@ -197,8 +198,15 @@ class Observation:
     def predict(self, value: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the prediction of `measured`, shape (N,), and its derivatives, shape (N, P)."""
         state = self.state(value)
-        p, dp_ratio = self._populations(value)
-        G, by_kinetic, by_ratio, by_R1 = self.kernel(self._times, state.kinetic, p, dp_ratio, state.R1_per_s)
+        p, dp_ratio = self.populations(value)
+        return self.assemble(value, *self.kernel(self.times_s, state.kinetic, p, dp_ratio, state.R1_per_s))
+
+    def assemble(
+        self, value: FloatArray, G: FloatArray, by_kinetic: FloatArray, by_ratio: FloatArray, by_R1: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return `predict` from a kernel's answer at `times_s`, for those who solve many temperatures at once."""
+        state = self.state(value)
+        p, dp_ratio = self.populations(value)
         P = value.size
         dG = np.zeros((P, *G.shape))
         dG[self._kinetic], dG[self._ratio] = by_kinetic, by_ratio
@@ -252,6 +260,6 @@ class Observation:
     def curve(self, value: FloatArray, times_s: FloatArray) -> FloatArray:
         """Return the model's normalised matrices at other mixing times, shape (T, K, K), symmetric (full recovery)."""
         state = self.state(value)
-        p, dp = self._populations(value)
+        p, dp = self.populations(value)
         G = self.kernel(times_s, state.kinetic, p, dp, state.R1_per_s)[0]
         return np.asarray(G / G.sum(axis=(1, 2), keepdims=True))
