@@ -23,6 +23,9 @@ SAFE_RAMP_K_PER_MIN = 2.0
 TRANSFER_S = 300.0
 """How late the audit trail or the last rows may come after the acquisition ended."""
 
+LOG_S = 10
+"""Between two lines of the guard's log."""
+
 CLOCK_JUMP_S = 45.0
 """The console's clock was set, when it moves by more than this against ours between two heartbeats."""
 
@@ -59,7 +62,7 @@ class Agents:
         self._job = job
         self._beat: Seen | None = None
         self._offset_s: float | None = None
-        self._known_jumps_s: dict[tuple[int, str, float], float] = {}
+        self._known: dict[tuple[int, str, float], Seen] = {}
         self.jumped_s = 0.0
         """By how much the console's clock has been set since this driver hears it; records before that are of the old
         time."""
@@ -98,7 +101,7 @@ class Agents:
             "poll_s": settings.guard_poll_s,
             "ramp_poll_s": settings.ramp_poll_s,
             "lease_s": settings.lease_s,
-            "log_s": 10,
+            "log_s": LOG_S,
             "blind_s": round(settings.safe_after_s),
             "sensor_min_K": float(limits["sensor_min_K"]),
             "sensor_max_K": float(limits["sensor_max_K"]),
@@ -191,7 +194,8 @@ class Agents:
         beat = self._job.heartbeat()
         what = beat.seq if beat is not None else -1
         if self._beat is None or self._beat.what != what:
-            if beat is not None and self._beat is not None:  # the first one found may be of yesterday
+            known = self._beat is not None  # the first one found may be of yesterday
+            if beat is not None and (known or abs(beat.time_s - self._clock.now_s()) <= self.fresh_s):
                 self._mind_clock(beat.time_s - self._clock.monotonic_s())
             self._beat = Seen(what, self._clock.monotonic_s())
         return beat
@@ -199,6 +203,9 @@ class Agents:
     def _mind_clock(self, offset_s: float) -> None:
         if self._offset_s is not None and abs(offset_s - self._offset_s) > CLOCK_JUMP_S:
             self.jumped_s += offset_s - self._offset_s
+            for (_, _, time_s), seen in self._known.items():  # written after the jump, and seen before it showed?
+                if abs(time_s - seen.since_s - offset_s) < abs(time_s - seen.since_s - self._offset_s):
+                    seen.what = self.jumped_s
         self._offset_s = offset_s
 
     def silent_s(self) -> float:
@@ -213,8 +220,10 @@ class Agents:
 
     def age_s(self, record: Record) -> float:
         """How long ago the console wrote a record [s], though its clock may have been set since."""
-        known_s = self._known_jumps_s.setdefault((record.seq, record.phase, record.time_s), self.jumped_s)
-        return self.console_now_s() - record.time_s - (self.jumped_s - known_s)
+        key = (record.seq, record.phase, record.time_s)
+        seen = self._known.setdefault(key, Seen(self.jumped_s, self._clock.monotonic_s()))
+        assert isinstance(seen.what, float)
+        return self.console_now_s() - record.time_s - (self.jumped_s - seen.what)
 
     def _executor_is_there(self, *, guarded: bool) -> bool:
         """Idle executors say so; one that is inside a step is believed while its step looks alive.

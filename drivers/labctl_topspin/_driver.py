@@ -40,7 +40,7 @@ from labctl.ports import (
     SetTemperature,
     Standing,
 )
-from labctl_topspin._agents import SAFE_SETPOINT_K, TRANSFER_S, Agents, Seen
+from labctl_topspin._agents import LOG_S, SAFE_SETPOINT_K, TRANSFER_S, Agents, Seen
 from labctl_topspin._codec import (
     Record,
     Value,
@@ -63,6 +63,7 @@ from labctl_topspin._settings import Settings
 from labctl_topspin._shadow import shadow_lines
 
 _TRANSFER_LOOK_S = 5.0
+_LOG_LINES = 360  # of the guard's log: an hour
 _MARGIN_BYTES = 20_000_000
 _ROOM_GIVE_UP_S = 7200.0  # as long as a pause may hold a sample warm
 _HALT_S = 600.0  # `halt` waits for the end of a scan
@@ -126,6 +127,8 @@ class TopSpinDriver:
         self._link.refresh()
         self._agents.find()
         self._link.refresh()
+        self._frozen = FrozenSensor()
+        self._frozen.learn(self._job.logged_te_K(_LOG_LINES), looks=max(1, round(LOG_S / self._settings.guard_poll_s)))
 
     def close(self) -> None:
         self._link.close()
@@ -332,6 +335,13 @@ class TopSpinDriver:
                     detail=f"{last.error}; EXPNO {expno(order)} is waited for",
                     data_growing=growing,
                     needs_person=f"is EXPNO {expno(order)} still being acquired? If it is not, skip this step",
+                )
+            if self._is_coming_over(view):  # whoever looks for raw data too early finds none
+                return Observation(
+                    progress=Progress.RUNNING,
+                    detail=f"{last.error}; the audit trail has its end, and raw data may still come",
+                    data_growing=growing,
+                    look_again_s=_TRANSFER_LOOK_S,
                 )
             if not (view.ended and view.whole and order.token in view.title):
                 return Observation(progress=Progress.FAILED, detail=last.error, data_growing=growing)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-_CHANGES = 20
+_CHANGES = 10
 _BEATS = 10
 _SECONDS = 60.0
 _TIMES_LONGER = 5
@@ -38,6 +39,19 @@ class FrozenSensor:
             self._changes += 1
             self._longest_run = max(self._longest_run, self._run)
         self._value_K, self._since_s, self._run = value_K, at_s, 1
+
+    def learn(self, values_K: Iterable[float], *, looks: int) -> None:
+        """Take a habit over from a log of earlier readings, each of which stands for so many looks."""
+        before_K: float | None = None
+        run = 0
+        for value_K in values_K:
+            if value_K == before_K:
+                run += looks
+                continue
+            if before_K is not None:
+                self._changes += 1
+                self._longest_run = max(self._longest_run, run)
+            before_K, run = value_K, looks
 
     @property
     def stands_still(self) -> bool:

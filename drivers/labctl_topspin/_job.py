@@ -253,6 +253,12 @@ class JobFolder:
                 return found
         return None
 
+    def logged_te_K(self, lines: int) -> list[float]:
+        """Return the last temperatures of the guard's log."""
+        text = self._text(self.folder / "guard" / "log.txt") or ""
+        found = re.findall(r" te_K=([0-9.]+) ", text[-250 * lines :])
+        return [float(value) for value in found[-lines:]]
+
     def executor_beat_s(self) -> float | None:
         """Wall time at which an idle executor last said that it is there; None if it never did."""
         for at in sorted(self._numbers("executor", _BEAT), reverse=True)[:3]:

@@ -51,7 +51,7 @@ def raw_data(counts: ComplexArray, *, two_dimensional: bool, layout: Layout) -> 
     else:
         stored = np.zeros((real.shape[0], row_values), kind)
         stored[:, : real.shape[1]] = real
-    data = np.ascontiguousarray(stored).data.cast("B")
+    data = memoryview(stored.tobytes()) if not stored.size else np.ascontiguousarray(stored).data.cast("B")
     return RawData(
         data=data,
         md5=hashlib.md5(data, usedforsecurity=False).hexdigest(),

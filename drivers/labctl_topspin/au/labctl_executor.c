@@ -383,6 +383,9 @@ int send_setpoint(double setpoint)
 {
     DATASET(scratch_dataset, 1, 1, data_dir, user)
     STOREPAR("TE", setpoint)
+    if (AUERR < 0) {
+        return AUERR;    /* a full disk, most often: TESET would send the set point before this one again */
+    }
     TESET
     return AUERR;
 }
@@ -468,10 +471,12 @@ int fit_for_heat()
  * anybody sent, so that it is never a jump. */
 int ramp_setpoint(int needs_rotor)
 {
-    double at_K, from_K, step_K, waited_s, last_report_s;
+    double at_K, from_K, step_K, waited_s, last_report_s, same_K, same_from_K;
 
     from_K = te_K;
     at_K = te_K;
+    same_K = te_K;
+    same_from_K = at_K;
     waited_s = 0.0;
     now_s = time(0);
     last_s = now_s;
@@ -487,13 +492,21 @@ int ramp_setpoint(int needs_rotor)
             at_K = setpoint_K > at_K ? at_K + step_K : at_K - step_K;
         }
         if (send_setpoint(at_K) < 0) {
-            return fail("teset was refused");
+            return fail("the set point could not be sent: the VT unit does not answer, or the data disk is full");
         }
         if (at_K != setpoint_K) {
             sleep(ramp_poll_s);
             read_instruments();
             if (needs_rotor && fit_for_heat() < 0) {
                 return -1;
+            }
+            /* While the set point walks, a reading that is the same to its last digit is an old one. */
+            if (te_K != same_K) {
+                same_K = te_K;
+                same_from_K = at_K;
+            }
+            if (needs_rotor && fabs(at_K - same_from_K) >= 5.0) {
+                return fail("the temperature reading no longer changes: nobody knows how hot it is. Look at the sensor");
             }
             if (needs_rotor && at_K > from_K && te_K < at_K - 10.0 - 2.0 * ramp_K_per_min) {
                 return fail("the sensor stays behind the set point: the heater does not heat. Look why before any heat");
@@ -957,6 +970,9 @@ int acquire()
     read_instruments();
     te_before_K = te_K;
     spinning_before_Hz = spinning_Hz;
+    if (te_K < 0.0 && setpoint_K > 303.0) {
+        return fail("the temperature cannot be read");
+    }
     if (rate_Hz > 0.0 && (spinning_Hz < 0.0 || fabs(spinning_Hz - rate_Hz) > tolerance_Hz)) {
         return fail("the rotor is off its rate");
     }

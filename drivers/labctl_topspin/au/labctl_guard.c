@@ -416,6 +416,10 @@ int send_setpoint(double setpoint_K)
 {
     DATASET(scratch_dataset, 1, 1, data_dir, user)
     STOREPAR("TE", setpoint_K)
+    if (AUERR < 0) {
+        switch_heater_off();    /* TESET would send the set point before this one again; a full disk does that */
+        return -1;
+    }
     TESET
     return 0;
 }
