@@ -23,6 +23,8 @@ class Reaction(Enum):
     """The station goes to its safe state, which only a person leaves."""
     ALARM = "alarm only"
     """People are told, data are flagged; the campaign goes on."""
+    NOTHING = "nothing"
+    """It does no harm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,13 +80,17 @@ class FaultKind:
     only : str
         The one instrument of several that share a table that can have it; empty: all.
     reaction : Reaction or None
-        What labctl does where the fault can do harm; None: nothing is to be done.
-    bites : tuple of str
-        Phases of a campaign in which it can do harm; empty: all of them.
+        What labctl does; None: not declared.
+    otherwise : mapping
+        Phases of a campaign in which labctl does something else.
     message : str
         Words that the message carries which a person gets; empty: nobody is told.
     hazard : str
         What a person at the instrument has to mind, as the message says it.
+    within_s, growing_s : float
+        How long after the fault labctl acts at the latest; the latter while an acquisition goes on. 0: not told.
+    rehearsed : mapping
+        How tests rehearse it: `for` and parameters, as a script has them.
     """
 
     what: str
@@ -93,6 +99,9 @@ class FaultKind:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     only: str = ""
     reaction: Reaction | None = None
-    bites: tuple[str, ...] = ()
+    otherwise: Mapping[str, Reaction] = field(default_factory=dict)
     message: str = ""
     hazard: str = ""
+    within_s: float = 0.0
+    growing_s: float = 0.0
+    rehearsed: Mapping[str, str] = field(default_factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from labctl.units import duration_text
 from labctl_sim_faults._kinds import FaultKind
 from labctl_sim_faults._registry import Registry
 
@@ -32,11 +33,22 @@ def _rows(kinds: Mapping[str, FaultKind]) -> Iterator[str]:
         for key, parameter in kind.parameters.items():
             takes.append(f"`{key}`{'?' if parameter.optional or parameter.default is not None else ''}")
         what = kind.what + (f" ({kind.only} only)" if kind.only else "")
-        reaction = "" if kind.reaction is None else kind.reaction.value
-        if kind.bites and kind.reaction is not None:
-            reaction += f" ({', '.join(kind.bites)})"
-        cells = (f"`{name}`", " ".join(takes), what, reaction, kind.message, kind.hazard)
+        says = f"“{kind.message}”" if kind.message else ""
+        cells = (f"`{name}`", " ".join(takes), what, _reaction(kind), says, kind.hazard)
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _reaction(kind: FaultKind) -> str:
+    """Say what labctl does, how soon, and what it does instead in some phases."""
+    text = "" if kind.reaction is None else kind.reaction.value
+    if kind.within_s:
+        text += f", within {duration_text(kind.within_s)}"
+        if kind.growing_s:
+            text += f" ({duration_text(kind.growing_s)} while an acquisition goes on)"
+    others: dict[str, list[str]] = {}
+    for phase, reaction in kind.otherwise.items():
+        others.setdefault(reaction.value, []).append(phase)
+    return "; ".join([text, *(f"{what}: {', '.join(phases)}" for what, phases in others.items())])
 
 
 def with_table(text: str, known: Mapping[str, Registry]) -> str:
