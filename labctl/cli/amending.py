@@ -201,7 +201,7 @@ def changed_keys(old: Any, new: Any, path: KeyPath = ()) -> list[KeyPath]:
     """Return the paths at which two documents differ: down to the keys of a procedure, whose values count whole."""
     if old == new:
         return []
-    deep = len(path) < 3 and (not path or path[0] in {"procedures", "sample", "on_fault"})
+    deep = len(path) < 4 and (not path or path[0] in {"procedures", "sample", "on_fault"})
     if deep and isinstance(old, dict) and isinstance(new, dict) and old.keys() & new.keys():
         keys = list(dict.fromkeys([*old, *new]))
         return [found for key in keys for found in changed_keys(old.get(key), new.get(key), (*path, key))]

@@ -29,7 +29,7 @@ from labctl.errors import (
     LabctlError,
 )
 from labctl.plan.steps import Plan
-from labctl.ports import Instrument, Observation
+from labctl.ports import Instrument, Observation, Standing
 from labctl.run.blackout_watch import BlackoutWatch, hold_back
 from labctl.run.decide import decide
 from labctl.run.desk import OperatorDesk
@@ -593,7 +593,7 @@ class Engine:
             case Watch():
                 return self._see_to_watch(name, duty)
             case AskEvidence():
-                return None, self.perform.ask_evidence(duty.order), options.poll_s
+                return None, self._see_to_evidence(name, duty, since_s), options.poll_s
             case Collect():
                 events = self.perform.collect(
                     duty.order,
@@ -627,6 +627,13 @@ class Engine:
                 return None, (HoldEnded(station=name),) if left_s <= 0.0 else (), max(0.0, left_s)
             case _:
                 assert_never(duty)
+
+    def _see_to_evidence(self, name: str, duty: AskEvidence, since_s: float) -> tuple[Event, ...]:
+        """Ask; an acquisition that was just halted is given its last scan to end, so that its data come in at once."""
+        events = self.perform.ask_evidence(duty.order)
+        safe = self.state.stations[name].phase is StationPhase.SAFE
+        still = any(isinstance(event, EvidenceSeen) and event.standing is Standing.RUNNING for event in events)
+        return () if safe and still and since_s < self._options.halt_wait_s else events
 
     def _see_to_watch(self, name: str, duty: Watch) -> tuple[Observation | None, tuple[Event, ...], float]:
         order, options = duty.order, self._options

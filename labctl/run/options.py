@@ -67,6 +67,9 @@ class EngineOptions:
         How long rate, gas and fresh readings are looked for before heat is refused [s].
     pause_cool_s : float
         A warm station that nobody continues goes safe after this [s].
+    halt_wait_s : float
+        How long an acquisition that was halted on the way to safe may take to end, before its data are left for the
+        next engine to bring in [s].
     collect_give_up_s : float
         How long bringing in data is tried again [s].
     disk_give_up_s : float
@@ -99,6 +102,7 @@ class EngineOptions:
     grace_s: float = 60.0
     loop_grace_s: float = 120.0
     pause_cool_s: float = 7200.0
+    halt_wait_s: float = 600.0
     collect_give_up_s: float = 1800.0
     disk_give_up_s: float = 7200.0
     policy: Policy = field(default_factory=Policy)
