@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labctl.errors import ForeignDataError, InstrumentError
+from labctl.errors import ForeignDataError, InstrumentError, Superseded
 from labctl.formats.bruker_lists import read_delays
 from labctl.ports import (
     Acquire,
@@ -409,7 +409,10 @@ def test_a_lost_executor_is_noticed_and_replaced(make_bench: MakeBench) -> None:
 
 
 def test_an_engine_that_was_superseded_is_not_obeyed(make_bench: MakeBench) -> None:
-    """After another engine has opened the console, orders, controls and leases of the first are refused."""
+    """After another engine has opened the console, the first is told so at its next look, and writes nothing more.
+
+    What it writes all the same, between two looks, is refused by executor and guard.
+    """
     bench = make_bench()
     first, first_epoch = bench.driver, bench.epoch
     bench.restart(bench.clock.now_s() + 5.0)
@@ -418,6 +421,10 @@ def test_an_engine_that_was_superseded_is_not_obeyed(make_bench: MakeBench) -> N
     first.begin(stale)
     first.make_safe("the first engine is confused")
     bench.wait(60.0)
+    written = sorted((bench.folder / "lab" / "job").rglob("*"))
+    with pytest.raises(Superseded, match="obeys a later engine"):
+        first.readings()
+    assert sorted((bench.folder / "lab" / "job").rglob("*")) == written  # no lease, no control
     seen = first.look(stale)
     assert seen.progress is Progress.FAILED
     assert "superseded" in seen.detail
