@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labctl_sim_faults import FaultKind, Parameter, Trigger, read_script
+from labctl_sim_faults import FaultKind, Parameter, Reaction, Trigger, read_script
 
 STATION = "potentiostat"
 
@@ -34,16 +34,22 @@ TRIGGERS: Trigger = {"title": "text"}
 _EXAMPLES = {"A": "2 mA", "V": "50 mV", "ohm": "10 ohm"}
 
 
-def _kind(what: str, unit: str = "") -> FaultKind:
+def _kind(what: str, unit: str = "", reaction: Reaction | None = None, message: str = "") -> FaultKind:
     """Return a fault and the unit of its size, if it has one."""
     by = {"by": Parameter(what="size", unit=unit, example=_EXAMPLES[unit], signed=True)} if unit else {}
-    return FaultKind(what=what, lasts="optional", parameters=by)
+    return FaultKind(what=what, lasts="optional", parameters=by, reaction=reaction, message=message)
 
 
 FAULTS: Mapping[str, FaultKind] = {
-    "usb_gone": _kind("the USB cable is pulled: calls fail, and the cell stays as it is", ""),
+    "usb_gone": _kind(
+        "the USB cable is pulled: calls fail, and the cell stays as it is", reaction=Reaction.NEW_ATTEMPT
+    ),
     "nova_holds": _kind("another program holds the instrument: connecting is refused", ""),
-    "open_cell": _kind("a lead falls off: only the holder's stray capacitance is left", ""),
+    "open_cell": _kind(
+        "a lead falls off: only the holder's stray capacitance is left; safe after the second attempt",
+        reaction=Reaction.SAFE,
+        message="open cell",
+    ),
     "short_cell": _kind("the pellet's edge is bridged", "ohm"),
     "overload": _kind("a machine next door: a current at the mains frequency that no range up to it can carry", "A"),
     "latched": _kind("samples are taken and not stored: potential, current and overload flags stay what they were", ""),

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
-from labctl_sim_faults import FaultKind, Parameter, read_script
+from labctl_sim_faults import FaultKind, Parameter, Reaction, read_script
 
 Where = Literal["link", "channel", "tester"]
 
@@ -54,7 +54,13 @@ def _kind(
         parameters["function"] = _FUNCTION
         if not lasts:
             parameters["requests"] = _REQUESTS
-    return FaultKind(what=what, where=where, lasts="optional" if lasts else "", parameters=parameters)
+    return FaultKind(
+        what=what,
+        where=where,
+        lasts="optional" if lasts else "",
+        parameters=parameters,
+        reaction=Reaction.RETRY if where == "link" else None,  # one test in the end, and never a second start
+    )
 
 
 FAULTS: Mapping[str, FaultKind] = {

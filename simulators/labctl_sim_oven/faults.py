@@ -22,11 +22,11 @@ How such a script is read stands in `labctl_sim_faults`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
-from labctl_sim_faults import FaultKind, Parameter, read_script
+from labctl_sim_faults import FaultKind, Parameter, Reaction, read_script
 
 Where = Literal["oven", "controller", "wire"]
 
@@ -43,18 +43,35 @@ def _kind(
     by: str = "",
     default: float | None = None,
     only: str = "",
+    says: str = "",
+    hazard: str = "",
 ) -> FaultKind:
-    """Return a fault; `by` is the unit of its size, `only` the one controller that can have it."""
+    """Return a fault; `by` is the unit of its size, `only` the one controller that can have it.
+
+    `says`: the station goes to its safe state, with these words.
+    """
     parameters: dict[str, Parameter] = {}
     if by:
         parameters["by"] = Parameter(what="size", unit=by, example=_EXAMPLES[by], default=default, difference=by == "K")
     if where == "wire" and not lasts:
         parameters["replies"] = _REPLIES
-    return FaultKind(what=what, where=where, lasts=lasts, parameters=parameters, only=only)
+    reaction = Reaction.RETRY if where == "wire" and not lasts else None  # asked again, and confirmed by read-back
+    declared = FaultKind(what=what, where=where, lasts=lasts, parameters=parameters, only=only, reaction=reaction)
+    if not says:
+        return declared
+    return replace(declared, reaction=Reaction.SAFE, message=says, hazard=hazard)
 
 
 FAULTS: Mapping[str, FaultKind] = {
-    "welded_relay": _kind("oven", "the heater's relay stays closed: power flows", "optional", "percent", 100.0),
+    "welded_relay": _kind(
+        "oven",
+        "the heater's relay stays closed: power flows",
+        "optional",
+        "percent",
+        100.0,
+        says="goes on heating although it is switched off",
+        hazard="FIRE, and a cell that bursts: switch the mains off by hand",
+    ),
     "heater_open": _kind("oven", "the heater has burnt through: no power flows", "optional"),
     "door_open": _kind(
         "oven", "somebody opens the door: the air drops at once and goes on losing", "needed", "K", 15.0
@@ -62,7 +79,12 @@ FAULTS: Mapping[str, FaultKind] = {
     "noise": _kind("oven", "the sensor picks up noise", "optional", "K"),
     "sensor_break": _kind("oven", "the sensor's wire breaks: it reads over range", "optional"),
     "stale_reading": _kind("oven", "the controller goes on showing an old reading", "optional"),
-    "power_dip": _kind("controller", "mains fails for a moment: heater off or in manual, volatile registers gone"),
+    "power_dip": _kind(
+        "controller",
+        "mains fails for a moment: heater off or in manual, volatile registers gone",
+        says="the heater went off, and nobody asked for that",
+        hazard="none while it is off",
+    ),
     "heater_trip": _kind("controller", "the heater goes off; the set point still reads fine"),
     "setpoint_ignored": _kind("controller", "set points are accepted and not taken", "optional"),
     "local_mode": _kind("controller", "somebody takes it to local: writes do nothing", "optional"),

@@ -41,8 +41,8 @@ _NOT_ACQUIRING: Mapping[str, Reaction] = dict.fromkeys(
 )
 _BY_PERSON: Mapping[str, Reaction] = {"2D early": Reaction.NEW_ATTEMPT, **_NOT_ACQUIRING}
 _DISK: Mapping[str, Reaction] = {
-    **dict.fromkeys(("heating", "cooling"), _S),
-    **dict.fromkeys(("settling", "tuning", "quiet period", "hand-off", "between steps", "recovery"), Reaction.ALARM),
+    **dict.fromkeys(("heating", "cooling", "between steps"), _S),
+    **dict.fromkeys(("settling", "tuning", "quiet period", "hand-off", "recovery"), Reaction.ALARM),
 }
 
 
