@@ -345,6 +345,34 @@ def text(data: Mapping[str, Any], key: str) -> str:
     return value.strip(" \x00")
 
 
+def numbers(data: Mapping[str, Any], key: str) -> tuple[float, ...]:
+    """Return a list of finite numbers.
+
+    Raises
+    ------
+    Garbled
+        It is missing, no list, or holds something else.
+    """
+    found = data.get(key)
+    if not isinstance(found, list):
+        raise Garbled(f"{key} is {found!r}, not a list")
+    return tuple(number({key: value}, key) for value in found)
+
+
+def texts(data: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    """Return a list of texts.
+
+    Raises
+    ------
+    Garbled
+        It is missing, no list, or holds something else.
+    """
+    found = data.get(key)
+    if not isinstance(found, list):
+        raise Garbled(f"{key} is {found!r}, not a list")
+    return tuple(text({key: value}, key) for value in found)
+
+
 def truth(data: Mapping[str, Any], key: str) -> bool:
     """Return a truth, which MacNet writes as "TRUE" or "FALSE".
 
@@ -417,6 +445,33 @@ def channel_status(data: Mapping[str, Any]) -> ChannelStatus:
         voltage_V=number(data, "Voltage"),
         tester_time=at,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TesterVersion:
+    """Answer to (1,1): (major, minor, build) of the tester's program and of its library, which must agree."""
+
+    program: tuple[int, int, int]
+    library: tuple[int, int, int]
+
+
+def tester_version(data: Mapping[str, Any]) -> TesterVersion:
+    """Return both versions.
+
+    Raises
+    ------
+    Garbled
+        A value is missing or impossible.
+    """
+
+    def of(kind: str) -> tuple[int, int, int]:
+        # The vendor writes MacTest32EXEversionMajor; a well-known server misspells one of the six as ...Msinor.
+        minor = f"MacTest32{kind}versionMinor"
+        key = minor if minor in data else f"MacTest32{kind}versionMsinor"
+        stem = f"MacTest32{kind}version"
+        return whole(data, f"{stem}Major"), whole(data, key), whole(data, f"{stem}Build")
+
+    return TesterVersion(program=of("EXE"), library=of("DLL"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from labctl.ports import Check, CycleCell, Errand
 from labctl_maccor import _codec as codec
-from labctl_maccor._codec import FREE, RUNS, Capability, Channel, ChannelStatus, Stat
+from labctl_maccor._codec import FREE, RUNS, Capability, Channel, ChannelStatus, Stat, TesterVersion
 from labctl_maccor._link import Link
 from labctl_maccor._tester import Tester
 
@@ -35,12 +35,25 @@ def maccor_checks(
         return
     status, name, able = tester.status(channel), tester.test_name(channel), tester.capability(channel)
     yield Check(verdict="ok", what="the tester answers", value=f"{count} channels")
+    yield _version(tester.version())
     yield _free(channel, status, name)
     yield from _spans(able, limits)
     yield from _cells(errand, able, limits)
     yield from _clock(status, now_s)
     for what, folder in (("procedures", link.procedures_dir), ("exports", link.export_dir)):
         yield _folder(what, folder, errand.disk_bytes if what == "exports" else 0, writable=what == "procedures")
+
+
+def _version(version: TesterVersion) -> Check:
+    """The vendor wants program and library of one version."""
+    told = [".".join(map(str, one)) for one in (version.program, version.library)]
+    agree = version.program == version.library
+    return Check(
+        verdict="ok" if agree else "warning",
+        what="MacTest32 and its library are of one version" if agree else "MacTest32 and its library differ in version",
+        value=told[0] if agree else f"program {told[0]}, library {told[1]}",
+        next_step="" if agree else "Install both from one release of the vendor's before weeks of cycling rest on them",
+    )
 
 
 def _free(channel: Channel, status: ChannelStatus, name: str) -> Check:

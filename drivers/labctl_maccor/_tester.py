@@ -7,7 +7,9 @@ refused until the channel has been read again, because what was lost may have be
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Mapping
+from enum import Enum
 from typing import Any, TypeVar
 
 from labctl.errors import InstrumentError, InstrumentSilent
@@ -21,6 +23,15 @@ SAFETY_KEYS = ("VSafeMax", "VSafeMin", "ISafeChg", "ISafeDis", "PBatSafeChg", "P
 _LOGIN = 8
 MANY = 128
 """Channels that one multi-channel read may ask for."""
+FILES_MAX = 10_000
+
+
+class FileKind(Enum):
+    """What (1,5) lists."""
+
+    ACTIVE = 1
+    ARCHIVE = 2
+    PROCEDURE = 3
 
 
 class Tester:
@@ -99,7 +110,97 @@ class Tester:
         """Whether a test of that name lies in the Archive (1,4)."""
         return self._read(1, 4, parse=lambda data: codec.truth(data, "TestNameExists"), TestName=test)
 
+    def echoes(self) -> bool:
+        """Whether the tester sends a request of class 0 back as it was: the cheapest sign of life."""
+        if self._settings.user and not self._logged_in:
+            self._log_in()
+        asked = codec.request(0, 1, identity=next(self._identities))
+        try:
+            return bool(json.loads(self._link.exchange(asked)) == json.loads(asked))
+        except ValueError:
+            return False
+
+    def version(self) -> codec.TesterVersion:
+        """Return the versions of the tester's program and of its library (1,1)."""
+        return self._read(1, 1, parse=codec.tester_version)
+
+    def files(self, kind: FileKind) -> tuple[str, ...]:
+        """Return the names of the tester's files of one kind, as it lists them one by one (1,5).
+
+        At most `FILES_MAX`: a listing that does not end is no listing.
+        """
+        count = self._read(1, 5, parse=lambda data: codec.whole(data, "NumberOfFiles"), FileType=kind.value, Command=0)
+        listed = range(min(count, FILES_MAX))
+        # The tester keeps its place in the list: one that was asked again after a loss would skip a name.
+        try:
+            return tuple(codec.text(self._call(1, 5, FileType=kind.value, Command=1), "FileName") for _ in listed)
+        except Garbled as problem:
+            raise self._nonsense("(1,5)", problem.what) from None
+
+    def auxiliaries(self, channel: Channel) -> tuple[tuple[float, str], ...]:
+        """Return (value, unit) of each auxiliary input: thermocouples, reference electrodes (4,4), (4,5)."""
+        values = self._read(4, 4, channel=channel, parse=lambda data: codec.numbers(data, "AuxValues"))
+        units = self._read(4, 5, channel=channel, parse=lambda data: codec.texts(data, "AuxUnit"))
+        if len(values) != len(units):
+            raise self._nonsense("(4,5)", f"{len(units)} units for {len(values)} values")
+        return tuple(zip(values, units, strict=True))
+
+    def variables(self, channel: Channel) -> tuple[float, ...]:
+        """Return VAR1 to VAR15 of the test on a channel (4,8)."""
+        return self._read(4, 8, channel=channel, parse=lambda data: codec.numbers(data, "VARs"))
+
+    def test_times_s(self, first: Channel, count: int) -> tuple[float, ...]:
+        """Return how long the tests of up to 128 channels have run (4,9)."""
+        count = min(count, MANY)
+        return self._read(4, 9, channel=first, parse=lambda data: codec.numbers(data, "TestTimes"), Len=count)
+
     # ----------------------------------------------------------------------------------------- writes
+
+    def select(self, channel: Channel) -> str:
+        """Select a channel for a start at the tester's screen (6,1); returns why not, empty when it did.
+
+        Whether the list counts from 0 in JSON is not said by the vendor (its binary bitmap counts from 1), so nothing
+        unattended rests on it: `start` names its channel.
+        """
+        return self._said(self._write(6, 1, channel=channel, Chans=[channel.wire]))
+
+    def set_variable(self, channel: Channel, variable: int, value: float) -> None:
+        """Write VAR`variable` (1 to 15) of the running test and read it back (6,9), (4,8).
+
+        Raises
+        ------
+        InstrumentError
+            The tester would not, or reads back something else.
+        """
+        said = self._said(self._write(6, 9, channel=channel, VarNum=variable, Value=value))
+        came = self.variables(channel)
+        if said or not 1 <= variable <= len(came) or not codec.same(value, came[variable - 1]):
+            raise InstrumentError(
+                f"VAR{variable} of {channel} is not {value:g}: {said or came[variable - 1 : variable]}",
+                instrument=self._station,
+                command="MacNet (6,9)",
+                expected="a variable from 1 to 15 of a test that runs",
+            )
+
+    def reset(self, channel: Channel, test: str) -> str:
+        """Clear a finished channel (6,5) without archiving it; refused unless `test` stands there and has ended.
+
+        A reset ends a running test. `archive` is what campaigns use: it keeps the data file.
+
+        Raises
+        ------
+        InstrumentError
+            Another test is there, or it still runs.
+        """
+        status, name = self.status(channel), self.test_name(channel)
+        if name != test or status.stat is not codec.Stat.COMPLETED:
+            raise InstrumentError(
+                f"{channel} is not reset: it holds {name or 'no test'}, {status.words}",
+                instrument=self._station,
+                command="MacNet (6,5)",
+                expected=f"{test}, completed",
+            )
+        return self._said(self._write(6, 5, channel=channel))
 
     def set_safety(self, channel: Channel, wanted: Mapping[str, float]) -> None:
         """Write the tester's safety limits of a channel and compare the echo (6,10).
