@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from labctl.analysis.eis.entries import dataset_entry as impedance_entry
 from labctl.analysis.eis.gather import MeasuredSpectrum, gather_impedance
 from labctl.analysis.eis.series import analyse_series
 from labctl.analysis.entries import buildup_entries, comparison_entry, exchange_entry, layered_entry, product_entry
+from labctl.analysis.examine import doubts_around_2ds, doubts_of_energies, doubts_of_fits, doubts_of_series
 from labctl.analysis.gather import Measured, gather
 from labctl.analysis.measured_entries import buildup, dataset_entry, matrix_entry, mixing_point, t1_entry
 from labctl.analysis.nmr.estimator import AmplitudeMatrix, estimate_amplitudes
@@ -27,7 +29,6 @@ from labctl.analysis.nmr.nutation import fit_nutation
 from labctl.analysis.nmr.relaxation import Recovery, fit_recovery
 from labctl.analysis.referee import (
     doubts_of_acquisition,
-    doubts_of_matrix,
     doubts_of_references,
     doubts_of_T1,
 )
@@ -254,9 +255,12 @@ class _Analysis:
 
         def references() -> None:
             ones = sorted((one for one in at.of_kind("one_pulse") if one.role == "reference"), key=_start)
-            lines = [(one.name, measure_lines(one.raw, sites=self.sites or None)) for one in ones]
+            lines = [(one.name, _start(one), measure_lines(one.raw, sites=self.sites or None)) for one in ones]
             if lines:
-                self.results.warnings += doubts_of_references(lines, self.context.thresholds)
+                limits = self.context.thresholds
+                self.results.warnings += doubts_of_references([(name, found) for name, _, found in lines], limits)
+                exsy = [(one.name, _start(one)) for one in at.of_kind("exsy")]
+                self.results.warnings += doubts_around_2ds(exsy, lines, limits)
 
         self.attempt(f"reference 1Ds at {_words(at.T_K)}", references)
 
@@ -305,8 +309,14 @@ class _Analysis:
             for matrix in at.matrices:
                 point = mixing_point(matrix, at.lines)
                 self.results.exsy.matrices.append(matrix_entry(matrix, point))
-                self.results.warnings += doubts_of_matrix(point, matrix.sites, self.context.thresholds)
                 self._warn("amplitudes", matrix.warnings, matrix.dataset)
+
+            def series(at: _Temperature = at) -> None:
+                assert at.lines is not None
+                found = doubts_of_series(at.of_kind("exsy"), at.matrices, at.lines, where=_words(at.T_K))
+                self.results.warnings += found
+
+            self.attempt(f"quality of the 2Ds at {_words(at.T_K)}", series)
 
     def _warn(self, code: str, texts: Iterable[str], where: str) -> None:
         self.results.warnings += [ResultWarning(code=code, message=text, where=where) for text in texts]
@@ -338,6 +348,30 @@ class _Analysis:
         exsy.fits = [with_energies(one, exsy.arrhenius) if isinstance(one, LayeredFit) else one for one in exsy.fits]
         self._enter_sites(groups, temperatures)
         self.results.warnings += [one for group in groups for one in group.warnings]
+        self._examine(groups, temperatures)
+
+    def _examine(self, groups: Sequence[TemperatureFits], temperatures: Sequence[_Temperature]) -> None:
+        """Ask what a referee would ask of fits and energies."""
+        exsy, raw = self.results.exsy, [one.raw for at in temperatures for one in at.of_kind("exsy")]
+        favoured = {one.T_K: one.favoured for one in exsy.comparisons if one.decisive}
+
+        def fits(group: TemperatureFits) -> None:
+            builds = [one for one in exsy.buildup if one.T_K == group.data.T_K]
+            better = favoured.get(group.data.T_K, "")
+            self.results.warnings += list(doubts_of_fits(group, builds, better, self.context.thresholds))
+
+        def energies() -> None:
+            spinning = [one.spinning_Hz for one in raw if one.spinning_Hz]
+            self.results.warnings += list(
+                doubts_of_energies(
+                    exsy.arrhenius, groups, nucleus=raw[0].nucleus, spinning_Hz=spinning[0] if spinning else None
+                )
+            )
+
+        for group in groups:
+            self.attempt(f"quality of the fits at {group.where}", partial(fits, group))
+        if groups:
+            self.attempt("quality of the energies", energies)
 
     def _enter_fits(self, group: TemperatureFits) -> None:
         exsy = self.results.exsy
