@@ -23,6 +23,7 @@ from labctl.analysis.examine import doubts_around_2ds, doubts_of_energies, doubt
 from labctl.analysis.gather import Measured, gather
 from labctl.analysis.measured_entries import buildup, dataset_entry, matrix_entry, mixing_point, t1_entry
 from labctl.analysis.nmr.estimator import AmplitudeMatrix, estimate_amplitudes
+from labctl.analysis.nmr.inhomogeneous import separable_bias, with_lasting_offsets
 from labctl.analysis.nmr.line_shift import measure_lines
 from labctl.analysis.nmr.lines import LineSet, find_lines, refine_lines
 from labctl.analysis.nmr.nutation import fit_nutation
@@ -221,6 +222,8 @@ class _Analysis:
                 at.lines = refine_lines([one.raw for one in exsy], sites=self.sites)
 
             self.attempt(f"lines at {where}", refine)
+            if at.lines is not None:
+                self.attempt(f"lasting offsets at {where}", partial(self._allow_for_lasting, at, exsy))
         for one in exsy:
 
             def amplitudes(one: Measured = one) -> None:
@@ -240,6 +243,27 @@ class _Analysis:
 
             self.attempt(f"recovery of {one.name}", recovery)
         self._one_dimensional(at)
+
+    def _allow_for_lasting(self, at: _Temperature, exsy: Sequence[Measured]) -> None:
+        """Where t1 and t2 share a part of the widths, use lines that allow for it, and tell what it changes."""
+        assert at.lines is not None
+        separable = at.lines
+        at.lines = with_lasting_offsets([one.raw for one in exsy], separable)
+        if at.lines.lasting is None:
+            return
+        shortest = min(exsy, key=lambda one: one.raw.mixing_time_s or 0.0)
+        before, after = (
+            estimate_amplitudes(shortest.raw, lines, name=shortest.name) for lines in (separable, at.lines)
+        )
+        self.results.warnings.append(
+            ResultWarning(
+                code="inhomogeneous",
+                message=separable_bias(before, after, at.lines),
+                advice="nothing to do; a program that fits or integrates separable lines will disagree by as much",
+                where=shortest.name,
+                value=float(np.max(np.abs(np.diag(before.A) / np.diag(after.A) - 1))),
+            )
+        )
 
     def _one_dimensional(self, at: _Temperature) -> None:
         """Pulse lengths, and the reference 1Ds against the first of this temperature."""

@@ -7,7 +7,8 @@ noise, so that for real A::
     Cov(A) = sigma^2 (E1'E1)^-1 kron (Re E2^H E2)^-1
 
 sigma being the noise of one real channel. Nothing is Fourier transformed, so neither truncation nor overlap
-biases A; what does is a wrong line shape, and `chi2_red` shows it.
+biases A; what does is a wrong line shape, and `chi2_red` shows it. Lines of which t1 and t2 share a part of the width
+(`LineSet.lasting`) do not separate; `labctl.analysis.nmr.lasting` has the estimator for them.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from labctl.analysis.nmr.joint_fit import Products
+from labctl.analysis.nmr.lasting import Lasting, slopes, solve
 from labctl.analysis.nmr.lines import LineSet
-from labctl.analysis.nmr.rows import prepare
+from labctl.analysis.nmr.rows import Rows, prepare
 from labctl.errors import InputError
 from labctl.formats.bruker_dataset import BrukerDataset
 
@@ -112,6 +114,8 @@ def estimate_amplitudes(
     rows = prepare(dataset, t2_end_s=lines.t2_end_s, name=name)
     if rows.t1_s is None:
         raise InputError(f"{rows.dataset}: an amplitude matrix needs a 2D, not a {dataset.dimension}")
+    if lines.lasting is not None:
+        return _allowing_for_lasting(dataset, rows, lines, lines.lasting, T_K)
     sites = len(lines.lines)
     products = Products.of(rows, lines.shape_of(dataset), slopes_only=True, index=lines.index_of(dataset) or 0)
     normal = products.eliminate([products.direction(parameter) for parameter in lines.free])
@@ -123,7 +127,26 @@ def estimate_amplitudes(
             next_step="Acquire more rows, or merge sites",
         )
     n_data = 2 * rows.signal.size
-    chi2_red = normal.chi2 / (n_data - sites * sites)
+    noise, chi2_red, warnings = _noise(dataset, rows, normal.chi2 / (n_data - sites * sites))
+    cov = np.asarray(noise**2 * np.kron(linalg.inv(g1), linalg.inv(g2)), dtype=np.float64)
+    return _matrix(
+        dataset, rows, lines, T_K, (products.amplitudes, cov, normal.amplitude_slope), noise, chi2_red, warnings
+    )
+
+
+def _allowing_for_lasting(
+    dataset: BrukerDataset, rows: Rows, lines: LineSet, lasting: Lasting, T_K: float | None
+) -> AmplitudeMatrix:
+    shape, sites = lines.shape_of(dataset), len(lines.lines)
+    found = solve(rows, shape, lasting)
+    degrees = 2 * rows.signal.size - found.cov.shape[0]
+    noise, chi2_red, warnings = _noise(dataset, rows, found.residual / rows.noise**2 / degrees)
+    cov = found.cov[: sites * sites, : sites * sites] * (noise / rows.noise) ** 2
+    numbers = (found.A, cov, slopes(rows, shape, lasting, lines.free))
+    return _matrix(dataset, rows, lines, T_K, numbers, noise, chi2_red, warnings)
+
+
+def _noise(dataset: BrukerDataset, rows: Rows, chi2_red: float) -> tuple[float, float, list[str]]:
     noise, warnings = rows.noise, []
     if chi2_red < _NOISE_TOO_HIGH:
         warnings.append("signal is left at the end of t2; the noise is taken from the residual")
@@ -132,12 +155,25 @@ def estimate_amplitudes(
         warnings.append(f"the line shapes do not describe this 2D: chi2_red {chi2_red:.2f}")
     if dataset.rows_acquired < dataset.rows_asked:
         warnings.append(f"{dataset.rows_acquired} of {dataset.rows_asked} rows were acquired")
-    cov = np.asarray(noise**2 * np.kron(linalg.inv(g1), linalg.inv(g2)), dtype=np.float64)
+    return noise, chi2_red, warnings
+
+
+def _matrix(
+    dataset: BrukerDataset,
+    rows: Rows,
+    lines: LineSet,
+    T_K: float | None,
+    numbers: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+    noise: float,
+    chi2_red: float,
+    warnings: Sequence[str],
+) -> AmplitudeMatrix:
+    A, cov, line_slope = numbers
     return AmplitudeMatrix(
         sites=lines.names,
-        A=products.amplitudes,
+        A=A,
         cov=cov,
-        line_slope=normal.amplitude_slope,
+        line_slope=line_slope,
         noise=noise,
         chi2_red=float(chi2_red),
         rows=rows.signal.shape[0],

@@ -10,6 +10,7 @@ import numpy as np
 
 from labctl.analysis.nmr.basis import Real, Shape, f2_basis, voigt_fwhm_Hz
 from labctl.analysis.nmr.joint_fit import SHIFT, SITES, JointFit, fit_jointly
+from labctl.analysis.nmr.lasting import LASTING, Lasting
 from labctl.analysis.nmr.peaks import coarse_shape, find_peaks
 from labctl.analysis.nmr.rows import Rows, prepare
 from labctl.errors import InputError
@@ -79,6 +80,8 @@ class LineSet:
         Free parameters of the joint fit (``offset_Hz/0``, ..., ``phase_rad``) and their covariance from the noise.
     chi2_red : float
         Residual of the joint fit over its noise.
+    lasting : Lasting or None
+        Parts of the widths that t1 and t2 share, where they were fitted; amplitudes then allow for them.
     warnings : tuple of str
         What a careful referee would raise (overlap, shape, a site that is not seen...).
     """
@@ -91,6 +94,7 @@ class LineSet:
     free: tuple[str, ...]
     cov: Real
     chi2_red: float
+    lasting: Lasting | None = None
     warnings: tuple[str, ...] = ()
 
     @property
@@ -112,7 +116,7 @@ class LineSet:
         """Return the same lines in another order under new names; matrices read before must be reordered alike."""
         rank = {int(old): new for new, old in enumerate(order)}
         free = tuple(
-            f"{key}/{rank[int(index)]}" if key in SITES else name
+            f"{key}/{rank[int(index)]}" if key in (*SITES, *LASTING) else name
             for name, (key, _, index) in ((name, name.partition("/")) for name in self.free)
         )
         at = np.array(order, dtype=np.intp)
@@ -121,6 +125,9 @@ class LineSet:
             lines=tuple(replace(self.lines[old], name=name) for old, name in zip(order, names, strict=True)),
             shape=replace(self.shape, **{key: getattr(self.shape, key)[at] for key in SITES}),
             free=free,
+            lasting=None
+            if self.lasting is None
+            else Lasting(lorentz_Hz=self.lasting.lorentz_Hz[at], gauss2_Hz2=self.lasting.gauss2_Hz2[at]),
         )
 
 

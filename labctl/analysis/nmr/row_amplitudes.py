@@ -80,7 +80,7 @@ def _moved(dataset: BrukerDataset, lines: LineSet) -> LineSet:
     start = replace(start, phase_rad=0.5 * float(np.angle(np.sum(amplitudes**2))))
     free = [f"offset_Hz/{j}" for j in range(len(lines.lines)) if f"offset_Hz/{j}" in lines.free]
     fit = fit_jointly([rows], start, [*free, "phase_rad"])
-    return replace(lines, shape=fit.shape, free=fit.names, cov=fit.cov, chi2_red=fit.chi2_red)
+    return replace(lines, shape=fit.shape, free=fit.names, cov=fit.cov, chi2_red=fit.chi2_red, lasting=None)
 
 
 def _on_lines(dataset: BrukerDataset, lines: LineSet, name: str) -> RowAmplitudes:

@@ -1,0 +1,134 @@
+"""From lines that seem to share a part of their width between t1 and t2 to lines that allow for it, and the bias."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from labctl.analysis.nmr.basis import voigt_fwhm_Hz
+from labctl.analysis.nmr.estimator import AmplitudeMatrix
+from labctl.analysis.nmr.lasting import Lasting, LastingFit, fit_lasting, lasting_fwhm_Hz, separable_chi2, solve
+from labctl.analysis.nmr.lines import Line, LineSet
+from labctl.analysis.nmr.rows import Rows, prepare
+from labctl.formats.bruker_dataset import BrukerDataset
+
+SHARE = 0.15
+"""Part of a width that must seem to be shared before the slower estimator is tried."""
+_CHI2_FALL = 25.0
+_LEAST_KEPT, _MOST_KEPT = 0.5, 1.1
+"""Part of the diagonal of the shortest Tmix that has kept its offset, if lasting offsets are what is there."""
+_RESOLVED = 4.0
+_MOST_ROWS, _MOST_2DS = 96, 2
+"""Enough to find widths to 2 %; more costs time."""
+
+
+def with_lasting_offsets(datasets: Sequence[BrukerDataset], lines: LineSet) -> LineSet:
+    """Return lines that allow for offsets lasting over the mixing time, where the data ask for them.
+
+    The two 2Ds of the shortest Tmix are fitted, where most of the signal has kept its offset. Without a hint
+    (`Line.inhomogeneous_Hz`), or where chi2 falls by less than 25, `lines` are returned as they are.
+    """
+    if not any(line.inhomogeneous_Hz > SHARE * line.fwhm_Hz for line in lines.lines):
+        return lines
+    chosen = sorted(datasets, key=lambda one: one.mixing_time_s or 0.0)[:_MOST_2DS]
+    rows = [_first(prepare(one, t2_end_s=lines.t2_end_s), _MOST_ROWS) for one in chosen]
+    shifts = [lines.shifts_Hz[index] if (index := lines.index_of(one)) is not None else 0.0 for one in chosen]
+    fit = fit_lasting(rows, lines.shape, lines.free, shifts)
+    if separable_chi2(rows, fit, lines.shape, shifts) - fit.chi2 < _CHI2_FALL:
+        return lines
+    chi2_red = fit.chi2 / max(1, fit.n_data - len(fit.names))
+    fit = _resolved(fit)
+    found = solve(rows[0], fit.shape.shifted(shifts[0]), fit.lasting)
+    kept = found.kept / np.maximum(np.diag(found.A), 1e-300)
+    if not np.any((kept > _LEAST_KEPT) & (kept < _MOST_KEPT)):
+        text = (
+            "t1 and t2 seem to share a part of the width, but not as offsets would that last over the mixing time "
+            f"(only {100 * float(kept.max()):.0f} % of the diagonal at {1e3 * (chosen[0].mixing_time_s or 0.0):.3g} ms "
+            "would have kept them): separable shapes were used; exchange during t1 and t2 does this, a phase too"
+        )
+        return replace(lines, warnings=(*lines.warnings, text))
+    warnings = [text for text in lines.warnings if "inhomogeneous" not in text and "chi2_red" not in text]
+    if chi2_red > 1.5:
+        warnings.append(f"lasting offsets do not describe the data either: chi2_red {chi2_red:.2f}")
+    return replace(
+        lines,
+        lines=tuple(_line(fit, j, line, datasets[0], chi2_red) for j, line in enumerate(lines.lines)),
+        shape=fit.shape,
+        free=fit.names,
+        cov=fit.cov * max(1.0, chi2_red),
+        chi2_red=chi2_red,
+        lasting=fit.lasting,
+        warnings=tuple(warnings),
+    )
+
+
+def separable_bias(separable: AmplitudeMatrix, allowed: AmplitudeMatrix, lines: LineSet) -> str:
+    """Return, in words, what separable shapes would have made of a 2D whose lines keep offsets."""
+    a, b = separable.A / separable.A.sum(), allowed.A / allowed.A.sum()
+    widths = ", ".join(
+        f"{line.name} {line.inhomogeneous_Hz:.3g} of {line.fwhm_Hz:.3g} Hz"
+        for line in lines.lines
+        if line.inhomogeneous_Hz > 0
+    )
+    off = ", ".join(
+        f"{site} {100 * (separable.A[i, i] / allowed.A[i, i] - 1):+.1f} %" for i, site in enumerate(allowed.sites)
+    )
+    cross = np.abs(a - b)[~np.eye(len(a), dtype=bool)]
+    return (
+        f"t1 and t2 share a part of the width ({widths}): allowed for. Separable shapes would read the diagonal of "
+        f"this 2D off by {off}, and cross peaks by up to {float(cross.max()) if cross.size else 0.0:.4f} of the total"
+    )
+
+
+def _resolved(fit: LastingFit) -> LastingFit:
+    """Return the fit with lasting parts below four standard errors set to nothing."""
+    scale = math.sqrt(max(1.0, fit.chi2 / max(1, fit.n_data)))
+    parts = {"lasting_lorentz_Hz": fit.lasting.lorentz_Hz.copy(), "lasting_gauss2_Hz2": fit.lasting.gauss2_Hz2.copy()}
+    for position, name in enumerate(fit.names):
+        key, _, index = name.partition("/")
+        if key in parts and parts[key][int(index)] < _RESOLVED * scale * math.sqrt(
+            max(0.0, fit.cov[position, position])
+        ):
+            parts[key][int(index)] = 0.0
+    return replace(fit, lasting=Lasting(lorentz_Hz=parts["lasting_lorentz_Hz"], gauss2_Hz2=parts["lasting_gauss2_Hz2"]))
+
+
+def _first(rows: Rows, count: int) -> Rows:
+    if rows.t1_s is None or rows.is_sine is None or rows.signal.shape[0] <= count:
+        return rows
+    return replace(
+        rows,
+        signal=rows.signal[:count],
+        factor=rows.factor[:count],
+        t1_s=rows.t1_s[:count],
+        is_sine=rows.is_sine[:count],
+    )
+
+
+def _line(fit: LastingFit, j: int, line: Line, dataset: BrukerDataset, chi2_red: float) -> Line:
+    lorentz, gauss = float(fit.shape.lorentz_Hz[j]), math.sqrt(float(fit.shape.gauss2_Hz2[j]))
+    scale = math.sqrt(max(1.0, chi2_red))
+
+    def se(name: str) -> float:
+        if f"{name}/{j}" not in fit.names:
+            return 0.0
+        index = fit.names.index(f"{name}/{j}")
+        return scale * math.sqrt(max(0.0, float(fit.cov[index, index])))
+
+    kept = lasting_fwhm_Hz(fit.lasting, j)
+    gauss_se = se("gauss2_Hz2") / (2 * gauss) if gauss > 0 else 0.0
+    return replace(
+        line,
+        ppm=dataset.ppm(float(fit.shape.offset_Hz[j])),
+        offset_Hz=float(fit.shape.offset_Hz[j]),
+        offset_se_Hz=se("offset_Hz"),
+        lorentz_Hz=lorentz,
+        gauss_Hz=gauss,
+        fwhm_Hz=voigt_fwhm_Hz(lorentz, gauss),
+        fwhm_se_Hz=math.hypot(0.53 * se("lorentz_Hz"), gauss_se),
+        inhomogeneous_Hz=kept,
+        inhomogeneous_se_Hz=gauss_se if fit.lasting.gauss2_Hz2[j] > 0 else se("lasting_lorentz_Hz"),
+    )
