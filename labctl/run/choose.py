@@ -5,7 +5,8 @@ from __future__ import annotations
 from labctl.dataset.model import Verdict
 from labctl.plan.steps import Step
 from labctl.ports import Acquire, AwaitStable, CheckSpinning, CoolDown, Effect, Measurement, SetTemperature, Tune
-from labctl.run.events import CheckLoop, Intend, Intended, Reopen, Reopened, Skip, Skipped
+from labctl.run.commands import CheckLoop, Intend, Reopen, Skip
+from labctl.run.events import Intended, Reopened, Skipped
 from labctl.run.lifecycle import StationTrigger
 from labctl.run.recycle import resolve_recycle
 from labctl.run.state import BEHIND

@@ -25,23 +25,17 @@ from typing import assert_never
 from labctl.plan.steps import Plan, Step
 from labctl.ports import FAULT, AwaitStable, Effect, Measurement, SetTemperature, Standing
 from labctl.run.choose import advance
+from labctl.run.commands import AskEvidence, AwaitBlackout, AwaitPerson, Begin, Collect, Command, HandOff, Stop, Watch
 from labctl.run.events import (
     Alarmed,
     Amended,
-    AskEvidence,
-    AwaitBlackout,
-    AwaitPerson,
-    Begin,
     BlackoutBegan,
     ClockJumped,
-    Collect,
-    Command,
     Event,
     EvidenceSeen,
     Failed,
     Finished,
     HandedOff,
-    HandOff,
     Held,
     HoldEnded,
     Intended,
@@ -57,9 +51,7 @@ from labctl.run.events import (
     SafeSeen,
     Skipped,
     Started,
-    Stop,
     Tripped,
-    Watch,
 )
 from labctl.run.lifecycle import (
     CampaignPhase,

@@ -31,46 +31,48 @@ from labctl.errors import (
 from labctl.plan.steps import Plan
 from labctl.ports import Instrument, Observation, Standing
 from labctl.run.blackout_watch import BlackoutWatch, hold_back
-from labctl.run.decide import decide
-from labctl.run.desk import OperatorDesk
-from labctl.run.events import (
-    Alarmed,
-    Amended,
+from labctl.run.commands import (
     AskEvidence,
     AwaitBlackout,
     AwaitPerson,
     Begin,
     CheckLoop,
-    ClockJumped,
     Collect,
     Command,
     Duty,
+    HandOff,
+    Intend,
+    MakeSafe,
+    Reopen,
+    Skip,
+    Stop,
+    Tell,
+    Watch,
+)
+from labctl.run.decide import decide
+from labctl.run.desk import OperatorDesk
+from labctl.run.events import (
+    Alarmed,
+    Amended,
+    ClockJumped,
     Event,
     EvidenceSeen,
     Failed,
     Finished,
     HandedOff,
-    HandOff,
     Held,
     HoldEnded,
-    Intend,
     Intended,
     LoopSeen,
-    MakeSafe,
     Opened,
     Operated,
     PartJudged,
     Planned,
     Progressed,
-    Reopen,
     SafeAsked,
     SafeSeen,
-    Skip,
     Started,
-    Stop,
-    Tell,
     Tripped,
-    Watch,
 )
 from labctl.run.guard import StationGuard
 from labctl.run.handoff import HandOffs, OnDataset

@@ -29,7 +29,8 @@ from labctl.ports import (
     Standing,
 )
 from labctl.run import hazards
-from labctl.run.events import CheckLoop, Event, EvidenceSeen, Failed, Finished, LoopSeen, PartCollected, Result, Started
+from labctl.run.commands import CheckLoop
+from labctl.run.events import Event, EvidenceSeen, Failed, Finished, LoopSeen, PartCollected, Result, Started
 from labctl.run.interlock import Calibration
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from labctl.plan.steps import Step
 from labctl.ports import Acquire, AwaitStable, CheckSpinning, CoolDown, SetTemperature, SweepImpedance
-from labctl.run.events import Alarmed, AwaitPerson, Command, MakeSafe, Tell
+from labctl.run.commands import AwaitPerson, Command, MakeSafe, Tell
+from labctl.run.events import Alarmed
 from labctl.run.lifecycle import StationPhase, StationTrigger, next_station_phase
 from labctl.run.state import State, StationState, StepState
 

@@ -14,8 +14,7 @@ from labctl.dataset.model import Dataset, Verdict
 from labctl.errors import InputError, InternalError
 from labctl.plan.steps import RecycleRule
 from labctl.ports import Acquire, Effect, Exsy, SetTemperature, Standing
-from labctl.run.decide import decide
-from labctl.run.events import (
+from labctl.run.commands import (
     AskEvidence,
     AwaitPerson,
     Begin,
@@ -23,30 +22,33 @@ from labctl.run.events import (
     Collect,
     Command,
     Duty,
+    HandOff,
+    Intend,
+    MakeSafe,
+    Reopen,
+    Skip,
+    Stop,
+    Tell,
+    Watch,
+)
+from labctl.run.decide import decide
+from labctl.run.events import (
     Event,
     EvidenceSeen,
     Failed,
     Finished,
     HandedOff,
-    HandOff,
-    Intend,
     Intended,
     LoopSeen,
-    MakeSafe,
     OnFault,
     Opened,
     Operated,
     Policy,
-    Reopen,
     SafeAsked,
     SafeSeen,
-    Skip,
     Started,
-    Stop,
-    Tell,
     Tripped,
     Verb,
-    Watch,
     event_from_json,
     event_json,
 )

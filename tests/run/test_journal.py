@@ -27,10 +27,10 @@ from labctl.run.events import (
     Policy,
     event_from_json,
     event_json,
-    task_from_json,
 )
 from labctl.run.journal import Journal, JournalUnwritable
 from labctl.run.state import initial_state, planned_event
+from labctl.run.stored_plan import task_from_json
 from tests.run.bench import Bench
 from tests.run.campaigns import small_plan
 from tests.run.test_decide import dataset_of
