@@ -48,6 +48,16 @@ class StationPhase(Enum):
     """All steps are behind and heat is off."""
 
 
+HELD_BY_ORDER = (StationPhase.INTENDED, StationPhase.RUNNING, StationPhase.EXAMINING, StationPhase.COLLECTING)
+"""The instrument may hold an order."""
+BETWEEN_STEPS = (StationPhase.READY, StationPhase.WAITING, StationPhase.HELD, StationPhase.CHECKING)
+"""It holds none, and the next step is on its way."""
+LEFT_BY_PERSON = (StationPhase.PAUSED, StationPhase.SAFE, StationPhase.UNCONFIRMED)
+"""Nobody but a person takes a station out of these."""
+AT_REST = (*LEFT_BY_PERSON, StationPhase.FINISHED)
+"""Nothing more happens there by itself."""
+
+
 class StationTrigger(Enum):
     """What moves a station from phase to phase."""
 
