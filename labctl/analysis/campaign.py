@@ -28,6 +28,7 @@ from labctl.analysis.nmr.line_shift import measure_lines
 from labctl.analysis.nmr.lines import LineSet, find_lines, refine_lines
 from labctl.analysis.nmr.nutation import fit_nutation
 from labctl.analysis.nmr.relaxation import Recovery, fit_recovery
+from labctl.analysis.paper_entries import Processed, paper_mode
 from labctl.analysis.referee import (
     doubts_of_acquisition,
     doubts_of_references,
@@ -299,27 +300,11 @@ class _Analysis:
         order = [int(index) for index in np.argsort(-share, kind="stable")]
         new = {old[index]: f"site {rank + 1}" for rank, index in enumerate(order)}
         self.sites = {new[old[index]]: self.sites[old[index]] for index in order}
-        flat = (np.array(order)[:, None] * len(order) + np.array(order)).ravel()
         for at in temperatures:
-            at.matrices = [
-                replace(
-                    one,
-                    sites=tuple(self.sites),
-                    A=one.A[np.ix_(order, order)],
-                    cov=one.cov[np.ix_(flat, flat)],
-                    line_slope=one.line_slope[:, flat],
-                    inhomogeneous_Hz=tuple(one.inhomogeneous_Hz[index] for index in order)
-                    if one.inhomogeneous_Hz
-                    else (),
-                )
-                for one in at.matrices
-            ]
+            at.matrices = [one.reordered(order, tuple(self.sites)) for one in at.matrices]
             at.recoveries = [replace(one, site=new.get(one.site, one.site)) for one in at.recoveries]
             if at.lines is not None:
-                lines = tuple(
-                    replace(at.lines.lines[index], name=f"site {rank + 1}") for rank, index in enumerate(order)
-                )
-                at.lines = replace(at.lines, lines=lines)
+                at.lines = at.lines.reordered(order, tuple(self.sites))
 
     def _enter_spectra(self, temperatures: Iterable[_Temperature]) -> None:
         for at in temperatures:
@@ -371,8 +356,26 @@ class _Analysis:
             self.attempt("Arrhenius lines", lines)
         exsy.fits = [with_energies(one, exsy.arrhenius) if isinstance(one, LayeredFit) else one for one in exsy.fits]
         self._enter_sites(groups, temperatures)
+        self.attempt("paper mode", partial(self._paper, groups, temperatures))
         self.results.warnings += [one for group in groups for one in group.warnings]
         self._examine(groups, temperatures)
+
+    def _paper(self, groups: Sequence[TemperatureFits], temperatures: Sequence[_Temperature]) -> None:
+        """Repeat the published kind of analysis beside ours, for comparison."""
+        fitted = {one.data.T_K: one for one in groups}
+        processed = [
+            Processed(
+                T_K=at.T_K,
+                raw={one.name: one.raw for one in at.of_kind("exsy")},
+                lines=at.lines,
+                matrices=at.matrices,
+                data=fitted[at.T_K].data,
+                exchange=found,
+            )
+            for at in temperatures
+            if at.lines is not None and at.T_K in fitted and (found := fitted[at.T_K].exchange) is not None
+        ]
+        self.results.exsy.paper = paper_mode(processed, self.results.exsy.arrhenius)
 
     def _examine(self, groups: Sequence[TemperatureFits], temperatures: Sequence[_Temperature]) -> None:
         """Ask what a referee would ask of fits and energies."""

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from labctl.analysis.cycling_results import Cycling
 from labctl.analysis.eis_results import Eis
+from labctl.analysis.paper_results import PaperMode
 from labctl.analysis.schema import ResultModel as _Model
 
 SCHEMA_VERSION = 1
@@ -225,6 +226,7 @@ class Exsy(_Model):
     buildup: list[BuildUp] = Field(default_factory=list)
     comparisons: list[ModelComparison] = Field(default_factory=list)
     arrhenius: list[Arrhenius] = Field(default_factory=list)
+    paper: PaperMode | None = Field(default=None, description="the published analysis repeated, for comparison only")
 
 
 class Certificate(_Model):

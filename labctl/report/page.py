@@ -100,8 +100,9 @@ def write_report(
 
 
 def _headline(results: Results) -> list[Arrhenius]:
-    """Return the activation energies that answer the campaign's question, the widest model first."""
-    return sorted(results.exsy.arrhenius, key=lambda one: (one.model, one.quantity))
+    """Return the activation energies that answer the campaign's question: never those of pairs fitted one by one."""
+    own = [one for one in results.exsy.arrhenius if one.model != "product"]
+    return sorted(own, key=lambda one: (one.model, one.quantity))
 
 
 def _when(seconds: float | None) -> str:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labctl.analysis.paper_results import PaperMode, PaperPair
 from labctl.analysis.results import (
     T1,
     Arrhenius,
@@ -117,6 +118,38 @@ def test_the_page_holds_every_figure_and_needs_nothing_beside_it(results: Result
     assert text.count("data:image/svg+xml;base64,") == len(drawn)
     assert not re.search(r'(src|href)="(?!data:|#)', text)
     assert "0.150 ± 0.020 eV" in text
+
+
+def test_the_published_analysis_is_never_the_headline(results: Results, tmp_path: Path) -> None:
+    """Energies of pairs fitted one by one stand below, under a label of their own, with bias and misfit."""
+    pairwise = results.exsy.arrhenius[0].model_copy(update={"model": "product", "Ea_eV": 0.777, "Ea_se_eV": 0.01})
+    results.exsy.arrhenius.append(pairwise)
+    results.exsy.paper = PaperMode(
+        half_width_Hz=37.0,
+        bias=["boxes tell tails"],
+        pairs=[
+            PaperPair(
+                pair=["Li2S", "LPSC"],
+                intensities="boxes",
+                T_K=[293.0],
+                kD_per_s=[0.1],
+                kD_se_per_s=[0.01],
+                plateau=[0.25],
+                Ea_eV=0.666,
+                rms=0.01,
+                rms_of_plateau=0.04,
+                chi2_red=[9.0],
+                misfits=True,
+            )
+        ],
+    )
+    text = write_report(tmp_path / "r.html", results, (), timeline=Timeline(), protocol_text="").read_text("utf-8")
+    above, below = text.split("As the paper did it")
+    assert "0.150 ± 0.020 eV" in above
+    assert "0.777" not in above
+    assert "0.666" not in above
+    for said in ("0.777", "0.666", "misfits", "boxes tell tails"):
+        assert said in below
 
 
 def test_what_people_wrote_is_escaped(results: Results, tmp_path: Path) -> None:

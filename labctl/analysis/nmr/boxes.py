@@ -138,7 +138,7 @@ def bias_of(boxes: BoxMatrix, matrix: AmplitudeMatrix) -> tuple[str, ...]:
     The reference is `matrix`, the least squares of the same 2D on its lines. At least one sentence is returned, for
     a number from boxes must never stand alone.
     """
-    what = f"boxes of +-{boxes.half_width_Hz:g} Hz" if boxes.half_width_Hz else "peak heights"
+    what = f"boxes of +-{boxes.half_width_Hz:.3g} Hz" if boxes.half_width_Hz else "peak heights"
     parts = ", ".join(f"{part:.2f} ({site})" for site, part in zip(boxes.sites, boxes.captured, strict=True))
     told = [f"{what} read diagonal peaks as {parts} of their amplitude"]
     noise = float(boxes.B_se.max() / abs(boxes.B.sum()))
