@@ -1,0 +1,77 @@
+"""The stations that an engine has: owned and opened, and given back however its life ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Self
+
+from labctl.errors import InstrumentError
+from labctl.ports import Instrument
+from labctl.run.ownership import StationOwnership
+
+
+class TakenStations:
+    """Takes stations within a ``with`` block; closing an instrument leaves it going on as it is."""
+
+    def __init__(self, instruments: Mapping[str, Instrument], state_dir: Path) -> None:
+        self._instruments = instruments
+        self._state_dir = state_dir
+        self._owned: list[StationOwnership] = []
+        self._opened: list[Instrument] = []
+        self.epochs: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        for instrument in self._opened:
+            instrument.close()
+        for ownership in self._owned:
+            ownership.release()
+
+    def own(self, names: Iterable[str]) -> None:
+        """Take the lock of each station and raise its epoch.
+
+        Raises
+        ------
+        SafetyRefusal
+            Another engine has one of them.
+        """
+        for name in names:
+            ownership = StationOwnership(self._state_dir, name)
+            self._owned.append(ownership)
+            self.epochs[name] = ownership.epoch
+
+    def open(self, *, resumed: bool) -> dict[str, str]:
+        """Open what is owned; return what cannot be reached and why.
+
+        A new campaign does not begin without all of them, a resumed one goes on with the rest.
+
+        Raises
+        ------
+        InstrumentError
+            One cannot be reached at the start of a new campaign.
+        """
+        unreachable: dict[str, str] = {}
+        for name, epoch in self.epochs.items():
+            instrument = self._instruments[name]
+            try:
+                instrument.open(epoch)
+                self._opened.append(instrument)
+            except InstrumentError as error:
+                if not resumed:
+                    raise
+                unreachable[name] = str(error)
+        return unreachable
+
+    def check(self) -> None:
+        """Make sure that no other engine has come.
+
+        Raises
+        ------
+        Superseded
+            One has; this one must touch nothing more.
+        """
+        for ownership in self._owned:
+            ownership.check()
