@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaincc, stdtrit
+from scipy.special import gammaincc, ndtri, stdtrit
 
 from labctl.analysis.fit import INFLATE_BELOW_P
 
@@ -32,8 +32,8 @@ class ArrheniusFit:
     ----------
     Ea_eV, Ea_se_eV : float
     Ea_ci95_eV : tuple of float
-        By the t quantile of the degrees of freedom; by the normal quantile with two temperatures, where
-        nothing can be learnt of the scatter.
+        By the normal quantile, the errors being those of the data's known noise; by the t quantile of the degrees of
+        freedom where they were scaled by the scatter.
     ln_value_at_ref, ln_value_at_ref_se : float
         At `T_ref_K`, uncorrelated with Ea; the value itself, also where the convention takes ln(value T).
     covariance : ndarray, shape (2, 2)
@@ -121,7 +121,7 @@ def _finish(
         warnings.append("two temperatures only: a straight line fits exactly, and its straightness is untested")
     T_ref = 1 / (KB_EV_PER_K * centre)
     Ea_se = float(np.sqrt(covariance[1, 1]))
-    half = float(stdtrit(dof, 0.975)) * Ea_se if dof > 0 else 1.959963984540054 * Ea_se
+    half = float(stdtrit(dof, 0.975) if inflated else ndtri(0.975)) * Ea_se
     return ArrheniusFit(
         convention=convention,
         Ea_eV=slope,

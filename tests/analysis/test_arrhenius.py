@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from labctl.analysis.arrhenius import KB_EV_PER_K, fit_arrhenius
+
+FloatArray = NDArray[np.float64]
 
 T_K = np.array([293.15, 313.15, 333.15, 353.15, 373.15])
 
@@ -57,11 +60,25 @@ def test_errors_match_the_scatter() -> None:
     assert np.sqrt(np.mean(np.square(z))) == pytest.approx(1.0, abs=0.12)
 
 
+@pytest.mark.parametrize("temperatures", [T_K[[0, 2, 4]], T_K])
+def test_the_interval_covers_what_it_says(temperatures: FloatArray) -> None:
+    """Over 1000 lines with known errors the 95 % interval holds the truth in 93.5 to 97 %, at 3 temperatures as at 5."""
+    rng = np.random.default_rng(4)
+    inside = 0
+    for _ in range(1000):
+        value = np.exp(5 - 0.3 / (KB_EV_PER_K * temperatures)) * np.exp(0.02 * rng.standard_normal(temperatures.size))
+        fit = fit_arrhenius(temperatures.tolist(), value.tolist(), (0.02 * value).tolist())
+        assert fit is not None
+        inside += fit.Ea_ci95_eV[0] < 0.3 < fit.Ea_ci95_eV[1]
+    assert 0.935 < inside / 1000 < 0.97
+
+
 def test_a_bent_line_is_inflated_and_said() -> None:
-    """Points that scatter beyond chance scale the errors and warn."""
+    """Points that scatter beyond chance scale the errors, widen the interval by the t quantile, and warn."""
     fit = fit_arrhenius(T_K.tolist(), [1.0, 2.0, 2.2, 2.3, 2.31], [0.01] * 5)
     assert fit is not None
     assert fit.inflated
+    assert fit.Ea_ci95_eV[1] - fit.Ea_eV == pytest.approx(3.182 * fit.Ea_se_eV, rel=1e-3)
     assert any("chi2_red" in text for text in fit.warnings)
 
 
