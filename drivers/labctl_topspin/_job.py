@@ -200,6 +200,15 @@ class JobFolder:
             known.append(found)
         return known
 
+    def step_of(self, token: str) -> Step | None:
+        """Return the step that carries an order out: not one that was refused where another was begun."""
+        steps = [step for step in self.steps() if step.token == token]
+        for step in reversed(steps):
+            records = self.records(step.seq)
+            if not records or records[-1].phase != "refused":
+                return step
+        return steps[-1] if steps else None
+
     def _record(self, seq: int, at: int) -> Record | None:
         for ending in ENDINGS:
             text = self._text(self.folder / "status" / f"{seq:06d}.{at:04d}.{ending}")
