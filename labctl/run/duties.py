@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from labctl.clock import Clock
-from labctl.ports import Observation, Standing
+from labctl.ports import Observation, Progress, Standing
 from labctl.run.commands import (
     AskEvidence,
     AwaitBlackout,
@@ -45,6 +45,18 @@ _ANSWERS: Mapping[type, tuple[type, ...]] = {
     AwaitPerson: (SafeAsked,),
     AwaitBlackout: (HoldEnded,),
 }
+
+
+_DURING: Mapping[type, tuple[StationPhase, ...]] = {
+    Watch: (StationPhase.INTENDED, StationPhase.RUNNING),
+    AskEvidence: (StationPhase.EXAMINING, StationPhase.SAFE),
+    Collect: (StationPhase.COLLECTING, StationPhase.SAFE),
+    CheckLoop: (StationPhase.CHECKING,),
+    MakeSafe: (StationPhase.SAFING,),
+    AwaitPerson: (StationPhase.PAUSED,),
+    AwaitBlackout: (StationPhase.HELD,),
+}
+"""What a station must be at for a duty to make sense: an analysis that answers at once may stop it first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +104,15 @@ class Duties:
     def __bool__(self) -> bool:
         return bool(self._duties)
 
-    def take_up(self, name: str, duty: Duty) -> None:
-        """From now on the station is at this."""
+    def take_up(self, name: str, duty: Duty, state: State) -> bool:
+        """From now on the station is at this; False: it has gone on to something else since that was decided."""
+        if state.stations[name].phase not in _DURING[type(duty)]:
+            return False
         self._duties[name] = duty
         self._since_s[name] = self._clock.monotonic_s()
         self._asked_safe.discard(name)
+        self._guards[name].heard(answered=True)
+        return True
 
     def answered(self, event: Event, state: State) -> None:
         """End the duty that an event answers, and waiting for a person where one has come."""
@@ -105,6 +121,7 @@ class Duties:
             paused = state.stations[name].phase is StationPhase.PAUSED
             if answered or (isinstance(duty, AwaitPerson) and not paused):
                 del self._duties[name]
+                self._guards[name].heard(answered=True)
 
     def see_to(self, name: str, state: State) -> Look:
         """Do what the station's duty wants now."""
@@ -148,6 +165,7 @@ class Duties:
             collect_give_up_s=options.collect_give_up_s,
             parts=state.steps[order.step_id].parts,
         )
+        self._guards[name].heard(answered=bool(events) or (seen is not None and seen.progress is not Progress.SILENT))
         if seen is not None:  # without an answer what was seen last holds: a share that is gone ends no acquisition
             self._guards[name].growing = seen.data_growing
         if seen is not None and seen.fraction is not None:
@@ -175,11 +193,20 @@ class Duties:
         return Look(seen=seen, events=events, next_s=min(again_s, options.poll_s) if soon else again_s)
 
     def _ask_evidence(self, name: str, duty: AskEvidence, since_s: float, state: State) -> tuple[Event, ...]:
-        """Ask; an acquisition that was just halted is given its last scan to end, so that its data come in at once."""
+        """Ask; an acquisition that was just halted is given its last scan to end, so that its data come in at once.
+
+        A safe station that does not answer is left safe: its order stays open, and the next engine asks.
+        """
         events = self._perform.ask_evidence(duty.order)
-        safe = state.stations[name].phase is StationPhase.SAFE
+        if state.stations[name].phase is not StationPhase.SAFE:
+            self._guards[name].heard(answered=bool(events))
+            return events
         still = any(isinstance(event, EvidenceSeen) and event.standing is Standing.RUNNING for event in events)
-        return () if safe and still and since_s < self._options.halt_wait_s else events
+        if since_s < self._options.halt_wait_s:
+            return () if still else events
+        if not events:
+            del self._duties[name]
+        return events
 
     def _check_loop(self, name: str, duty: CheckLoop, since_s: float) -> tuple[Event, ...]:
         guard = self._guards[name]

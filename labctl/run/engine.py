@@ -175,6 +175,7 @@ class Engine:
         self._blackouts = BlackoutWatch()
         self._blocked_since_s: float | None = None
         self._blocked: JournalUnwritable | None = None
+        self._unsafe: dict[str, str] = {}
         self._waiting = Waiting(clock, hear_s=options.hear_s)
         self._turns = 0
         self._taken = TakenStations(instruments, options.state_dir or default_state_dir())
@@ -295,6 +296,7 @@ class Engine:
             self._todo.popleft()
             self._todo.extendleft(reversed(follows))
         self._blocked_since_s = self._blocked = None
+        self._unsafe.clear()
         return True
 
     def _commit(self, event: Event) -> tuple[Event | Command, ...]:
@@ -334,7 +336,7 @@ class Engine:
                         event.station, f"the verdict is not in the manifest: {error}", event.step_id
                     )
 
-    def _execute(self, command: Command) -> tuple[Event, ...]:
+    def _execute(self, command: Command) -> tuple[Event | Command, ...]:
         match command:
             case Intend() | Reopen() | Skip():
                 if self.state.stations[command.event.station].phase is not StationPhase.READY:
@@ -343,7 +345,7 @@ class Engine:
                     held := hold_back(self.state, command.event, self._clock.now_s())
                 ):
                     return (held,)
-                return (command.event,)
+                return self._commit(command.event)  # now or not at all: after a wait for the disk it may be stale
             case Tell():
                 return (command.event,)
             case Begin():
@@ -363,8 +365,8 @@ class Engine:
         return ()
 
     def _take_up(self, name: str, duty: Duty) -> None:
-        self._duties.take_up(name, duty)
-        self._due_s[name] = self._clock.monotonic_s()
+        if self._duties.take_up(name, duty, self.state):
+            self._due_s[name] = self._clock.monotonic_s()
 
     # ---------------------------------------------------------------------------------- looking at a station
 
@@ -394,9 +396,12 @@ class Engine:
         for name in self.state.stations:
             events = self._guards[name].poll(self.state)
             for trip in (event for event in events if isinstance(event, Tripped)):
-                self.perform.make_safe(name, trip.detail)  # safety does not wait for a full disk
-            self._todo.extend(events)
+                self._unsafe[name] = trip.detail
+            self._todo.extendleft(reversed(events))  # before what waits: nothing is begun after a trip
             self._due_s[name] = now_s + self._options.poll_s
+        for name, reason in list(self._unsafe.items()):  # safety does not wait for a full disk
+            if not self.perform.make_safe(name, reason):
+                del self._unsafe[name]
         since_s = self._blocked_since_s
         if self._blocked is not None and since_s is not None and now_s - since_s > self._options.disk_give_up_s:
             raise self._blocked

@@ -27,6 +27,8 @@ class StationGuard:
     watched : bool
         No gap in the recorded readings was longer than two polls when the engine came; used up by the first look
         at the loop.
+    unanswered_since_s : float or None
+        Since when nothing was heard of the order under way [monotonic s]; set by whoever asks.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class StationGuard:
         self.watched = last_s is not None and now_s - last_s <= 2.0 * options.poll_s
         self.readings: tuple[Reading, ...] = ()
         self.growing = False
+        self.unanswered_since_s: float | None = None
 
     def poll(self, state: State) -> tuple[Event, ...]:
         """Read, record, judge; returns alarms and trips."""
@@ -66,6 +69,7 @@ class StationGuard:
             calibration=self.told.calibration,
             held_K=held_temperature(state, self._station),
             measuring=measures(state, self._station),
+            unanswered_s=self._unanswered_s(),
         )
         return tuple(
             Tripped(
@@ -79,6 +83,16 @@ class StationGuard:
             else Alarmed(station=self._station, what=breach.detail)
             for breach in breaches
         )
+
+    def heard(self, *, answered: bool) -> None:
+        """Take note of whether a question about the order under way was answered."""
+        if answered:
+            self.unanswered_since_s = None
+        elif self.unanswered_since_s is None:
+            self.unanswered_since_s = self._clock.monotonic_s()
+
+    def _unanswered_s(self) -> float:
+        return 0.0 if self.unanswered_since_s is None else self._clock.monotonic_s() - self.unanswered_since_s
 
     def interval_s(self, state: State, relaxed_s: float) -> float:
         """Return when to look again [s]: after `relaxed_s`, but soon while something is suspicious."""

@@ -155,3 +155,11 @@ def unread(oldest: str, age_s: float, *, growing: bool, trips: bool) -> str:
     if trips:
         return f"{what}{goes_on}. Hazard: nobody knows how hot it is. Look at instrument, computer and cables"
     return f"{what}{goes_on}. Look at the instrument's computer and its cables"
+
+
+def unanswered(age_s: float, *, trips: bool) -> str:
+    """Say that readings come, and nothing is heard of what runs there."""
+    what = f"readings come, and yet nothing was heard of what runs there for {age_s:.0f} s"
+    if trips:
+        return f"{what}. Hazard: nobody knows whether it goes on. Look at the instrument and what its screen says"
+    return f"{what}. Look at the instrument and what its screen says"

@@ -88,6 +88,7 @@ def judge(
     calibration: Calibration | None = None,
     held_K: float | None = None,
     measuring: bool = False,
+    unanswered_s: float = 0.0,
 ) -> tuple[Vigil, tuple[Breach, ...]]:
     """Return the vigil after one poll, and what it found.
 
@@ -107,6 +108,8 @@ def judge(
         What the sensor should read; None: nothing has to be held now.
     measuring : bool
         Something is measured there: the loop has had its time to overshoot and come back.
+    unanswered_s : float
+        How long nothing has been heard of the order under way, though it was asked about [s].
     """
     values = {reading.quantity: reading.value for reading in readings}
     if calibration is not None and "sensor_K" in values:
@@ -143,6 +146,7 @@ def judge(
     last_s = {**vigil.last_s, **{r.quantity: r.at_s for r in readings if not r.quantity.startswith(FAULT)}}
     if not in_grace:
         _judge_silence(last_s, vigil.since_s, limits, now_s, silence, data_growing, checked, found)
+    _judge_answers(unanswered_s, silence, checked, found)
     return _remember(replace(vigil, ramp_from=ramp_from, last_s=last_s), checked, found)
 
 
@@ -240,6 +244,18 @@ def _judge_silence(
     if age_s > trip_s:
         detail = hazards.unread(oldest, age_s, growing=data_growing, trips=True)
         found["silence"] = Breach(limit="silence", detail=detail, value=age_s, bound=trip_s)
+
+
+def _judge_answers(unanswered_s: float, silence: Silence, checked: set[str], found: dict[str, Breach]) -> None:
+    """Readings may come while nothing is heard of what runs there; the temperature being known, that has more time."""
+    checked |= {"unanswered", "unanswered_alarm"}
+    if "silence_alarm" in found or unanswered_s <= silence.alarm_s:
+        return
+    alarm = hazards.unanswered(unanswered_s, trips=False)
+    found["unanswered_alarm"] = Breach(limit="unanswered_alarm", detail=alarm, value=unanswered_s, trips=False)
+    if unanswered_s > silence.growing_s:
+        detail = hazards.unanswered(unanswered_s, trips=True)
+        found["unanswered"] = Breach(limit="unanswered", detail=detail, value=unanswered_s, bound=silence.growing_s)
 
 
 def _remember(vigil: Vigil, checked: set[str], found: dict[str, Breach]) -> tuple[Vigil, tuple[Breach, ...]]:
