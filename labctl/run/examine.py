@@ -58,7 +58,8 @@ def evidence_seen(turn: Turn, event: EvidenceSeen) -> None:
             seen = turn.steps[step.id].status == "running"
             how = "ended without data" if seen else "failed before it began"
             what = f"{step.id} {how}: {station.failure}"
-            _begin_anew(turn, name, step, status="failed", what=what)
+            changed = seen and step.effect is Effect.IRREVERSIBLE
+            _begin_anew(turn, name, step, status="partial" if changed else "failed", what=what)
         case Standing.NOT_STARTED | Standing.PREPARED if turn.steps[step.id].status == "running":
             # it was seen running, and nothing is left of it: what there was is gone, the number is not reused
             what = f"{step.id} had begun and left nothing ({event.detail})"
@@ -88,10 +89,12 @@ def _begin_anew(turn: Turn, name: str, step: Step, *, status: str, what: str) ->
 
 
 def again_or_ask(turn: Turn, name: str, step: Step, what: str, *, ask: bool = False) -> None:
-    """Decide, by class of side effect, whether another attempt may follow by itturn."""
+    """Decide, by class of side effect, whether another attempt may follow by itself."""
     if turn.stations[name].phase is not StationPhase.READY:
         return  # safe or paused already: the person who leaves it decides
-    if step.effect is Effect.IRREVERSIBLE:
+    if step.effect is Effect.IRREVERSIBLE and turn.steps[step.id].status == "failed":
+        turn.set(name, hold=f"{what}. Nothing was begun: put that right and continue, or skip it")
+    elif step.effect is Effect.IRREVERSIBLE:
         turn.set(name, hold=f"{what}. It changes the sample and is never repeated: skip it, or end the campaign")
     elif ask and step.effect is Effect.EXPENSIVE:
         turn.set(name, hold=f"{what}. Continue for another attempt, or skip it")

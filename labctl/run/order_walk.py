@@ -81,7 +81,7 @@ def finished(turn: Turn, event: Finished) -> None:
     else:
         turn.set_step(step.id, status="partial")
         policy = turn.policy.halted if event.result == "halted" else turn.policy.interrupted
-        what = f"{step.id} ended early ({event.detail}); what it left is kept"
+        what = f"{step.id} ended early ({station.failure or event.detail}); what it left is kept"
         again_or_ask(turn, name, step, what, ask=policy == "ask")
     if turn.stations[name].phase is StationPhase.READY:
         advance(turn, name)

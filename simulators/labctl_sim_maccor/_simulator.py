@@ -73,6 +73,8 @@ class SimulatedMaccor:
         self.tables = Tables(tester)
 
     def next_event_s(self) -> float | None:
+        """Wall time of the next thing that happens by itself: ahead of the clock, whether anybody looks or not."""
+        self.tester.advance(self._clock.now_s())
         return self.tester.next_event_s()
 
     def now_s(self) -> float:
