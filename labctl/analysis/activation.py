@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from labctl.analysis.arrhenius import Convention, fit_arrhenius
 from labctl.analysis.entries import RESOLVED
 from labctl.analysis.exchange import pairs
-from labctl.analysis.results import Arrhenius, LayeredFit, ResultWarning
+from labctl.analysis.layered_results import LayeredFit
+from labctl.analysis.results import Arrhenius, ResultWarning
 from labctl.analysis.temperature import TemperatureFits
 
 Line = tuple[str, str, Convention, Callable[[TemperatureFits], tuple[float, float] | None]]

@@ -21,6 +21,7 @@ from labctl.analysis.eis.series import analyse_series
 from labctl.analysis.entries import buildup_entries, comparison_entry, exchange_entry, layered_entry, product_entry
 from labctl.analysis.examine import doubts_around_2ds, doubts_of_energies, doubts_of_fits, doubts_of_series
 from labctl.analysis.gather import Measured, gather
+from labctl.analysis.layered_results import LayeredFit
 from labctl.analysis.measured_entries import buildup, dataset_entry, matrix_entry, mixing_point, t1_entry
 from labctl.analysis.nmr.estimator import AmplitudeMatrix, estimate_amplitudes
 from labctl.analysis.nmr.inhomogeneous import separable_bias, with_lasting_offsets
@@ -34,7 +35,7 @@ from labctl.analysis.referee import (
     doubts_of_references,
     doubts_of_T1,
 )
-from labctl.analysis.results import LayeredFit, Results, ResultWarning, Site
+from labctl.analysis.results import Results, ResultWarning, Site
 from labctl.analysis.temperature import TemperatureFits, fit_temperatures
 from labctl.formats.impedance_file import impedance_dialect
 from labctl.formats.maccor_head import is_maccor

@@ -9,7 +9,8 @@ from labctl.analysis.buildup import plateau_reached
 from labctl.analysis.exchange import pairs
 from labctl.analysis.fit import Fit
 from labctl.analysis.kinetics import DECISIVE_AICC, KineticFit, fastest_bound, scaled_aicc
-from labctl.analysis.results import BuildUp, ExchangeFit, LayeredFit, ModelComparison, Phase, ProductFit
+from labctl.analysis.layered_results import LayeredFit, ModelComparison, Phase
+from labctl.analysis.results import BuildUp, ExchangeFit, ProductFit
 from labctl.analysis.temperature import TemperatureFits
 
 RESOLVED = 2.0

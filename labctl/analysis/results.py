@@ -11,6 +11,7 @@ from pydantic import Field
 
 from labctl.analysis.cycling_results import Cycling
 from labctl.analysis.eis_results import Eis
+from labctl.analysis.layered_results import LayeredFit, ModelComparison
 from labctl.analysis.paper_results import PaperMode
 from labctl.analysis.schema import ResultModel as _Model
 
@@ -129,34 +130,6 @@ class ProductFit(_Model):
     warnings: list[str] = Field(default_factory=list)
 
 
-class Phase(_Model):
-    """One phase of a layered-diffusion fit."""
-
-    phase: str
-    kD_per_s: float | None
-    kD_se: float | None
-    Ea_eV: float | None = None
-    Ea_se_eV: float | None = None
-    bound: Literal["lower", "upper"] | None = None
-
-
-class LayeredFit(_Model):
-    """Reference mode: layered diffusion with finite contact and relaxation, two or three phases."""
-
-    model: Literal["layered"] = "layered"
-    mode: Literal["reference"] = "reference"
-    T_K: float | None
-    geometry: str
-    phases: list[Phase]
-    convention: str = "ln D"
-    chi2_red: float
-    n_data: int
-    n_parameters: int
-    datasets: list[str]
-    assumptions: list[str] = Field(default_factory=list)
-    warnings: list[str] = Field(default_factory=list)
-
-
 Fit = Annotated[ExchangeFit | ProductFit | LayeredFit, Field(discriminator="model")]
 
 
@@ -205,16 +178,6 @@ class BuildUp(_Model):
     curves: dict[str, list[float]] = Field(
         default_factory=dict, description="fitted model (exchange, layered, product) to its curve on curve_tmix_s"
     )
-
-
-class ModelComparison(_Model):
-    """Which model of the same data is favoured at one temperature, by AICc (lower is better)."""
-
-    T_K: float | None
-    aicc: dict[str, float]
-    favoured: str
-    decisive: bool = Field(description="the others are worse by 6 or more")
-    remark: str = ""
 
 
 class Exsy(_Model):

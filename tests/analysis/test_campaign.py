@@ -11,7 +11,8 @@ import pytest
 
 from labctl.analysis.campaign import analyze_campaign, analyze_paths
 from labctl.analysis.context import AnalysisContext
-from labctl.analysis.results import ExchangeFit, LayeredFit, ProductFit, Results
+from labctl.analysis.layered_results import LayeredFit
+from labctl.analysis.results import ExchangeFit, ProductFit, Results
 from labctl.errors import InputError
 from tests.analysis.small_lab import Lab
 
