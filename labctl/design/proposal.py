@@ -1,0 +1,268 @@
+"""A fixed campaign that reaches a standard error of Ea in few hours, or the smallest one within given hours.
+
+Blocks of one phase cycle are added one by one where they lower the standard errors most per hour, averaged over what
+is believed; temperatures, recycle delay and rows are tried in turn. Adding the best next block is within a few percent
+of the continuous optimum, because information adds up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.design.belief import Belief
+from labctl.design.costs import Costs
+from labctl.design.model import Block, Model, Sensitivity, information, information_of, standard_errors
+
+FloatArray = NDArray[np.float64]
+
+PHASE_CYCLE = 8
+"""Scans of a whole phase cycle: every row has a multiple of it."""
+
+_PACE = 0.05
+"""Part of the blocks so far that is added before all are compared again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """Which parameters are wanted, and how well: standard error by name, in the parameter's unit."""
+
+    se: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What a proposal may choose from.
+
+    Attributes
+    ----------
+    temperatures_K : tuple of float
+        Of the sample, ascending; the first and the last are always visited.
+    mixing_times_s : tuple of float
+    recycle_factors : tuple of float
+        Recycle delay over the slowest T1.
+    rows : tuple of int
+    reference_tmix_s : float
+        One 2D per temperature with this short mixing time fixes the line shapes.
+    middle_share : float
+        Least part of the time at a temperature between the ends: an Ea from two temperatures hides curvature.
+    most_mixing_times : int
+        At one temperature, the reference included.
+    most_temperatures : int
+    longest_delay_s, longest_dataset_s, budget_s : float
+    """
+
+    temperatures_K: tuple[float, ...]
+    mixing_times_s: tuple[float, ...]
+    recycle_factors: tuple[float, ...] = (1.26, 1.5, 2.0)
+    rows: tuple[int, ...] = (48,)
+    reference_tmix_s: float = 0.01
+    middle_share: float = 0.1
+    most_mixing_times: int = 4
+    most_temperatures: int = 7
+    longest_delay_s: float = np.inf
+    longest_dataset_s: float = np.inf
+    budget_s: float = np.inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """What a campaign is expected to give, were the model true.
+
+    Attributes
+    ----------
+    blocks : tuple of Block
+    seconds : float
+        On the instrument, everything included.
+    se : mapping
+        Expected standard error of each parameter at the mean of the belief, from the data alone as far as wanted
+        parameters go.
+    se_range : mapping
+        10th and 90th percentile over the belief.
+    limited_by : mapping
+        Of each wanted parameter: the other parameter that, if known, would lower its standard error most, and the
+        factor left of it; None when noise alone limits it.
+    """
+
+    blocks: tuple[Block, ...]
+    seconds: float
+    se: Mapping[str, float]
+    se_range: Mapping[str, tuple[float, float]]
+    limited_by: Mapping[str, tuple[str, float] | None]
+
+    def meets(self, goal: Goal) -> bool:
+        """Whether every wanted standard error is reached at the mean of the belief."""
+        return all(self.se[name] <= limit * 1.0001 for name, limit in goal.se.items())
+
+
+def forecast(
+    model: Model, belief: Belief, wanted: Sequence[str], blocks: Sequence[Block], costs: Costs, *, points: int = 16
+) -> Forecast:
+    """Return what `blocks` would give."""
+    theta = belief.points(points)
+    information = information_of(model, theta, blocks) + belief.precision(without=wanted)
+    se = standard_errors(information)
+    low, high = np.percentile(se, [10, 90], axis=0)
+    names = model.names
+    return Forecast(
+        blocks=tuple(blocks),
+        seconds=costs.total_s(blocks),
+        se={name: float(se[0, i]) for i, name in enumerate(names)},
+        se_range={name: (float(low[i]), float(high[i])) for i, name in enumerate(names)},
+        limited_by={name: _limit(information[0], names, name) for name in wanted},
+    )
+
+
+def _limit(information: FloatArray, names: tuple[str, ...], wanted: str) -> tuple[str, float] | None:
+    """The other parameter whose knowledge would help `wanted` most, if it helps by more than a tenth."""
+    whole = standard_errors(information)[names.index(wanted)]
+    best: tuple[str, float] | None = None
+    for index, name in enumerate(names):
+        if name == wanted:
+            continue
+        keep = [i for i in range(len(names)) if i != index]
+        part = standard_errors(information[np.ix_(keep, keep)])[keep.index(names.index(wanted))] / whole
+        if part < 0.9 and (best is None or part < best[1]):
+            best = (name, float(part))
+    return best
+
+
+def propose(model: Model, belief: Belief, goal: Goal, choices: Choices, costs: Costs, *, points: int = 8) -> Forecast:
+    """Return the campaign with the fewest hours that meets `goal`, or comes nearest to it within the budget.
+
+    Parameters
+    ----------
+    points : int
+        Parameter sets that stand for the belief.
+
+    Raises
+    ------
+    ValueError
+        A wanted parameter is not one of the model's.
+    """
+    if unknown := [name for name in goal.se if name not in model.names]:
+        raise ValueError(f"not a parameter of the model: {', '.join(unknown)}; it has {', '.join(model.names)}")
+    theta = belief.points(points)
+    tmix_s = np.unique([choices.reference_tmix_s, *choices.mixing_times_s])
+    seen: dict[float, tuple[FloatArray, Sensitivity]] = {}
+    for T_K in choices.temperatures_K:
+        delays = np.minimum(np.array(choices.recycle_factors) * model.T1_s(T_K), choices.longest_delay_s)
+        seen[T_K] = delays, model.sensitivity(theta, T_K, tmix_s, delays)
+    best: tuple[float, float, list[Block]] | None = None
+    for rows in choices.rows:
+        told = {T_K: information(model, one, rows) for T_K, (_, one) in seen.items()}
+        for temperatures, which in product(_supports(choices), range(len(choices.recycle_factors))):
+            offered = []
+            for T_K in temperatures:
+                delays, _ = seen[T_K]
+                for m, one_s in enumerate(tmix_s):
+                    block = Block(
+                        T_K=T_K, tmix_s=float(one_s), recycle_delay_s=float(delays[which]), rows=rows, scans=PHASE_CYCLE
+                    )
+                    offered.append((block, PHASE_CYCLE * told[T_K][:, m, which]))
+            found = _Search(model.names, belief, goal, choices, costs, offered).run()
+            if best is None or (found[0], found[1]) < best[:2]:
+                best = found
+    assert best is not None
+    return forecast(model, belief, tuple(goal.se), best[2], costs, points=max(points, 16))
+
+
+def _supports(choices: Choices) -> list[tuple[float, ...]]:
+    """Sets of temperatures to try: the ends with one between, and everything that is allowed."""
+    every = tuple(sorted(choices.temperatures_K))
+    if len(every) <= 3:
+        return [every]
+    sets: list[tuple[float, ...]] = [(every[0], every[len(every) // 2], every[-1])]
+    if len(every) <= choices.most_temperatures:
+        sets.append(every)
+    return sets
+
+
+class _Search:
+    """One greedy run over the blocks of one phase cycle that are on offer, each with what it tells (S, P, P)."""
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        belief: Belief,
+        goal: Goal,
+        choices: Choices,
+        costs: Costs,
+        offered: Sequence[tuple[Block, FloatArray]],
+    ) -> None:
+        self._choices, self._costs = choices, costs
+        self._wanted = [names.index(name) for name in goal.se]
+        self._limits = np.array(list(goal.se.values()))
+        self._blocks = [block for block, _ in offered]
+        self._told = np.stack([told for _, told in offered], axis=1)
+        self._T_K = np.array([block.T_K for block in self._blocks])
+        self._cycles = np.zeros(len(self._blocks), dtype=int)
+        self._have = np.broadcast_to(belief.precision(), self._told[:, 0].shape).copy()
+        self._step_s = np.array([block.transients * costs.scan_s(block) for block in self._blocks])
+        self._open_s = np.array(
+            [costs.dummy_scans * costs.scan_s(block) + costs.per_dataset_s for block in self._blocks]
+        )
+
+    def run(self) -> tuple[float, float, list[Block]]:
+        """Return how far the goal is missed (0: met), the time [s] and the blocks."""
+        for place, block in enumerate(self._blocks):
+            if block.tmix_s == self._choices.reference_tmix_s:
+                self._add(place)
+        missed = self._now()
+        while missed > 0:
+            index = self._next(missed)
+            if index is None:
+                break
+            for _ in range(max(1, int(_PACE * self._cycles.sum()))):
+                self._add(index)
+                missed = self._now()
+                if missed <= 0 or not self._allowed()[index]:
+                    break
+        blocks = [
+            replace(block, scans=PHASE_CYCLE * int(count))
+            for block, count in zip(self._blocks, self._cycles, strict=True)
+            if count
+        ]
+        return max(missed, 0.0), self._costs.total_s(blocks), blocks
+
+    def _add(self, index: int) -> None:
+        self._cycles[index] += 1
+        self._have = self._have + self._told[:, index]
+
+    def _now(self) -> float:
+        return float(self._missed(self._have[:, None])[0])
+
+    def _missed(self, information: FloatArray) -> FloatArray:
+        """By how much the goals are missed, shape (C,): mean over the belief of ln(se / goal), not below 0 for each."""
+        se = standard_errors(information)[..., self._wanted]
+        return np.asarray(np.clip(np.log(se / self._limits).mean(axis=0), 0, None).sum(axis=-1))
+
+    def _next(self, missed: float) -> int | None:
+        allowed = self._allowed()
+        if not allowed.any():
+            return None
+        index = np.flatnonzero(allowed)
+        gained = missed - self._missed(self._have[:, None] + self._told[:, index])
+        seconds = self._step_s[index] + np.where(self._cycles[index] == 0, self._open_s[index], 0.0)
+        return int(index[int(np.argmax(gained / seconds))])
+
+    def _allowed(self) -> NDArray[np.bool_]:
+        """Which blocks may be added: within the budget, the longest 2D and the number of mixing times, middle first."""
+        choices = self._choices
+        spent = np.where(self._cycles > 0, self._cycles * self._step_s + self._open_s, 0.0)
+        total = self._costs.once_s + spent.sum()
+        total += sum(self._costs.per_temperature_s.get(one, 0.0) for one in set(self._T_K))
+        fits = total + self._step_s + np.where(self._cycles == 0, self._open_s, 0.0) <= choices.budget_s
+        fits &= (self._cycles + 1) * self._step_s <= np.maximum(choices.longest_dataset_s, self._step_s)
+        for one in np.unique(self._T_K):
+            here = one == self._T_K
+            if np.count_nonzero(self._cycles[here]) >= choices.most_mixing_times:
+                fits &= ~here | (self._cycles > 0)
+        middle = (self._T_K.min() < self._T_K) & (self._T_K.max() > self._T_K)
+        if middle.any() and spent[middle].sum() < choices.middle_share * spent.sum() and (fits & middle).any():
+            fits &= middle
+        return np.asarray(fits)
