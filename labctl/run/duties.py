@@ -8,6 +8,7 @@ from typing import assert_never
 
 from labctl.clock import Clock
 from labctl.ports import Observation, Progress, Standing
+from labctl.run import hazards
 from labctl.run.commands import (
     AskEvidence,
     AwaitBlackout,
@@ -220,14 +221,24 @@ class Duties:
         return (seen,) if seen.alive or since_s >= self._options.loop_grace_s else ()
 
     def _make_safe(self, name: str, duty: MakeSafe, since_s: float) -> tuple[Event, ...]:
-        """Ask once (again while asking fails), then read back until it is reached or the deadline has passed."""
-        what = ""
+        """Ask once (again while asking fails), then read back until it is reached or the deadline has passed.
+
+        Cooling down takes its time, being heard must not: who does not take the order, or gives no account of it, is
+        called out for long before the deadline.
+        """
+        what, reached = "", False
         if name not in self._asked_safe:
             what = self._perform.make_safe(name, duty.reason)
             if not what:
                 self._asked_safe.add(name)
-        if not what and self._perform.is_safe(name):
+        if not what:
+            reached, what = self._perform.is_safe(name)
+        if reached:
             return (SafeSeen(station=name, reached=True, detail=duty.reason),)
+        if what and since_s >= self._options.unheard_safe_s:
+            asked = "asked" if name in self._asked_safe else "not asked"
+            about = f"{name} not made safe {asked} {without_digits(duty.reason)}"
+            self._reporter.alarm_once(name, hazards.not_made_safe(what, since_s), about, person=True)
         if since_s >= self._guards[name].told.safe_deadline_s:
             detail = what or f"not read back within {since_s:.0f} s of asking ({duty.reason})"
             return (SafeSeen(station=name, reached=False, detail=detail),)

@@ -163,3 +163,12 @@ def unanswered(age_s: float, *, trips: bool) -> str:
     if trips:
         return f"{what}. Hazard: nobody knows whether it goes on. Look at the instrument and what its screen says"
     return f"{what}. Look at the instrument and what its screen says"
+
+
+def not_made_safe(why: str, since_s: float) -> str:
+    """Say that an instrument does not go to its safe state, or gives no account of it; `why` is its last answer."""
+    return (
+        f"it could not be made safe for {since_s:.0f} s: {why.rstrip('.')}. Hazard: heat, pulses or current may be on,"
+        " and labctl cannot take them away. Go there now and switch it off by hand (heater or mains, cell switch,"
+        " channel); labctl keeps trying"
+    )

@@ -70,6 +70,9 @@ class EngineOptions:
     halt_wait_s : float
         How long an acquisition that was halted on the way to safe may take to end, before its data are left for the
         next engine to bring in [s].
+    unheard_safe_s : float
+        How long an instrument may leave it open whether it goes to its safe state, before somebody is called to switch
+        it off by hand [s].
     collect_give_up_s : float
         How long bringing in data is tried again [s].
     disk_give_up_s : float
@@ -103,6 +106,7 @@ class EngineOptions:
     loop_grace_s: float = 120.0
     pause_cool_s: float = 7200.0
     halt_wait_s: float = 600.0
+    unheard_safe_s: float = 30.0
     collect_give_up_s: float = 1800.0
     disk_give_up_s: float = 7200.0
     policy: Policy = field(default_factory=Policy)

@@ -207,12 +207,12 @@ class Performer:
             return str(error)
         return ""
 
-    def is_safe(self, station: str) -> bool:
-        """Whether the safe state is read back; an instrument that does not answer is not safe."""
+    def is_safe(self, station: str) -> tuple[bool, str]:
+        """Whether the safe state is read back, and why it cannot be read; who does not answer is not safe."""
         try:
-            return self._instruments[station].is_safe()
-        except InstrumentError:
-            return False
+            return self._instruments[station].is_safe(), ""
+        except InstrumentError as error:
+            return False, str(error)
 
     def check_loop(
         self,

@@ -14,7 +14,7 @@ from labctl.errors import ForeignDataError, InstrumentError, InstrumentSilent
 from labctl.plan.steps import Plan
 from labctl.ports import Acquire, Order, Progress, SetTemperature, Standing
 from labctl.run.engine import run_campaign
-from labctl.run.events import Operated, SafeSeen, Tripped
+from labctl.run.events import Alarmed, Operated, SafeSeen, Tripped
 from labctl.run.journal import Journal
 from labctl.run.lifecycle import StationPhase
 from labctl.run.options import EngineOptions, StationOptions
@@ -104,6 +104,41 @@ def test_a_blocked_look_delays_no_other_station_s_safety(tmp_path: Path) -> None
     assert any(isinstance(event, SafeSeen) and event.station == "oven" and event.reached for event in events)
     assert slow.threads == {"labctl slow"}
     assert oven.threads == {"labctl oven"}
+
+
+def test_a_station_that_cannot_be_made_safe_is_called_out_long_before_the_deadline(tmp_path: Path) -> None:
+    """Stuck inside a call it cannot take the order: a person is sent to switch it off, and it goes safe on return."""
+    clock = SystemClock()
+    slow = Held("slow", clock, "look")
+    said: list[str] = []
+    asked: list[str] = []
+
+    def operator() -> list[Operated]:
+        if any("could not be made safe" in text for text in said):
+            slow.release.set()
+        if slow.inside.is_set() and not asked:
+            asked.append("abort")
+            return [Operated(verb="abort", reason="smoke")]
+        return []
+
+    outcome = run_campaign(
+        small_plan(station="slow"),
+        {"slow": slow},
+        clock=clock,
+        run_dir=tmp_path / "run",
+        options=EngineOptions(
+            poll_s=0.001, unheard_safe_s=0.01, state_dir=tmp_path / "state", stations={}, operator=operator
+        ),
+        on_progress=lambda report: said.append(report.message),
+    )
+    assert outcome.stations == {"slow": StationPhase.SAFE}
+    [told] = [text for text in said if "could not be made safe" in text]
+    assert "an earlier call has not returned yet" in told or "no answer yet" in told
+    assert "Go there now and switch it off by hand" in told
+    journal = Journal(tmp_path / "run" / "journal.sqlite", clock=clock, read_only=True)
+    alarms = [row.event for row in journal.rows() if isinstance(row.event, Alarmed) and row.event.what == told]
+    journal.close()
+    assert [alarm.person for alarm in alarms] == [True]
 
 
 def test_safe_comes_before_whatever_waits_and_heat_never_after_it() -> None:
