@@ -13,11 +13,47 @@ if TYPE_CHECKING:
     from labctl.analysis.results import Results
 
 
-def analyze_command(paths: list[Path], sites: str | None, *, as_json: bool) -> None:
-    """Print what finished data say, as tables or as one JSON document."""
-    from labctl.analysis.campaign import analyze_paths
+def analyze_command(
+    paths: list[Path],
+    sites: str | None,
+    *,
+    as_json: bool,
+    tables: Path | None = None,
+    spectra: Path | None = None,
+    beside_raw: bool = False,
+) -> None:
+    """Print what finished data say, as tables or as one JSON document; write tables and spectra where asked.
 
+    Parameters
+    ----------
+    tables : Path, optional
+        Folder for tidy CSV files and ``results.json``.
+    spectra : Path, optional
+        Folder for processed 2Ds (Bruker, CSDM) and figures.
+    beside_raw : bool
+        Processed Bruker data go into the next free PROCNO of the acquired EXPNO instead.
+    """
+    import sys
+
+    from labctl.analysis.campaign import analyze_paths
+    from labctl.errors import InputError
+
+    if beside_raw and spectra is None:
+        raise InputError("--pdata says where exported spectra go", next_step="Give --export DIR too")
     results = analyze_paths(paths, sites=parse_sites(sites) if sites else None)
+
+    def tell(text: str) -> None:
+        print(text, file=sys.stderr)
+
+    if tables is not None:
+        from labctl.report.tidy import write_tables
+
+        tell(f"{len(write_tables(results, tables))} files written to {tables}")
+    if spectra is not None:
+        from labctl.report.exporting import export_spectra
+
+        written = export_spectra(results, spectra, beside_raw=beside_raw, tell=tell)
+        tell(f"{len(written)} spectra and figures written to {spectra}{' and beside the raw data' * beside_raw}")
     if as_json:
         print(results.model_dump_json(indent=2))
     else:
@@ -113,9 +149,14 @@ def print_results(results: Results) -> None:
             for phase in fit.phases:
                 bound = f" ({phase.bound} bound)" if phase.bound else ""
                 out.print(f"  D/R^2({phase.phase}){bound} = {plus_minus(phase.kD_per_s, phase.kD_se, '1/s')}")
-    for one in results.exsy.arrhenius:
+    for one in (one for one in results.exsy.arrhenius if one.model != "product"):
         energy = plus_minus(one.Ea_eV, one.Ea_se_eV, "eV")
         out.print(f"Ea of {one.quantity} ({one.model}, {one.convention} against 1/T) = {energy}", style="bold")
+    if results.exsy.paper is not None:
+        from labctl.cli.paper_lines import paper_lines
+
+        for line in paper_lines(results.exsy.paper):
+            out.print(line, style="dim", markup=False)
     print_impedance(results, out)
     print_cycling(results, out)
     for warning in results.warnings:

@@ -200,12 +200,22 @@ def analyze(
     sites: Annotated[
         str | None, typer.Option(help='known lines, such as "Li2S=2.31,LPSC=1.29,LiI=-4.56" [ppm]')
     ] = None,
+    tables: Annotated[
+        Path | None, typer.Option("--csv", metavar="DIR", help="write tidy CSV tables and results.json")
+    ] = None,
+    spectra: Annotated[
+        Path | None,
+        typer.Option("--export", metavar="DIR", help="write phased 2Ds as Bruker pdata and CSDM, and figures"),
+    ] = None,
+    beside_raw: Annotated[
+        bool, typer.Option("--pdata", help="with --export: the next free PROCNO of each acquired EXPNO")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Analyse finished data, acquired by labctl or not: T1, exchange matrices, rates, activation energies."""
     from labctl.cli.analysing import analyze_command
 
-    analyze_command(paths, sites, as_json=as_json)
+    analyze_command(paths, sites, as_json=as_json, tables=tables, spectra=spectra, beside_raw=beside_raw)
 
 
 @app.command()

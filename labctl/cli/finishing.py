@@ -93,6 +93,8 @@ def finish(run_dir: Path) -> Results:
         results = analyze_campaign(run_dir, context)
     except InputError:  # nothing acquired yet: the report says so
         results = Results(campaign=plan.campaign, provenance=provenance)
+    for entry in results.datasets:
+        entry.path = _within(run_dir, entry.path)
     results.certificate = Certificate(
         planned=certified.planned,
         acquired=certified.acquired,
@@ -108,6 +110,14 @@ def finish(run_dir: Path) -> Results:
     return results
 
 
+def _within(run_dir: Path, path: str) -> str:
+    """Return a path as it stands in the run folder, so that the folder can be moved; others stay as they are."""
+    try:
+        return Path(path).relative_to(run_dir).as_posix()
+    except ValueError:
+        return path
+
+
 def write_json(path: Path, text: str) -> None:
     """Replace a file that can be made again, never leaving half of it."""
     json.loads(text)
@@ -119,7 +129,7 @@ def write_json(path: Path, text: str) -> None:
 def _write_report(run_dir: Path, results: Results, told: History, protocol: Path) -> None:
     from labctl.report.figures import arrhenius_plot, build_up, saturation_recovery, trace
     from labctl.report.page import write_report
-    from labctl.report.spectra import reference_spectra, two_dimensional_spectra
+    from labctl.report.spectra import reference_spectra, residual_maps, two_dimensional_spectra
     from labctl.run.trace import read_trace
 
     folder = run_dir / "figures"
@@ -132,6 +142,7 @@ def _write_report(run_dir: Path, results: Results, told: History, protocol: Path
     drawn = [
         reference_spectra(results, run_dir, folder),
         two_dimensional_spectra(results, run_dir, folder),
+        residual_maps(results, run_dir, folder),
         build_up(results, folder),
         arrhenius_plot(results, folder),
         saturation_recovery(results, folder),

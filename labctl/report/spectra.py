@@ -7,14 +7,17 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
+from labctl.analysis.nmr.estimator import estimate_amplitudes
+from labctl.analysis.nmr.inhomogeneous import with_lasting_offsets
 from labctl.analysis.nmr.lines import LineSet, refine_lines
-from labctl.analysis.nmr.spectrum import spectrum_1d, spectrum_2d
+from labctl.analysis.nmr.spectrum import spectrum_1d, spectrum_2d, without_model
 from labctl.analysis.results import DatasetEntry, Results
 from labctl.errors import LabctlError
 from labctl.formats.bruker_dataset import BrukerDataset, read_dataset
-from labctl.report.figures import COLOURS, canvas, save, temperature_label
+from labctl.report.figures import COLOURS, Array, canvas, save, temperature_label
 from labctl.report.page import Figure
 
 SAME_TEMPERATURE_K = 1.0
@@ -90,6 +93,70 @@ def two_dimensional_spectra(results: Results, run_dir: Path, folder: Path) -> Fi
     )
 
 
+def residual_maps(results: Results, run_dir: Path, folder: Path) -> Figure | None:
+    """Draw what lines and amplitudes leave of the shortest and longest Tmix, coldest and hottest, over the noise."""
+    groups = [entries for entries in _grouped(results, "exsy") if entries]
+    if not groups:
+        return None
+    sites = _sites(results)
+    window = _window(sites)
+    rows = [groups[0]] if len(groups) == 1 else [groups[0], groups[-1]]
+    drawing, axes = canvas(8.6, 4.1 * len(rows) + 0.2, nrows=len(rows), ncols=2, squeeze=False)
+    image = None
+    for line, entries in zip(axes, rows, strict=True):
+        ordered = sorted(entries, key=_tmix_s)
+        for panel, entry in zip(line, (ordered[0], ordered[-1]), strict=True):
+            drawn = _draw_residual(panel, entry, run_dir, sites, window)
+            image = drawn if drawn is not None else image
+    if image is None:
+        return None
+    drawing.colorbar(image, ax=axes, label="(data - model) / noise", shrink=0.7)
+    return Figure(
+        path=save(drawing, folder / "residuals_2d.svg"),
+        title="What the lines leave",
+        caption="Spectrum of the data minus the model (fitted lines and amplitudes), in standard deviations of the "
+        "noise. Structure at a peak is a wrong line shape; a lone spot is a site that the list lacks.",
+    )
+
+
+def _draw_residual(
+    panel: Axes, entry: DatasetEntry, run_dir: Path, sites: Mapping[str, float], window: tuple[float, float]
+) -> AxesImage | None:
+    try:
+        dataset = read_dataset(run_dir / entry.path)
+        lines = with_lasting_offsets([dataset], refine_lines([dataset], sites=sites or None))
+        left = without_model(dataset, lines, estimate_amplitudes(dataset, lines))
+        spectrum = spectrum_2d(left, lines=lines, broadening_Hz=(5.0, 10.0), window_ppm=(-1e6, 1e6))
+    except LabctlError:
+        panel.set_visible(False)
+        return None
+    shown_1, shown_2 = ((axis >= min(window)) & (axis <= max(window)) for axis in (spectrum.f1_ppm, spectrum.f2_ppm))
+    outside = spectrum.intensity[:, ~shown_2]
+    noise = 1.4826 * float(np.median(np.abs(outside if outside.size else spectrum.intensity)))
+    z = spectrum.intensity[np.ix_(shown_1, shown_2)] / max(noise, 1e-300)
+    f1, f2 = spectrum.f1_ppm[shown_1], spectrum.f2_ppm[shown_2]
+    image = panel.imshow(
+        z,
+        extent=(f2[0], f2[-1], f1[0], f1[-1]),
+        origin="lower",
+        aspect="auto",
+        cmap="RdBu_r",
+        vmin=-6,
+        vmax=6,
+        interpolation="nearest",
+    )
+    for name, shift in sites.items():
+        panel.axvline(shift, color="#5b6675", lw=0.5, ls=":")
+        panel.axhline(shift, color="#5b6675", lw=0.5, ls=":")
+        panel.text(shift, 1.01, name, ha="center", fontsize=7, transform=panel.get_xaxis_transform())
+    panel.grid(visible=False)
+    nucleus = _nucleus(spectrum.nucleus)
+    panel.set_xlabel(f"F2: {nucleus} shift [ppm]")
+    panel.set_ylabel(f"F1: {nucleus} shift [ppm]")
+    panel.set_title(f"{temperature_label(entry.T_K)}, Tmix {_tmix_s(entry):g} s", pad=14)
+    return image
+
+
 def _draw_2d(
     panel: Axes, entry: DatasetEntry, run_dir: Path, sites: Mapping[str, float], window: tuple[float, float]
 ) -> int:
@@ -122,8 +189,20 @@ def _draw_2d(
     nucleus = _nucleus(spectrum.nucleus)
     panel.set_xlabel(f"F2: {nucleus} shift [ppm]")
     panel.set_ylabel(f"F1: {nucleus} shift [ppm]")
-    panel.set_title(f"{temperature_label(entry.T_K)}, Tmix {_tmix_s(entry):g} s")
+    above = _projections(panel, spectrum.f2_ppm, shown.max(axis=0), spectrum.f1_ppm[inside], shown.max(axis=1))
+    above.set_title(f"{temperature_label(entry.T_K)}, Tmix {_tmix_s(entry):g} s")
     return 1
+
+
+def _projections(panel: Axes, f2_ppm: Array, onto_f2: Array, f1_ppm: Array, onto_f1: Array) -> Axes:
+    """Draw skyline projections above and to the right of a contour plot; return the upper one, for the title."""
+    above = panel.inset_axes((0.0, 1.01, 1.0, 0.14), sharex=panel)
+    beside = panel.inset_axes((1.01, 0.0, 0.12, 1.0), sharey=panel)
+    above.plot(f2_ppm, onto_f2, color=COLOURS[0], lw=0.7)
+    beside.plot(onto_f1, f1_ppm, color=COLOURS[0], lw=0.7)
+    for small in (above, beside):
+        small.axis("off")
+    return above
 
 
 def _grouped(results: Results, kind: str) -> list[list[DatasetEntry]]:

@@ -45,9 +45,10 @@ def with_lasting_offsets(datasets: Sequence[BrukerDataset], lines: LineSet) -> L
     kept = found.kept / np.maximum(np.diag(found.A), 1e-300)
     if not np.any((kept > _LEAST_KEPT) & (kept < _MOST_KEPT)):
         text = (
-            "t1 and t2 seem to share a part of the width, but not as offsets would that last over the mixing time "
-            f"(only {100 * float(kept.max()):.0f} % of the diagonal at {1e3 * (chosen[0].mixing_time_s or 0.0):.3g} ms "
-            "would have kept them): separable shapes were used; exchange during t1 and t2 does this, a phase too"
+            "t1 and t2 seem to share a part of the width, but not as offsets would that outlast the mixing time "
+            f"(the diagonal at {1e3 * (chosen[0].mixing_time_s or 0.0):.3g} ms has not kept them): separable shapes "
+            "were used. A site missing from the list does this, exchange during t1 and t2, or a phase: look at "
+            "what the lines leave"
         )
         return replace(lines, warnings=(*lines.warnings, text))
     warnings = [text for text in lines.warnings if "inhomogeneous" not in text and "chi2_red" not in text]

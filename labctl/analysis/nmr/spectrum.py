@@ -7,14 +7,17 @@ of the time goes otherwise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from labctl.analysis.nmr.basis import f1_basis, f2_basis
+from labctl.analysis.nmr.estimator import AmplitudeMatrix
+from labctl.analysis.nmr.lasting import excess, solve
 from labctl.analysis.nmr.lines import LineSet
-from labctl.analysis.nmr.rows import encoded, first_clean_point
+from labctl.analysis.nmr.rows import encoded, first_clean_point, prepare
 from labctl.errors import InputError
 from labctl.formats.bruker_dataset import BrukerDataset
 
@@ -98,7 +101,9 @@ def spectrum_2d(
     lines: LineSet | None = None,
     broadening_Hz: tuple[float, float] = (0.0, 0.0),
     zero_fill: tuple[int, int] = (2, 4),
+    as_vendor: bool = False,
     window_ppm: tuple[float, float] | None = None,
+    turn_rad: tuple[float, float] = (0.0, 0.0),
 ) -> Spectrum2D:
     """Return a phase-sensitive 2D, absorptive in both dimensions.
 
@@ -108,8 +113,12 @@ def spectrum_2d(
         Gives the phases; without it the phase of the first clean point is taken.
     broadening_Hz, zero_fill : pairs
         (F2, F1).
+    as_vendor : bool
+        Sizes and order of processed vendor data: powers of two, the first point half a width above the carrier.
     window_ppm : (float, float), optional
         Limits of F2; by default the width of F1 for a homonuclear 2D, where nothing else can be, or all of F2.
+    turn_rad : (float, float)
+        Phases (F2, F1) taken off beyond those that make it absorptive: pi/2 gives the imaginary part of a dimension.
 
     Raises
     ------
@@ -123,25 +132,24 @@ def spectrum_2d(
         half = 0.5 * axis.spectral_width_Hz / axis.larmor_MHz
         window_ppm = (axis.carrier_ppm - half, axis.carrier_ppm + half)
     data, factor, t1_s, _ = encoded(dataset, dataset.data, dataset.path.as_posix())
-    window = _f2_window(dataset, zero_fill[0], window_ppm)
-    real = _f2(dataset, data, window, lines, broadening_Hz[0])
+    window = _f2_window(dataset, zero_fill[0], window_ppm, as_vendor=as_vendor)
+    real = _f2(dataset, data, window, lines, broadening_Hz[0], turn_rad[0])
     pairs = real.shape[0] // 2
     weight = factor[: 2 * pairs : 2] * np.exp(-np.pi * broadening_Hz[1] * (t1_s[: 2 * pairs : 2] - t1_s[0]))
     if axis.start_s < _NEAR_ZERO * axis.increment_s:
         weight[0] *= 0.5
-    size = fft.next_fast_len(zero_fill[1] * pairs)
-    size += size % 2
+    size = _size(zero_fill[1] * pairs, as_vendor=as_vendor)
     padded = np.zeros((size, real.shape[1]), dtype=np.complex64)
     scale = weight.astype(np.float32)[:, None]
     np.multiply(real[0 : 2 * pairs : 2], scale, out=padded.real[:pairs])
     np.multiply(real[1 : 2 * pairs : 2], scale, out=padded.imag[:pairs])
     transformed = fft.fft(padded, axis=0, overwrite_x=True)
-    order = np.fft.fftshift(np.arange(size))[::-1]
-    offset = np.fft.fftshift(np.fft.fftfreq(size, axis.increment_s))[::-1]
-    start_s, phase = axis.start_s, 0.0
+    order, cycles = _falling(size, as_vendor=as_vendor)
+    offset = cycles / axis.increment_s
+    start_s, phase = axis.start_s, turn_rad[1]
     if lines is not None:
         start_s += lines.shape.t1_origin_s
-        phase = lines.shape.t1_phase_rad
+        phase += lines.shape.t1_phase_rad
     ramp = np.exp(-1j * (2 * np.pi * offset * start_s + phase)).astype(np.complex64)[:, None]
     chosen = transformed[order]
     return Spectrum2D(
@@ -152,11 +160,50 @@ def spectrum_2d(
     )
 
 
-def _f2_window(dataset: BrukerDataset, zero_fill: int, window_ppm: tuple[float, float] | None) -> _Window:
-    size = fft.next_fast_len(zero_fill * dataset.points)
-    size += size % 2
-    offset = np.fft.fftshift(np.fft.fftfreq(size, dataset.dwell_s))[::-1]
-    index = np.fft.fftshift(np.arange(size))[::-1]
+def without_model(dataset: BrukerDataset, lines: LineSet, matrix: AmplitudeMatrix) -> BrukerDataset:
+    """Return a 2D minus what lines and amplitudes make of it, encoded as States: its spectrum is the residual map.
+
+    Raises
+    ------
+    InputError
+        Not a phase-sensitive 2D.
+    """
+    rows = prepare(dataset)
+    if rows.t1_s is None or rows.is_sine is None or dataset.indirect is None:
+        raise InputError(f"{dataset.path}: a residual map needs a 2D, not a {dataset.dimension}")
+    shape = lines.shape_of(dataset)
+    model = f1_basis(rows.t1_s, rows.is_sine, shape) @ matrix.A @ f2_basis(rows.t2_s, shape).T
+    if lines.lasting is not None:
+        found = solve(rows, shape, lines.lasting)
+        for site in np.flatnonzero(found.kept):
+            more = excess(rows.t1_s, rows.is_sine, rows.t2_s, shape, lines.lasting, int(site))
+            model = model + found.kept[site] * more
+    data = np.zeros((rows.signal.shape[0], dataset.points), dtype=np.complex128)
+    first = dataset.points - rows.signal.shape[1]
+    data[:, first:] = (rows.scaled() - model) * dataset.scans
+    return replace(dataset, data=data, rows_acquired=len(data), indirect=replace(dataset.indirect, quadrature="States"))
+
+
+def _falling(size: int, *, as_vendor: bool) -> tuple[NDArray[np.intp], Real]:
+    """Indices of a transform by falling frequency, and the frequencies [cycles per point]; either end may be half."""
+    order = np.arange(size // 2 - (not as_vendor), -size // 2 - (not as_vendor), -1, dtype=np.intp)
+    return order % size, order / size
+
+
+def _size(least: int, *, as_vendor: bool) -> int:
+    """An even length of a transform that is fast, or a power of two."""
+    if as_vendor:
+        return 1 << max(1, least - 1).bit_length()
+    size = int(fft.next_fast_len(least))
+    return size + size % 2
+
+
+def _f2_window(
+    dataset: BrukerDataset, zero_fill: int, window_ppm: tuple[float, float] | None, *, as_vendor: bool = False
+) -> _Window:
+    size = _size(zero_fill * dataset.points, as_vendor=as_vendor)
+    index, cycles = _falling(size, as_vendor=as_vendor)
+    offset = cycles / dataset.dwell_s
     ppm = dataset.carrier_ppm + offset / dataset.reference_MHz
     if window_ppm is not None:
         inside = (ppm >= min(window_ppm)) & (ppm <= max(window_ppm))
@@ -175,6 +222,7 @@ def _f2(
     window: _Window,
     lines: LineSet | None,
     broadening_Hz: float,
+    turn_rad: float = 0.0,
 ) -> Single:
     """Transform F2 of every row, crop, phase, and keep the real part; shape (rows, points of the window)."""
     delay = dataset.group_delay_points
@@ -192,7 +240,7 @@ def _f2(
     else:
         first = data[:, min(first_clean_point(delay), data.shape[1] - 1)]
         phase, origin_s = float(np.angle(first[int(np.argmax(np.abs(first)))])), 0.0
-    turn = 2 * np.pi * window.offset_Hz * (delay * dataset.dwell_s - origin_s) - phase
+    turn = 2 * np.pi * window.offset_Hz * (delay * dataset.dwell_s - origin_s) - phase - turn_rad
     ramp = np.exp(1j * turn).astype(np.complex64)
     chosen = spectrum[:, window.index]
     absorptive: Single = chosen.real * ramp.real - chosen.imag * ramp.imag

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labctl.analysis.nmr.lines import refine_lines
-from labctl.analysis.nmr.spectrum import spectrum_1d, spectrum_2d
+from labctl.analysis.nmr.estimator import estimate_amplitudes
+from labctl.analysis.nmr.inhomogeneous import with_lasting_offsets
+from labctl.analysis.nmr.lines import LineSet, refine_lines
+from labctl.analysis.nmr.spectrum import spectrum_1d, spectrum_2d, without_model
 from labctl.errors import InputError
 from labctl.formats.bruker_dataset import read_dataset
 
@@ -68,6 +70,57 @@ def test_windows_and_rows_outside_the_data_are_refused(sample: Any, truth: Any) 
         spectrum_1d(dataset, row=48)
     with pytest.raises(InputError, match="no second frequency axis"):
         spectrum_2d(sample.rows(truth).one_d)
+
+
+@pytest.mark.parametrize("quadrature", ["States", "States-TPPI", "echo-antiecho"])
+def test_what_the_lines_leave_is_white(sample: Any, truth: Any, quadrature: str) -> None:
+    """Data minus their lines are noise alone where peaks were; a site that the list lacks stays, in its place."""
+    dataset = sample.exsy(truth, rows=96, quadrature=quadrature)
+    known = refine_lines([dataset], sites=sample.ppm)
+    left = without_model(dataset, known, estimate_amplitudes(dataset, known))
+    quiet = spectrum_2d(left, lines=known).intensity
+    assert np.abs(quiet).max() < 5.5 * quiet.std()
+
+    two = {name: sample.ppm[name] for name in ("Li2S", "LPSC")}
+    fewer = refine_lines([dataset], sites=two)
+    left = without_model(dataset, fewer, estimate_amplitudes(dataset, fewer))
+    spot = spectrum_2d(left, lines=fewer, broadening_Hz=(20.0, 20.0))
+    i, j = np.unravel_index(int(np.argmax(spot.intensity)), spot.intensity.shape)
+    assert spot.f1_ppm[i] == pytest.approx(sample.ppm["LiI"], abs=0.15)
+    assert spot.f2_ppm[j] == pytest.approx(sample.ppm["LiI"], abs=0.15)
+
+
+def test_residuals_allow_for_lasting_offsets(sample: Any, truth: Any) -> None:
+    """Where t1 and t2 share a part of the width, the map takes off what the allowing estimator fits: noise is left."""
+    kept = np.diag([300.0, 300.0, 40.0])
+    dataset = sample.exsy(truth - kept, rows=96)
+    data, nodes, weights = dataset.data.copy(), *np.polynomial.hermite_e.hermegauss(31)
+    for node, weight in zip(nodes, weights / weights.sum(), strict=True):
+        moved = tuple(f + 6.0 * node for f in sample.offset)
+        data += weight * replace(sample, offset=moved, noise=0.0).exsy(kept, rows=96).data
+    dataset = replace(dataset, data=data)
+    separable = refine_lines([dataset], sites=sample.ppm)
+    lines = with_lasting_offsets([dataset], separable)
+    assert lines.lasting is not None
+
+    def tallest(chosen: LineSet) -> float:
+        left = spectrum_2d(without_model(dataset, chosen, estimate_amplitudes(dataset, chosen)), lines=chosen).intensity
+        return float(np.abs(left).max() / (1.4826 * np.median(np.abs(left))))
+
+    assert tallest(lines) < 0.6 * tallest(separable)
+
+
+def test_vendor_order_is_the_same_spectrum(sample: Any, truth: Any) -> None:
+    """Sizes are powers of two, the first point lies half a width above the carrier, and intensities are the same."""
+    dataset = replace(sample, points=1024).exsy(truth, rows=64)
+    lines = refine_lines([dataset], sites=sample.ppm)
+    window = (-1e4, 1e4)
+    vendor = spectrum_2d(dataset, lines=lines, window_ppm=window, as_vendor=True, zero_fill=(2, 4))
+    plain = spectrum_2d(dataset, lines=lines, window_ppm=window, zero_fill=(2, 4))
+    assert vendor.intensity.shape == (128, 2048)
+    assert vendor.f2_ppm[0] * 73.578 == pytest.approx(sample.width / 2)
+    assert vendor.f1_ppm[0] * 73.578 == pytest.approx(0.5 / 0.8e-3)
+    np.testing.assert_allclose(vendor.intensity[1:, 1:], plain.intensity[:-1, :-1], atol=1e-4 * plain.intensity.max())
 
 
 @pytest.mark.real_data

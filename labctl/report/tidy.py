@@ -1,0 +1,176 @@
+"""Results as tidy tables: one observation a row, one unit a column, the uncertainty beside the value."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from labctl.analysis.results import Results
+
+Row = Mapping[str, object]
+
+
+def write_tables(results: Results, folder: Path) -> list[Path]:
+    """Write every table that has rows, and ``results.json`` with all of it, into a folder; return the files.
+
+    Tables: ``datasets``, ``t1``, ``recoveries``, ``exsy_matrices``, ``exsy_rates``, ``exsy_diffusion``,
+    ``exsy_buildup``, ``arrhenius``, ``impedance``, ``cycles`` and ``warnings``. Files of these names, which an earlier
+    call left, are replaced.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tables: dict[str, Iterable[Row]] = {
+        "datasets": _datasets(results),
+        "t1": ({**one.model_dump(exclude=_LISTS), "warnings": "; ".join(one.warnings)} for one in results.t1),
+        "recoveries": _recoveries(results),
+        "exsy_matrices": _matrices(results),
+        "exsy_rates": _rates(results),
+        "exsy_diffusion": _diffusion(results),
+        "exsy_buildup": _buildup(results),
+        "arrhenius": (_energy(one.model_dump()) for one in results.exsy.arrhenius),
+        "impedance": (_scalars(one.model_dump()) for one in results.eis.spectra),
+        "cycles": _cycles(results),
+        "warnings": (one.model_dump() for one in results.warnings),
+    }
+    written = [folder / "results.json"]
+    written[0].write_text(results.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    for name, rows in tables.items():
+        listed = list(rows)
+        if listed:
+            written.append(_write(folder / f"{name}.csv", listed))
+    return written
+
+
+_LISTS = {"delays_s", "intensities", "intensity_se"}
+
+
+def _write(path: Path, rows: Sequence[Row]) -> Path:
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, columns, restval="")
+        table.writeheader()
+        table.writerows(rows)
+    return path
+
+
+def _datasets(results: Results) -> Iterable[Row]:
+    for one in results.datasets:
+        row = one.model_dump(exclude={"shape", "parameters", "remarks"})
+        rows, points = [*one.shape, 0, 0][:2]
+        yield {**row, "rows": rows, "points": points, **one.parameters, "remarks": "; ".join(one.remarks)}
+
+
+def _recoveries(results: Results) -> Iterable[Row]:
+    for one in results.t1:
+        for delay_s, value, se in zip(one.delays_s, one.intensities, one.intensity_se, strict=True):
+            yield {
+                "dataset": one.dataset,
+                "T_K": one.T_K,
+                "site": one.site,
+                "delay_s": delay_s,
+                "intensity": value,
+                "intensity_se": se,
+            }
+
+
+def _matrices(results: Results) -> Iterable[Row]:
+    names = [site.name for site in results.exsy.sites]
+    for one in results.exsy.matrices:
+        sites = names if len(names) == len(one.A) else [f"site {index + 1}" for index in range(len(one.A))]
+        for i, source in enumerate(sites):
+            for j, detected in enumerate(sites):
+                yield {
+                    "dataset": one.dataset,
+                    "T_K": one.T_K,
+                    "tmix_s": one.tmix_s,
+                    "source": source,
+                    "detected": detected,
+                    "A": one.A[i][j],
+                    "A_se": one.A_se[i][j],
+                    "normalisation": one.normalisation,
+                    "recycle_delay_s": one.recycle_delay_s,
+                    "rows": one.rows,
+                    "chi2_red": one.chi2_red,
+                }
+
+
+def _rates(results: Results) -> Iterable[Row]:
+    for fit in results.exsy.fits:
+        if fit.model == "exchange":
+            for i, source in enumerate(fit.sites):
+                for j, target in enumerate(fit.sites):
+                    if i != j:
+                        yield {
+                            "T_K": fit.T_K,
+                            "source": source,
+                            "target": target,
+                            "k_per_s": fit.k_per_s[i][j],
+                            "k_se_per_s": fit.k_se[i][j],
+                            "population_source": fit.population[i],
+                            "population_source_se": fit.population_se[i],
+                            "relaxation": fit.relaxation,
+                            "chi2_red": fit.chi2_red,
+                        }
+
+
+def _diffusion(results: Results) -> Iterable[Row]:
+    for fit in results.exsy.fits:
+        if fit.model == "product":
+            yield {
+                "T_K": fit.T_K,
+                "model": fit.model,
+                "mode": fit.mode,
+                "of": "-".join(fit.pair),
+                "kD_per_s": fit.kD_per_s,
+                "kD_se_per_s": fit.kD_se,
+                "bound": "",
+                "geometry": fit.geometry,
+                "chi2_red": fit.chi2_red,
+            }
+        if fit.model == "layered":
+            for phase in fit.phases:
+                yield {
+                    "T_K": fit.T_K,
+                    "model": fit.model,
+                    "mode": fit.mode,
+                    "of": phase.phase,
+                    "kD_per_s": phase.kD_per_s,
+                    "kD_se_per_s": phase.kD_se,
+                    "bound": phase.bound or "",
+                    "geometry": fit.geometry,
+                    "chi2_red": fit.chi2_red,
+                }
+
+
+def _buildup(results: Results) -> Iterable[Row]:
+    for one in results.exsy.buildup:
+        for dataset, tmix_s, cross, se in zip(one.datasets, one.tmix_s, one.cross, one.cross_se, strict=True):
+            yield {
+                "dataset": dataset,
+                "T_K": one.T_K,
+                "pair": "-".join(one.pair),
+                "tmix_s": tmix_s,
+                "cross": cross,
+                "cross_se": se,
+            }
+
+
+def _cycles(results: Results) -> Iterable[Row]:
+    for cell in results.cycling.cells:
+        for cycle in cell.cycles:
+            row = {"cell": cell.cell, **_scalars(cycle.model_dump())}
+            for half in ("charge", "discharge"):
+                part = getattr(cycle, half)
+                if part is not None:
+                    row |= {f"{half}_{name}": value for name, value in _scalars(part.model_dump()).items()}
+            yield row
+
+
+def _energy(row: Mapping[str, object]) -> Row:
+    low, high = row["Ea_ci95_eV"] if isinstance(row["Ea_ci95_eV"], list) else (None, None)
+    return {**_scalars(row), "Ea_ci95_low_eV": low, "Ea_ci95_high_eV": high}
+
+
+def _scalars(row: Mapping[str, object]) -> dict[str, object]:
+    """What fits into one cell."""
+    return {name: value for name, value in row.items() if value is None or isinstance(value, (str, int, float))}
