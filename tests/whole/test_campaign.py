@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import json
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,21 @@ def test_the_folder_is_the_one_that_is_documented(run_dir: Path) -> None:
         assert (run_dir / name).is_file(), name
     for name in ("nmr500", "datasets", "readings", "figures"):
         assert any((run_dir / name).iterdir()), name
+
+
+def test_a_moved_folder_is_reported_by_a_relative_path(
+    run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the folder stands and however it is named, its report shows the spectra again."""
+    shutil.copytree(run_dir, tmp_path / "moved")
+    shutil.rmtree(tmp_path / "moved" / "figures")
+    monkeypatch.chdir(tmp_path)
+    assert run_app(["report", "moved"]) == 0
+    page = Path("moved/report.html").read_text(encoding="utf-8")
+    for figure in ("spectra_1d", "spectra_2d", "residuals_2d"):
+        assert f'id="{figure}"' in page
+    results = json.loads(Path("moved/results.json").read_text(encoding="utf-8"))
+    assert all((tmp_path / "moved" / one["path"]).is_dir() for one in results["datasets"])
 
 
 def test_results_follow_their_schema(run_dir: Path) -> None:
