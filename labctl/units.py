@@ -47,6 +47,8 @@ COMMON: dict[tuple[str, bool], dict[str, tuple[float, float, float]]] = {
     ("V", False): {"V": (1, 1, 0), "mV": (1, 1000, 0)},
     ("A", False): {"A": (1, 1, 0), "mA": (1, 1000, 0), "uA": (1, 1_000_000, 0)},
     ("mAh/g", False): {"mAh/g": (1, 1, 0), "Ah/g": (1000, 1, 0)},
+    ("eV", False): {"eV": (1, 1, 0), "meV": (1, 1000, 0)},
+    ("1/s", False): {"/s": (1, 1, 0), "1/s": (1, 1, 0), "/min": (1, 60, 0), "/h": (1, 3600, 0)},
     ("mA/cm^2", False): {"mA/cm^2": (1, 1, 0), "uA/cm^2": (1, 1000, 0), "A/cm^2": (1000, 1, 0)},
 }
 
@@ -100,6 +102,8 @@ def parse(text: object, unit: str, *, example: str = "", difference: bool = Fals
         return magnitude
     if difference and unit_text in {"degC", "celsius"}:
         unit_text = "delta_degC"
+    if unit_text.startswith("/"):
+        unit_text = f"1{unit_text}"  # a rate is written "0.003 /s"
     registry = _registry()
     try:
         magnitude = float(registry.Quantity(value, registry.parse_units(unit_text)).to(unit).magnitude)
