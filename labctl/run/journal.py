@@ -125,7 +125,13 @@ class Journal:
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = _take(path.with_name(path.name + ".lock"))
-            self._db = sqlite3.connect(path, isolation_level=None)
+            try:
+                if not path.exists():
+                    _make(path)
+                self._db = sqlite3.connect(path, isolation_level=None)
+            except (sqlite3.OperationalError, OSError) as error:
+                self._lock.release()
+                raise _unwritable(path, error) from error
             try:
                 self._prepare()
             except BaseException:
@@ -139,7 +145,7 @@ class Journal:
     def _prepare(self) -> None:
         try:
             if self._db.execute("PRAGMA application_id").fetchone()[0] == 0:
-                self._create()
+                _fill(self._db, self.path)  # an empty file of that name
             self._version = self._check_version()
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
@@ -149,15 +155,6 @@ class Journal:
             raise InputError(
                 f"{self.path} is not a journal of labctl ({error})", next_step="Name the folder of a campaign"
             ) from error
-
-    def _create(self) -> None:
-        if self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            raise InputError(f"{self.path} is a database of something else", next_step="Choose another folder")
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.executescript(
-            f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION};"
-            f" PRAGMA application_id={_APPLICATION_ID}; COMMIT;"
-        )
 
     def _bring_forward(self) -> None:
         """Before the first row is written, and not sooner: who only looks, or refuses the plan, changes nothing."""
@@ -316,6 +313,29 @@ class Journal:
         return expected
 
 
+def _make(path: Path) -> None:
+    """Make an empty journal under another name and rename it: a file of this name is a journal, whoever dies when."""
+    unfinished = path.with_name(path.name + ".new")
+    for name in (unfinished, *(path.with_name(f"{unfinished.name}-{of_sqlite}") for of_sqlite in ("wal", "shm"))):
+        name.unlink(missing_ok=True)
+    db = sqlite3.connect(unfinished, isolation_level=None)
+    try:
+        _fill(db, path)
+    finally:
+        db.close()
+    unfinished.replace(path)
+
+
+def _fill(db: sqlite3.Connection, path: Path) -> None:
+    if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise InputError(f"{path} is a database of something else", next_step="Choose another folder")
+    db.execute("PRAGMA journal_mode=WAL")
+    db.executescript(
+        f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION};"
+        f" PRAGMA application_id={_APPLICATION_ID}; COMMIT;"
+    )
+
+
 def _chain(before: str, values: tuple[object, ...]) -> str:
     text = json.dumps(values, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(f"{before}\n{text}".encode()).hexdigest()
@@ -332,7 +352,7 @@ def _take(path: Path) -> FileLock:
     return lock
 
 
-def _unwritable(path: Path, error: sqlite3.Error) -> JournalUnwritable:
+def _unwritable(path: Path, error: sqlite3.Error | OSError) -> JournalUnwritable:
     return JournalUnwritable(
         f"the journal {path} cannot be written: {error}",
         expected="a local disk with free space",
