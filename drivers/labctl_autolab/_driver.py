@@ -84,6 +84,7 @@ class AutolabDriver:
         self._ends: dict[str, BaseException | None] = {}
         self._stopped: dict[str, str] = {}
         self._cell_is_off = False
+        self._stays_on: InstrumentError | None = None
         self._points_seen = 0
         self._rig = Rig(
             instrument=settings.instrument,
@@ -92,6 +93,7 @@ class AutolabDriver:
             open_capacitance_F=settings.open_capacitance_F,
             open_leakage_ohm=settings.open_leakage_ohm,
             short_ohm=settings.short_below_ohm,
+            bridged=settings.bridged,
         )
 
     @property
@@ -114,8 +116,12 @@ class AutolabDriver:
         self._switch_off()
 
     def _switch_off(self) -> None:
-        self._cell_is_off = False
-        self._potentiostat.cell_off()
+        self._cell_is_off, self._stays_on = False, None
+        try:
+            self._potentiostat.cell_off()
+        except InstrumentError as problem:
+            self._stays_on = problem
+            raise
         self._cell_is_off = True
 
     def _own_hands(self) -> Hands:
@@ -431,14 +437,22 @@ class AutolabDriver:
             with self._oven_line:
                 self._oven.make_safe(reason)
 
+    @staticmethod
+    def _say_why(problem: InstrumentError | None) -> None:
+        """Raise what kept the cell on, if that is known: people must know why, and what to press."""
+        if problem is not None:
+            raise problem
+
     def is_safe(self) -> bool:
         self._refresh()
         hands = self._own_hands()
         if not hands.idle():
             return False
         if not self._cell_is_off:
+            last = self._stays_on
             hands.post(self._switch_off)
             if not self._cell_is_off:
+                self._say_why(self._stays_on or last)
                 return False
         if self._oven is None:
             return True

@@ -6,7 +6,11 @@ every frequency, is open.
 
 A contact that is lost or comes back in mid-sweep leaves a spectrum of two things. Between two frequencies the modulus
 of what is made of resistors, capacitors, constant phases and a lead's inductance changes by no more than the ratio of
-the frequencies, up or down. A step beyond that, which lasts, is no property of a cell.
+the frequencies, up or down. A step beyond that, which lasts, is no property of a cell. One that comes with the first
+or before the last point cannot be seen to last, and counts if it is so large that no disturbance makes it.
+
+A pellet between electrodes that block is a resistor nowhere but between its own arc and the polarisation of its
+electrodes. A spectrum that is a plain resistor's at every frequency is that of a bridge beside the pellet.
 """
 
 from __future__ import annotations
@@ -25,6 +29,15 @@ OVERLOADED_SHARE = 0.2
 JUMP = 1.5
 """A step so many times beyond what a cell can do between neighbouring frequencies is a contact's."""
 JUMP_NOISES = 8.0
+JUMP_AT_END = 300.0
+"""The same for a single point at either end."""
+RESISTIVE = math.tan(math.radians(3.0))
+"""-Z'' is no more than this share of Z'; a lead's inductance may make Z'' positive."""
+RESISTIVE_SPREAD = 1.1
+POLARISES_ohm_Hz = 3e5
+"""Below this product of resistance and lowest frequency electrodes of up to 1e-5 F must show by `RESISTIVE`."""
+RESISTIVE_POINTS = 5
+RESISTIVE_SPAN = 100.0
 NOTHING_A = 1e-13
 """Less than this (rms) at every frequency is no cell, whatever the holder."""
 
@@ -57,13 +70,43 @@ def contact_lost_Hz(points: Sequence[Point], task: SweepImpedance, rig: Rig) -> 
         steps = {_step(one, other, noise_S) for one in sound[at - 1 : at + 1] for other in sound[at + 1 : at + 3]}
         if steps in ({-1}, {1}):
             return sound[at + 1].frequency_Hz
+    for one, other in (sound[:2], sound[-2:]) if len(sound) > 2 else ():
+        if _step(one, other, noise_S, JUMP_AT_END):
+            return other.frequency_Hz
     return None
 
 
-def _step(one: Point, other: Point, noise_S: float) -> int:
+def bridge_ohm(points: Sequence[Point]) -> float | None:
+    """Return the resistance of a bridge beside the pellet, None if this is no plain resistor's spectrum."""
+    sound = [point for point in points if not point.overload]
+    if len(sound) < RESISTIVE_POINTS:
+        return None
+    lowest_Hz, highest_Hz = (pick(point.frequency_Hz for point in sound) for pick in (min, max))
+    least_ohm, most_ohm = (pick(point.Z_real_ohm for point in sound) for pick in (min, max))
+    if highest_Hz < RESISTIVE_SPAN * lowest_Hz or most_ohm * lowest_Hz >= POLARISES_ohm_Hz:
+        return None
+    if not 0.0 < most_ohm <= RESISTIVE_SPREAD * least_ohm:
+        return None
+    if any(-point.Z_imag_ohm > RESISTIVE * point.Z_real_ohm for point in sound):
+        return None
+    return sum(point.Z_real_ohm for point in sound) / len(sound)
+
+
+def bridged(points: Sequence[Point]) -> str:
+    """Say for people that these points are those of a bridge; empty if they are not."""
+    found_ohm = bridge_ohm(points)
+    if found_ohm is None:
+        return ""
+    return (
+        f"bridged? a plain resistor of {found_ohm:.3g} ohm at every frequency: neither the pellet nor its electrodes"
+        " show. Look for a bridge beside the pellet; with electrodes that do not block, set `bridged: ignore`"
+    )
+
+
+def _step(one: Point, other: Point, noise_S: float, jump: float = JUMP) -> int:
     """Return 0 if a cell can have both points, else whether the second has too much (1) or too little (-1)."""
     one_S, other_S = 1.0 / one.modulus_ohm, 1.0 / other.modulus_ohm
-    most = JUMP * max(other.frequency_Hz / one.frequency_Hz, one.frequency_Hz / other.frequency_Hz)
+    most = jump * max(other.frequency_Hz / one.frequency_Hz, one.frequency_Hz / other.frequency_Hz)
     if other_S > most * one_S + noise_S:
         return 1
     return -1 if one_S > most * other_S + noise_S else 0
@@ -94,6 +137,8 @@ def why_unusable(points: Sequence[Point], task: SweepImpedance, rig: Rig) -> tup
         found.append(
             f"short circuit: less than {rig.short_ohm:g} ohm at every frequency. Look for a bridge beside the pellet"
         )
+    if rig.bridged == "fail" and (what := bridged(points)):
+        found.append(what)
     if is_overloaded(points):
         found.append(f"{overloaded(points)} of {len(points)} points were over the highest range allowed")
     return tuple(found)

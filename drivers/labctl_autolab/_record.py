@@ -210,6 +210,7 @@ class Rig:
     open_capacitance_F: float | None = None
     open_leakage_ohm: float | None = None
     short_ohm: float = 0.0
+    bridged: str = "flag"
     readings: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -62,6 +62,9 @@ class Settings:
         Of the holder without a pellet, measured once; a cell that passes no more than this is open.
     short_below_ohm : float
         A cell of less than this at every frequency is shorted; 0: not looked for.
+    bridged : str
+        What becomes of a spectrum that is a plain resistor's at every frequency, so that no pellet between electrodes
+        that block shows: ``flag`` notes it for people, ``fail`` makes it none, ``ignore`` for electrodes that do not.
     reconnect_s : float
         How long a sweep waits at its beginning for a line that is lost.
     cell_lag_s : float
@@ -92,6 +95,7 @@ class Settings:
     open_capacitance_F: float | None = None
     open_leakage_ohm: float | None = None
     short_below_ohm: float = 1.0
+    bridged: Literal["flag", "fail", "ignore"] = "flag"
     latched_after: int = 5
     reconnect_s: float = 180.0
     temperature_poll_s: float = 5.0
@@ -140,6 +144,7 @@ def read_settings(settings: Mapping[str, Any], *, station: str, simulated: bool)
         open_capacitance_F=_optional(holder, "capacitance", "F", "20 pF"),
         open_leakage_ohm=_optional(holder, "leakage", "ohm", "1e12 ohm"),
         short_below_ohm=reader.quantity("short_below", "ohm", "1 ohm", 0.0, 1e9),
+        bridged=cast("Any", reader.choice("bridged", ("flag", "fail", "ignore"), "flag")),
         latched_after=reader.integer("latched_after", 5, 0, 100),
         reconnect_s=reader.quantity("reconnect", "s", "3 min", 0.0, 3600.0),
         temperature_poll_s=reader.quantity("temperature_poll", "s", "5 s", 0.5, 120.0),

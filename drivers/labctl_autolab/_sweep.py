@@ -23,7 +23,7 @@ from labctl.clock import Clock
 from labctl.errors import InstrumentError
 from labctl.ports import Order, SweepImpedance
 from labctl_autolab._files import ResultFolder, stem
-from labctl_autolab._judge import is_open, why_unusable
+from labctl_autolab._judge import bridged, is_open, why_unusable
 from labctl_autolab._link import Link
 from labctl_autolab._potentiostat import Potentiostat
 from labctl_autolab._record import (
@@ -212,6 +212,8 @@ def _remark(run: Run, settings: Settings, rig: Rig) -> None:
     """Note what the whole spectrum has against it."""
     for why in why_unusable(run.sweep.points, run.task, rig):
         run.note(why)
+    if rig.bridged == "flag" and (what := bridged(run.sweep.points)):
+        run.note(what)
     moved_K = run.sweep.moved_K()
     if moved_K is not None and moved_K > run.task.moved_K:
         run.note(f"the temperature moved by {moved_K:.2f} K during the sweep (allowed {run.task.moved_K:g} K)")

@@ -271,7 +271,8 @@ def test_a_lost_line_is_named_and_the_cell_goes_off_when_it_is_back(make: MakeBe
     assert bench.cell_is_on
     assert "front panel" in seen.needs_person
     bench.driver.make_safe("the line is gone")
-    assert not bench.driver.is_safe()
+    with pytest.raises(InstrumentError, match=r"could not be switched off.*Press the cell switch"):
+        bench.driver.is_safe()
     bench.wait(700.0)
     assert bench.driver.is_safe()
     assert not bench.cell_is_on

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from labctl_autolab._judge import contact_lost_Hz
+from labctl_autolab._judge import bridge_ohm, contact_lost_Hz
 from labctl_autolab._record import Point, Rig
 from tests.drivers.autolab.bench import Bench, grid_Hz, order_of, sweep_task
 
@@ -77,6 +77,51 @@ def test_a_bridged_pellet_is_told_and_does_not_count(tmp_path: Path) -> None:
     order = order_of(sweep_task(frequencies_Hz=grid_Hz(3)))
     assert "cannot be used: short circuit" in bench.carry_out(order).detail
     assert bench.driver.collect(order, tmp_path / "run").completeness == "failed"
+
+
+@given(arcs, st.floats(0.0, 200.0), st.integers(0, 99))
+def test_no_pellet_between_blocking_electrodes_is_a_bridge(
+    arcs: list[tuple[float, float, float]], stray_pF: float, seed: int
+) -> None:
+    """Its arc or its electrodes show, from 100 kHz to 1 Hz, whatever it is made of."""
+    assert bridge_ohm(measured(admittance(arcs, stray_pF), seed=seed)) is None
+
+
+@given(st.floats(0.1, 1e4), st.floats(0.0, 1e-6), st.integers(0, 99))
+def test_a_resistor_is_a_bridge(bridge: float, lead_H: float, seed: int) -> None:
+    """Beside a pellet of a megaohm, through leads of up to 1 uH, a resistor is found as what it has."""
+    pellet = admittance([(6.0, -11.0, 1.0)], 20.0)
+    Y = 1.0 / (1.0 / (pellet + 1.0 / bridge) + 2j * np.pi * GRID_HZ * lead_H)
+    points = measured(Y, seed=seed)
+    arc = 2.0 * np.pi * GRID_HZ[0] * 30e-12 * bridge  # of the holder's capacitance, at the highest frequency
+    if arc < 0.03:
+        assert bridge_ohm(points) == pytest.approx(bridge, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("setting", "remarked", "completeness"),
+    [("flag", True, "complete"), ("fail", True, "failed"), ("ignore", False, "complete")],
+)
+def test_what_becomes_of_a_bridged_pellet_is_the_labs_choice(
+    setting: str, remarked: bool, completeness: str, tmp_path: Path
+) -> None:
+    """10 ohm pass `short_below`; unless the lab file says that electrodes do not block, people are told."""
+    bench = Bench(tmp_path, bridged=setting, faults="  - {fault: short_cell, at: 0 s, by: 10 ohm}\n")
+    bench.open()
+    order = order_of(sweep_task())
+    bench.carry_out(order)
+    collected = bench.driver.collect(order, tmp_path / "run")
+    assert collected.completeness == completeness
+    assert any("bridged?" in remark for remark in collected.remarks) is remarked
+
+
+@pytest.mark.parametrize(("fault", "by"), [("open_cell", ""), ("short_cell", ", by: 10 ohm")])
+def test_a_contact_that_changes_at_the_last_point_is_told(fault: str, by: str, tmp_path: Path) -> None:
+    """One point cannot be seen to last, but what no disturbance makes is a contact's."""
+    bench = Bench(tmp_path, faults=f"  - {{fault: {fault}, during: {{title: T01, after: 16 s}}{by}}}\n")
+    bench.open()
+    order = order_of(sweep_task(frequencies_Hz=(*grid_Hz(5), 0.1)))
+    assert "a contact was lost or came back at 0.1 Hz" in bench.carry_out(order).detail
 
 
 def test_a_lead_that_falls_off_in_mid_sweep_is_told_and_does_not_count(tmp_path: Path) -> None:
