@@ -82,9 +82,7 @@ class Design(Written):
     densities: Mapping[SiteName, Annotated[float, Field(strict=True, gt=0)]] = key(
         "densities", "Li per volume in each phase, in any unit common to all; equal if left out", default={}
     )
-    kD_per_s: RateByPhase = key(
-        "kD", "D / d^2 of each phase or of all; d: radius or half thickness of the innermost"
-    )
+    kD_per_s: RateByPhase = key("kD", "D / d^2 of each phase or of all; d: radius or half thickness of the innermost")
     kD_at_K: Annotated[float, Quantity("K", "20 degC", above="0 K", at_most="1500 K")] = key(
         "at", "temperature at which kD is meant", default="20 degC"
     )
