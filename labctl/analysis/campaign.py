@@ -21,6 +21,8 @@ from labctl.analysis.eis.series import analyse_series
 from labctl.analysis.entries import buildup_entries, comparison_entry, exchange_entry, layered_entry, product_entry
 from labctl.analysis.examine import doubts_around_2ds, doubts_of_energies, doubts_of_fits, doubts_of_series
 from labctl.analysis.gather import Measured, gather
+from labctl.analysis.global_entries import add_curves, campaign_entry, doubts, global_arrhenius, separate_entries
+from labctl.analysis.global_fit import fit_campaign
 from labctl.analysis.layered_results import LayeredFit
 from labctl.analysis.measured_entries import buildup, dataset_entry, matrix_entry, mixing_point, t1_entry
 from labctl.analysis.nmr.estimator import AmplitudeMatrix, estimate_amplitudes
@@ -357,9 +359,26 @@ class _Analysis:
             self.attempt("Arrhenius lines", lines)
         exsy.fits = [with_energies(one, exsy.arrhenius) if isinstance(one, LayeredFit) else one for one in exsy.fits]
         self._enter_sites(groups, temperatures)
+        self.attempt("global fit", partial(self._campaign_fit, groups))
         self.attempt("paper mode", partial(self._paper, groups, temperatures))
         self.results.warnings += [one for group in groups for one in group.warnings]
         self._examine(groups, temperatures)
+
+    def _campaign_fit(self, groups: Sequence[TemperatureFits]) -> None:
+        """Fit all temperatures together; this is the fit to quote, so it comes first."""
+        fitted = fit_campaign(groups, self.context.structure)
+        if fitted is None:
+            return
+        exsy = self.results.exsy
+        # pairs of phases have fits of single temperatures of their own
+        separate = separate_entries(fitted) if len(fitted.sites) > 2 else []
+        exsy.fits[:0] = [campaign_entry(fitted), *separate]
+        exsy.arrhenius += global_arrhenius(fitted)
+        add_curves(fitted, exsy.buildup)
+        self.results.warnings += [
+            ResultWarning(code=code, message=message, advice=advice, where="global fit", value=value)
+            for code, message, advice, value in doubts(fitted)
+        ]
 
     def _paper(self, groups: Sequence[TemperatureFits], temperatures: Sequence[_Temperature]) -> None:
         """Repeat the published kind of analysis beside ours, for comparison."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from labctl.analysis.structure import Structure
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
@@ -42,6 +44,8 @@ class AnalysisContext:
         Empty: lines are looked for, and named by falling population.
     provenance : mapping
         Goes into ``results.json`` as it is.
+    structure : Structure
+        What is known of the phases.
     """
 
     campaign: str = ""
@@ -49,3 +53,4 @@ class AnalysisContext:
     nucleus: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     thresholds: Thresholds = field(default_factory=Thresholds)
+    structure: Structure = field(default_factory=Structure)

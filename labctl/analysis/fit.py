@@ -165,6 +165,7 @@ def fit(
     bootstrap: int = 0,
     seed: int = 0,
     inflate: bool = True,
+    tolerance: float = 1e-8,
 ) -> Fit:
     """Fit by weighted least squares.
 
@@ -182,8 +183,10 @@ def fit(
         Of the bootstrap.
     inflate : bool
         Whether a bad chi2 may scale the errors.
+    tolerance : float
+        Relative change of chi2 and of the parameters at which the search ends.
     """
-    walk = _Walk(predict, whitener.matrix, tuple(parameters))
+    walk = _Walk(predict, whitener.matrix, tuple(parameters), tolerance)
     theta = walk.solve(data, np.array([one.start() for one in parameters]))
     value = walk.natural(theta)
     prediction, _ = predict(value)
@@ -263,6 +266,7 @@ class _Walk:
     predict: Prediction
     white: FloatArray
     parameters: tuple[Parameter, ...]
+    tolerance: float = 1e-8
 
     def natural(self, theta: FloatArray) -> FloatArray:
         logs = [one.scale == "log" for one in self.parameters]
@@ -313,9 +317,9 @@ class _Walk:
             jac=jacobian,
             bounds=(lower, upper),
             x_scale="jac",
-            xtol=1e-8,
-            ftol=1e-8,
-            gtol=1e-8,
+            xtol=self.tolerance,
+            ftol=self.tolerance,
+            gtol=self.tolerance,
             max_nfev=MOST_STEPS,
         )
         return np.asarray(answer.x, dtype=np.float64)

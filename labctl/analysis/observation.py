@@ -177,6 +177,12 @@ class Observation:
             parts.append(Whitener(np.diag(1 / curve.intensity_se), np.diag(curve.intensity_se)))
         return values, Whitener.stacked(parts)
 
+    @property
+    def size(self) -> int:
+        """How many numbers `measured` and `predict` return."""
+        count = len(self.data.sites)
+        return len(self.data.points) * count * count + sum(curve.delays_s.size for curve in self._curves)
+
     # ----------------------------------------------------------------------------------------- model
 
     def state(self, value: FloatArray) -> State:

@@ -53,7 +53,7 @@ def test_a_campaign_comes_back(lab: Lab) -> None:
             assert abs(line.Ea_eV - lab.sample.Ea_eV) < 4 * line.Ea_se_eV
             assert line.Ea_ci95_eV[0] < line.Ea_eV < line.Ea_ci95_eV[1]
     assert {one.quantity for one in results.exsy.arrhenius if one.model == "exchange"} == {"k A->B", "k B->A"}
-    assert sum(isinstance(one, LayeredFit) for one in results.exsy.fits) == 3
+    assert sum(isinstance(one, LayeredFit) and one.scope == "temperature" for one in results.exsy.fits) == 3
     assert sum(isinstance(one, ProductFit) for one in results.exsy.fits) == 3
     assert {one.favoured for one in results.exsy.comparisons} == {"exchange"}
     assert len(results.exsy.buildup) == 3
