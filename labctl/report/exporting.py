@@ -16,9 +16,7 @@ from labctl.errors import InputError, LabctlError
 from labctl.formats.bruker_dataset import BrukerDataset, IndirectAxis, read_dataset
 from labctl.formats.bruker_pdata import ProcessedAxis, write_2d
 from labctl.formats.csdm import write_csdm
-from labctl.report.spectra import residual_maps, two_dimensional_spectra
-
-BROADENING_HZ = (5.0, 10.0)
+from labctl.report.spectra import BROADENING_HZ, residual_maps, two_dimensional_spectra
 
 
 def export_spectra(

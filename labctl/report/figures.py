@@ -16,8 +16,10 @@ import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from labctl.analysis.results import Arrhenius, BuildUp, Results
+from labctl.report.numbers import plus_minus
 from labctl.report.page import Figure
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ Array = npt.NDArray[np.float64]
 #: Colours that stay apart in print and for colour-blind eyes (Okabe and Ito 2008).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5b6675", "#A6761D")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
+_PLAIN = FuncFormatter(lambda value, _: f"{value:.3g}")
 KB_EV_PER_K = 8.617333262e-5
 
 
@@ -93,6 +96,7 @@ def build_up(results: Results, folder: Path) -> Figure | None:
 
 
 MODEL_LINES = {"exchange": "-", "layered": "--", "product": ":"}
+MODEL_NAMES = {"exchange": "exchange", "layered": "layered diffusion", "product": "pairs one by one (comparison)"}
 
 
 def _build_up_curve(panel: Axes, entry: BuildUp, index: int) -> None:
@@ -109,7 +113,7 @@ def _build_up_curve(panel: Axes, entry: BuildUp, index: int) -> None:
         label="–".join(entry.pair),
     )
     for model, curve in sorted(entry.curves.items()):
-        label = model if index == 0 else None
+        label = MODEL_NAMES.get(model, model) if index == 0 else None
         panel.plot(entry.curve_tmix_s, curve, MODEL_LINES.get(model, "-."), color=colour, lw=1.2, label=label)
 
 
@@ -118,14 +122,15 @@ def arrhenius_plot(results: Results, folder: Path) -> Figure | None:
     entries = results.exsy.arrhenius
     if not entries:
         return None
-    models = sorted({entry.model for entry in entries})
+    models = sorted({entry.model for entry in entries}, key=lambda model: (model == "product", model))
     drawing, axes = canvas(4.4 * len(models) + 0.4, 4.2, ncols=len(models), squeeze=False)
     for panel, model in zip(axes.flat, models, strict=True):
         for index, entry in enumerate(one for one in entries if one.model == model):
             _arrhenius_line(panel, entry, index)
-        panel.set_title(f"{model} model")
+        panel.set_title(MODEL_NAMES.get(model, model))
         panel.set_xlabel("1000 / T [1/K]")
         panel.legend(fontsize=8)
+        _plain_decades(panel)
         _celsius_axis(panel)
     axes.flat[0].set_ylabel("rate or D/d² [1/s]")
     return Figure(
@@ -147,7 +152,7 @@ def _arrhenius_line(panel: Axes, entry: Arrhenius, index: int) -> None:
         marker=MARKERS[index % len(MARKERS)],
         linestyle="none",
         capsize=2,
-        label=f"{entry.quantity}: {entry.Ea_eV:.3f} ± {entry.Ea_se_eV:.3f} eV",
+        label=f"{entry.quantity.replace('->', '→')}: {plus_minus(entry.Ea_eV, entry.Ea_se_eV, 'eV')}",
     )
     inverse = np.linspace(1 / T_K.max() - 2e-5, 1 / T_K.min() + 2e-5, 60)
     lever = (inverse - 1 / entry.T_ref_K) / KB_EV_PER_K
@@ -156,6 +161,16 @@ def _arrhenius_line(panel: Axes, entry: Arrhenius, index: int) -> None:
     panel.plot(1000 * inverse, np.exp(line), color=colour, lw=1.2)
     panel.fill_between(1000 * inverse, np.exp(line - band), np.exp(line + band), color=colour, alpha=0.15, lw=0)
     panel.set_yscale("log")
+
+
+def _plain_decades(panel: Axes) -> None:
+    """Label a logarithmic ordinate with plain numbers, more of them the fewer decades it spans."""
+    low, high = panel.get_ylim()
+    decades = np.log10(high / low)
+    subs = range(2, 10) if decades < 0.6 else (2, 5) if decades < 2.5 else ()
+    panel.yaxis.set_minor_locator(LogLocator(subs=subs or (1.0,)))
+    panel.yaxis.set_major_formatter(_PLAIN)
+    panel.yaxis.set_minor_formatter(_PLAIN if subs else NullFormatter())
 
 
 def _celsius_axis(panel: Axes) -> None:
@@ -197,7 +212,7 @@ def saturation_recovery(results: Results, folder: Path) -> Figure | None:
                 marker=MARKERS[index % len(MARKERS)],
                 linestyle="none",
                 ms=4,
-                label=f"{entry.site}: {entry.T1_s:.3g} ± {entry.T1_se_s:.1g} s",
+                label=f"{entry.site}: {plus_minus(entry.T1_s, entry.T1_se_s, 's')}",
             )
             grid = np.geomspace(delays[delays > 0].min() / 1.5, delays.max() * 1.3, 80)
             panel.plot(grid, 1.0 - entry.alpha * np.exp(-grid / entry.T1_s), color=colour, lw=1.2)

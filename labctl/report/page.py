@@ -64,7 +64,7 @@ def write_report(
         undefined=jinja2.StrictUndefined,
     )
     environment.filters.update(
-        duration=duration_text, when=_when, kelvin=_kelvin, celsius=_celsius, number=_number, tmix=_tmix
+        duration=duration_text, when=_when, kelvin=_kelvin, celsius=_celsius, number=_number, tmix=_tmix, arrow=_arrow
     )
     environment.globals.update(
         pm=plus_minus,
@@ -121,6 +121,10 @@ def _celsius(value: float | None) -> str:
 
 def _number(value: float | None, digits: int = 3) -> str:
     return "" if value is None else f"{value:.{digits}g}"
+
+
+def _arrow(quantity: str) -> str:
+    return quantity.replace("->", "→")
 
 
 def _tmix(value: float) -> str:

@@ -19,9 +19,12 @@ from labctl.errors import LabctlError
 from labctl.formats.bruker_dataset import BrukerDataset, read_dataset
 from labctl.report.figures import COLOURS, Array, canvas, save, temperature_label
 from labctl.report.page import Figure
+from labctl.units import duration_text
 
 SAME_TEMPERATURE_K = 1.0
 CONTOURS = 14
+BROADENING_HZ = (5.0, 10.0)
+"""Exponential apodisation of pictures in F2 and F1; fits use none."""
 ABOVE_NOISE = 4.0
 """The lowest contour stands this many standard deviations above the noise."""
 
@@ -44,7 +47,8 @@ def reference_spectra(results: Results, run_dir: Path, folder: Path) -> Figure |
     for entry in chosen:
         try:
             dataset = read_dataset(run_dir / entry.path)
-            spectrum = spectrum_1d(dataset, lines=_lines(dataset, sites), zero_fill=8, window_ppm=window)
+            lines = _lines(dataset, sites)
+            spectrum = spectrum_1d(dataset, lines=lines, zero_fill=8, broadening_Hz=BROADENING_HZ[0], window_ppm=window)
         except LabctlError:
             continue  # it stands among the warnings of the analysis already
         curves.append((entry, spectrum))
@@ -54,17 +58,29 @@ def reference_spectra(results: Results, run_dir: Path, folder: Path) -> Figure |
     for index, (entry, spectrum) in enumerate(curves):
         height = index * 0.55
         panel.plot(spectrum.ppm, spectrum.intensity / tallest + height, color=COLOURS[index % len(COLOURS)], lw=1)
-        panel.text(0.99, height + 0.06, temperature_label(entry.T_K), ha="right", transform=panel.get_yaxis_transform())
+        panel.text(
+            0.99,
+            height + 0.14,
+            temperature_label(entry.T_K),
+            ha="right",
+            va="bottom",
+            fontsize=8.5,
+            color=COLOURS[index % len(COLOURS)],
+            transform=panel.get_yaxis_transform(),
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.8},
+        )
     for name, shift_ppm in sites.items():
         panel.axvline(shift_ppm, color="#5b6675", lw=0.6, ls=":")
         panel.text(shift_ppm, 1.01, name, ha="center", fontsize=8, transform=panel.get_xaxis_transform())
     panel.set_xlim(max(window), min(window))
     panel.set_yticks([])
+    panel.spines["left"].set_visible(False)
     panel.set_xlabel(f"{_nucleus(curves[0][1].nucleus)} shift [ppm]")
     return Figure(
         path=save(drawing, folder / "spectra_1d.svg"),
         title="1D spectra",
-        caption="The last reference 1D of each temperature, all on one scale; dotted: the sites of the protocol.",
+        caption="The last reference 1D of each temperature, all on one scale, lines broadened by "
+        f"{BROADENING_HZ[0]:g} Hz; dotted: the sites.",
     )
 
 
@@ -88,8 +104,10 @@ def two_dimensional_spectra(results: Results, run_dir: Path, folder: Path) -> Fi
         path=save(drawing, folder / "spectra_2d.svg"),
         title="2D exchange spectra",
         caption="Shortest (left) and longest (right) mixing time at the coldest and the hottest temperature. Contours "
-        "from 2 % of the tallest peak (or 4 standard deviations of the noise), a factor 1.4 apart; boxes mark where "
-        "exchange between sites appears.",
+        "from 2 % of the tallest peak (or 4 standard deviations of the noise), a factor 1.4 apart, negative ones "
+        "orange; beside them the projections (highest points). Boxes mark where exchange between sites appears. "
+        f"Lines are broadened by {BROADENING_HZ[0]:g} Hz in F2 and {BROADENING_HZ[1]:g} Hz in F1; ripples along F1 are "
+        "those of few rows.",
     )
 
 
@@ -110,7 +128,7 @@ def residual_maps(results: Results, run_dir: Path, folder: Path) -> Figure | Non
             image = drawn if drawn is not None else image
     if image is None:
         return None
-    drawing.colorbar(image, ax=axes, label="(data - model) / noise", shrink=0.7)
+    drawing.colorbar(image, ax=axes, label="(data − model) / standard deviation of the noise", shrink=0.7)
     return Figure(
         path=save(drawing, folder / "residuals_2d.svg"),
         title="What the lines leave",
@@ -126,7 +144,7 @@ def _draw_residual(
         dataset = read_dataset(run_dir / entry.path)
         lines = with_lasting_offsets([dataset], refine_lines([dataset], sites=sites or None))
         left = without_model(dataset, lines, estimate_amplitudes(dataset, lines))
-        spectrum = spectrum_2d(left, lines=lines, broadening_Hz=(5.0, 10.0), window_ppm=(-1e6, 1e6))
+        spectrum = spectrum_2d(left, lines=lines, broadening_Hz=BROADENING_HZ, window_ppm=(-1e6, 1e6))
     except LabctlError:
         panel.set_visible(False)
         return None
@@ -153,7 +171,7 @@ def _draw_residual(
     nucleus = _nucleus(spectrum.nucleus)
     panel.set_xlabel(f"F2: {nucleus} shift [ppm]")
     panel.set_ylabel(f"F1: {nucleus} shift [ppm]")
-    panel.set_title(f"{temperature_label(entry.T_K)}, Tmix {_tmix_s(entry):g} s", pad=14)
+    panel.set_title(_heading(entry), pad=16)
     return image
 
 
@@ -162,7 +180,13 @@ def _draw_2d(
 ) -> int:
     try:
         dataset = read_dataset(run_dir / entry.path)
-        spectrum = spectrum_2d(dataset, lines=_lines(dataset, sites), broadening_Hz=(5.0, 10.0), window_ppm=window)
+        spectrum = spectrum_2d(
+            dataset,
+            lines=_lines(dataset, sites),
+            broadening_Hz=BROADENING_HZ,
+            zero_fill=(4, 8),
+            window_ppm=window,
+        )
     except LabctlError:
         panel.set_visible(False)
         return 0
@@ -178,7 +202,8 @@ def _draw_2d(
     panel.contour(spectrum.f2_ppm, spectrum.f1_ppm[inside], -shown, levels=levels, colors=COLOURS[1], linewidths=0.5)
     panel.plot(window, window, color="#5b6675", lw=0.5, ls=":")
     half = 0.06 * (max(window) - min(window))
-    for f1 in sites.values():
+    for name, f1 in sites.items():
+        panel.text(f1 - 1.2 * half, f1 + 1.2 * half, name, fontsize=7, color="#5b6675", ha="left", va="top")
         for f2 in sites.values():
             if f1 != f2:
                 panel.add_patch(
@@ -190,7 +215,7 @@ def _draw_2d(
     panel.set_xlabel(f"F2: {nucleus} shift [ppm]")
     panel.set_ylabel(f"F1: {nucleus} shift [ppm]")
     above = _projections(panel, spectrum.f2_ppm, shown.max(axis=0), spectrum.f1_ppm[inside], shown.max(axis=1))
-    above.set_title(f"{temperature_label(entry.T_K)}, Tmix {_tmix_s(entry):g} s")
+    above.set_title(_heading(entry))
     return 1
 
 
@@ -236,6 +261,10 @@ def _lines(dataset: BrukerDataset, sites: Mapping[str, float]) -> LineSet | None
         return refine_lines([dataset], sites=sites or None)
     except LabctlError:
         return None
+
+
+def _heading(entry: DatasetEntry) -> str:
+    return f"{temperature_label(entry.T_K)}, Tmix {duration_text(_tmix_s(entry))}"
 
 
 def _tmix_s(entry: DatasetEntry) -> float:
