@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ def freeze(
     faults: Path | None,
     seed: int,
     start_s: float,
+    samples: Mapping[str, Path] | None = None,
 ) -> Start:
     """Make the run folder and copy into it what the run depends on.
 
@@ -60,7 +62,9 @@ def freeze(
         The folder holds something already, or cannot be made or written to; nothing in it was touched.
     """
     try:
-        return _freeze(run_dir, protocol, lab, sample, faults, simulated=simulated, seed=seed, start_s=start_s)
+        return _freeze(
+            run_dir, protocol, lab, sample, faults, samples or {}, simulated=simulated, seed=seed, start_s=start_s
+        )
     except OSError as problem:
         raise InputError(
             f"the run folder {run_dir} cannot be made ({problem.strerror or problem})",
@@ -74,6 +78,7 @@ def _freeze(
     lab: Path,
     sample: Path | None,
     faults: Path | None,
+    samples: Mapping[str, Path],
     *,
     simulated: bool,
     seed: int,
@@ -95,6 +100,10 @@ def _freeze(
             shutil.copyfile(sample, run_dir / SIMULATED_LAB / "sample.yaml")
         if faults is not None:
             shutil.copyfile(faults, run_dir / SIMULATED_LAB / "faults.yaml")
+    for name, file in samples.items():
+        folder = run_dir / SIMULATED_LAB / "samples"
+        folder.mkdir(exist_ok=True)
+        shutil.copyfile(file, folder / f"{name}.yaml")
     start = Start(
         simulated=simulated,
         seed=seed,
@@ -104,7 +113,9 @@ def _freeze(
         protocol_from=protocol.name,
         lab_from=lab.name,
     )
-    (run_dir / "run.json").write_text(json.dumps(asdict(start), indent=2) + "\n", encoding="utf-8")
+    unfinished = run_dir / "run.json.tmp"  # last, and whole or not at all: what it stands in can be taken up
+    unfinished.write_text(json.dumps(asdict(start), indent=2) + "\n", encoding="utf-8")
+    unfinished.replace(run_dir / "run.json")
     return start
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl import __version__
-from labctl.cli.locating import lab_file, sample_file
+from labctl.cli.locating import lab_file
 from labctl.cli.planning import Checked, checked, start_time_s
 from labctl.cli.run_folder import JOURNAL, SIMULATED_LAB, Start, freeze, thaw, unfreeze
 from labctl.errors import InputError, InstrumentError, SafetyRefusal
@@ -52,9 +52,12 @@ def run_command(
     for finding in done.findings:
         if finding.severity == "warning":
             print(finding, file=sys.stderr)
-    sample = None
+    sample: Path | None = None
+    samples: dict[str, Path] = {}
     if simulate is not None:
-        sample = sample_of(simulate, done, lab_path)
+        from labctl.cli.samples import samples_of
+
+        sample, samples = samples_of(simulate, done.protocol.model, done.lab.model, lab_path)
         if faults is not None and not faults.is_file():
             raise InputError(f"no fault script {str(faults)!r}", expected="a YAML file")
     else:
@@ -71,6 +74,7 @@ def run_command(
         faults=faults,
         seed=seed,
         start_s=start_s,
+        samples=samples,
     )
     print(f"run folder {run_dir}", file=sys.stderr)
     try:
@@ -80,7 +84,8 @@ def run_command(
         raise
     except InputError as problem:
         unfreeze(run_dir)
-        raise _by_its_author(problem, run_dir, {"sample.yaml": sample, "faults.yaml": faults}) from None
+        authors = {f"samples/{name}.yaml": file for name, file in samples.items()}
+        raise _by_its_author(problem, run_dir, {"sample.yaml": sample, "faults.yaml": faults, **authors}) from None
 
 
 def _by_its_author(problem: InputError, run_dir: Path, files: Mapping[str, Path | None]) -> InputError:
@@ -121,6 +126,7 @@ def go(run_dir: Path, *, outage_s: float, attended: str = "", say_notifications:
     from labctl.cli.doctoring import refuse_unfit
     from labctl.cli.keyboard import keyboard
     from labctl.cli.operating import engine_runs
+    from labctl.cli.samples import SimulatedPerson, first_samples, samples_by_procedure
     from labctl.clock import SystemClock, VirtualClock
     from labctl.run.engine import run_campaign
     from labctl.run.noticeboard import Noticeboard
@@ -142,12 +148,14 @@ def go(run_dir: Path, *, outage_s: float, attended: str = "", say_notifications:
     clock: Clock = VirtualClock(start.start_s) if start.simulated else SystemClock()
     simulated_lab = run_dir / SIMULATED_LAB
     faults = simulated_lab / "faults.yaml"
+    samples = samples_by_procedure(plan, done.protocol.model, done.lab.model, simulated_lab)
     opened = open_instruments(
         stations,
         clock=clock,
         simulate=start.simulated,
         state_dir=simulated_lab,
         sample=simulated_lab / "sample.yaml" if start.simulated else None,
+        samples=first_samples(samples),
         seed=start.seed,
         faults=faults if faults.is_file() else None,
     )
@@ -160,6 +168,7 @@ def go(run_dir: Path, *, outage_s: float, attended: str = "", say_notifications:
             done.lab.model, run_dir=run_dir, simulated=start.simulated, clock=clock, aloud=say_notifications
         )
         board = Noticeboard(run_dir, version=__version__)
+        person = [SimulatedPerson(opened, samples)] if start.simulated else []
         judging = _Judging(run_dir, plan)
         stack = contextlib.ExitStack()
         with keyboard() as operator, _progress(plan, start) as on_progress, looking_on as watching, stack:
@@ -170,8 +179,8 @@ def go(run_dir: Path, *, outage_s: float, attended: str = "", say_notifications:
                 clock=clock,
                 run_dir=run_dir,
                 options=replace(
-                    _options(done, tuple(names), start, run_dir, attended, operator),
-                    bystanders=(*watching, board),
+                    _options(done, tuple(names), start, run_dir, attended, _heard_together(operator, *person)),
+                    bystanders=(*watching, board, *person),
                     replan=replanner(run_dir, plan.campaign),
                     on_amended=judging.amended,
                 ),
@@ -296,16 +305,11 @@ def _catch_up(clock: Clock, opened: OpenStations, run_dir: Path, outage_s: float
             simulator.link().refresh()
 
 
-def sample_of(wanted: str, done: Checked, lab_path: Path) -> Path:
-    """Return the sample file: the one asked for, else the protocol's, else the lab's."""
-    named = wanted or done.protocol.model.sample.simulated_as
-    if named:
-        return sample_file(named, beside=lab_path)
-    for procedure in done.protocol.model.procedures:
-        station = done.lab.model.stations.get(procedure.wanted.station)
-        if station is not None and station.sample:
-            return sample_file(station.sample, beside=lab_path)
-    raise InputError("no sample to simulate is named", expected="--simulate SAMPLE, or `simulated_as` in the protocol")
+def _heard_together(*operators: Callable[[], Sequence[Operated]]) -> Callable[[], Sequence[Operated]]:
+    def heard() -> Sequence[Operated]:
+        return [word for operator in operators for word in operator()]
+
+    return heard
 
 
 def _refuse_unless_real(done: Checked) -> None:

@@ -92,6 +92,6 @@ def _folder(directory: Path | None, campaign: str) -> Path:
 def _sample(simulate: str | None, done: Checked, lab_path: Path) -> Path | None:
     if simulate is None:
         return None
-    from labctl.cli.running import sample_of
+    from labctl.cli.samples import samples_of
 
-    return sample_of(simulate, done, lab_path)
+    return samples_of(simulate, done.protocol.model, done.lab.model, lab_path)[0]

@@ -72,8 +72,9 @@ def examine(
     """
     note = Notebook(places or Nowhere("protocol"))
     lab_note = Notebook(lab_places or Nowhere("lab"))
-    if any(procedure.name == "vt_exsy" for procedure in protocol.procedures):
+    if any(procedure.exsy is not None and procedure.exsy.sample is None for procedure in protocol.procedures):
         check_sample(note.below("sample"), protocol.sample)
+    _check_changes(note, protocol)
     for index, procedure in enumerate(protocol.procedures):
         here = note.below("procedures", index, procedure.name)
         p = procedure.wanted
@@ -98,14 +99,16 @@ def examine(
             if station is not None:
                 check_potentiostat(here, lab_here, p, station)
             continue
+        if p.sample is not None:
+            check_sample(here.below("sample"), p.sample)
         check_times(here, p)
         check_temperature_changes(here, p)
         check_grid(here, p)
-        check_site_names(here, p, protocol.sample.sites)
+        check_site_names(here, p, protocol.sample_of(procedure).sites)
         check_blackouts(here, p.blackouts)
         _check_habits(here, p)
         if station is not None:
-            check_station(here, note, lab_here, protocol, p, station)
+            check_station(here, note if p.sample is None else here, lab_here, protocol.sample_of(procedure), p, station)
     _check_on_fault(note, protocol, lab)
     plan = None
     if not _has_error(note, lab_note):
@@ -139,6 +142,20 @@ def _check_habits(note: Notebook, p: VtExsy) -> None:
             f" {duration_text(p.tune.give_up_s)}, or the sample goes to 25 °C",
             expected="`atma` or `none` for nights alone",
         )
+
+
+def _check_changes(note: Notebook, protocol: Protocol) -> None:
+    """Samples that somebody has to change between two procedures of one station."""
+    inside: dict[str, str] = {}
+    for index, procedure in enumerate(protocol.procedures):
+        station, name = procedure.wanted.station, protocol.sample_of(procedure).name
+        if inside.get(station, name) != name:
+            note.below("procedures", index, procedure.name).advice(
+                ("sample",) if procedure.wanted.sample is not None else (),
+                f"{station} waits here, cold, until somebody has changed {inside[station]} for {name}",
+                expected="say so with `labctl continue DIR --station " + station + " --reason ...`",
+            )
+        inside[station] = name
 
 
 def _check_on_fault(note: Notebook, protocol: Protocol, lab: Lab) -> None:

@@ -7,17 +7,17 @@ from labctl.plan import calibration
 from labctl.plan.check_vt_exsy import check_sites
 from labctl.plan.findings import Notebook, celsius, suggestion
 from labctl.protocol.lab import Nucleus, Station
-from labctl.protocol.model import Protocol, VtExsy
+from labctl.protocol.model import Sample, VtExsy
 from labctl.units import duration_text
 
 
 def check_station(
-    note: Notebook, top: Notebook, lab_note: Notebook, protocol: Protocol, p: VtExsy, station: Station
+    note: Notebook, top: Notebook, lab_note: Notebook, sample: Sample, p: VtExsy, station: Station
 ) -> None:
-    """Note on `note` (the procedure), `top` (the protocol) and `lab_note` (the station in the lab file)."""
-    nucleus = protocol.sample.nucleus
+    """Note on `note` (the procedure), `top` (what holds the sample) and `lab_note` (the station in the lab file)."""
+    nucleus = sample.nucleus
     probe = station.nuclei.get(nucleus or "")
-    if nucleus is None or not protocol.sample.sites:
+    if nucleus is None or not sample.sites:
         pass  # the sample's own check has said so
     elif probe is None:
         top.error(
@@ -27,7 +27,7 @@ def check_station(
             expected=suggestion(nucleus, station.nuclei),
         )
     else:
-        check_sites(note, p, protocol.sample, probe.frequency_Hz)
+        check_sites(note, p, sample, probe.frequency_Hz)
         _check_pulse(note, lab_note, nucleus, probe, p, station)
     _check_temperatures(note, p, station)
     _check_spinning(note, p, station)

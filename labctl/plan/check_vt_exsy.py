@@ -105,26 +105,50 @@ def _check_recycle(note: Notebook, p: VtExsy) -> None:
 
 
 def _check_mixing(note: Notebook, p: VtExsy) -> None:
+    """Mixing times and scans, the procedure's or those of each visit."""
+    if not p.visits:
+        _check_times(note, p, 0, ("mixing_times",), p.mixing_times_s)
+    for index, visit in enumerate(p.visits):
+        own = visit.mixing_times_s is not None
+        where: tuple[str | int, ...] = ("visits", index, "mixing_times") if own else ("mixing_times",)
+        _check_times(note, p, index, where, visit.mixing_times_s or p.mixing_times_s)
+        for scans in visit.scans or ():
+            _check_cycle(note, ("visits", index, "scans"), scans)
+
+
+def _check_times(
+    note: Notebook, p: VtExsy, visit: int, where: tuple[str | int, ...], mixing_times_s: tuple[float, ...]
+) -> None:
     first: dict[float, int] = {}
-    for index, tmix_s in enumerate(p.mixing_times_s):
+    for index, tmix_s in enumerate(mixing_times_s):
         if tmix_s in first:
             note.warning(
-                ("mixing_times", index),
+                (*where, index),
                 f"repeats the {nth(first[tmix_s] + 1)} mixing time; each entry is measured",
                 value=duration_text(tmix_s),
             )
         first.setdefault(tmix_s, index)
-        slowest_s = p.t1.expected_s("slowest", 0) if p.t1 else None
+        slowest_s = p.t1.expected_s("slowest", visit) if p.t1 else None
         if slowest_s is not None and tmix_s > 2 * slowest_s:
             note.warning(
-                ("mixing_times", index),
+                (*where, index),
                 f"is more than twice the expected T1 of {duration_text(slowest_s)}: at most"
                 f" {100 * math.exp(-tmix_s / slowest_s):.0f} % of the signal is left",
                 value=duration_text(tmix_s),
                 expected=f"at most {duration_text(2 * slowest_s)}",
             )
     if len(first) == 1:
-        note.advice(("mixing_times",), "one mixing time cannot tell the rate from the plateau", expected="at least two")
+        note.advice(where, "one mixing time cannot tell the rate from the plateau", expected="at least two")
+
+
+def _check_cycle(note: Notebook, where: tuple[str | int, ...], scans: int) -> None:
+    if scans % PHASE_CYCLE:
+        note.warning(
+            where,
+            f"is not a whole number of phase cycles of {PHASE_CYCLE}: axial peaks remain",
+            value=str(scans),
+            expected=f"{max(1, round(scans / PHASE_CYCLE)) * PHASE_CYCLE}",
+        )
 
 
 def check_temperature_changes(note: Notebook, p: VtExsy) -> None:
@@ -159,13 +183,7 @@ def check_grid(note: Notebook, p: VtExsy) -> None:
             value=duration_text(p.increment_s),
             expected=f"whole rotor periods, such as {whole * 1e3:.6g} ms",
         )
-    if p.scans % PHASE_CYCLE:
-        note.warning(
-            ("scans",),
-            f"is not a whole number of phase cycles of {PHASE_CYCLE}: axial peaks remain",
-            value=str(p.scans),
-            expected=f"{max(1, round(p.scans / PHASE_CYCLE)) * PHASE_CYCLE}",
-        )
+    _check_cycle(note, ("scans",), p.scans)
     if p.points % 2:
         note.error(
             ("points",),

@@ -8,6 +8,9 @@ cool down. The steps of an `eis_ladder` are in `labctl.plan.ladder`, those of a 
 Names count from 1 as people do: ``nmr500/vt_exsy/T02/tmix03`` is the second temperature and the third of the
 author's mixing times, whatever the order in which they are measured. EXPNO = 1000 x visit + 10 x slot + attempt,
 where visits of a station are counted through the campaign and slots through the acquisitions of a visit.
+
+A procedure that measures another sample than the one before it on its station begins with a cool-down and waits for a
+person, who has to change it.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from labctl.errors import InputError
@@ -27,7 +31,7 @@ from labctl.plan.visit import LAG_S, Writer
 from labctl.ports import Acquire, CoolDown, Effect
 from labctl.protocol.blackout import Blackout as WrittenBlackout
 from labctl.protocol.lab import Lab, Nucleus, Station
-from labctl.protocol.model import EisLadder, FixedCapacityCycling, Protocol, VtExsy
+from labctl.protocol.model import EisLadder, FixedCapacityCycling, Protocol, Sample, VtExsy
 
 ROOM_K = 298.15
 SAFE_RAMP_K_PER_S = 2.0 / 60.0
@@ -57,50 +61,58 @@ def unchecked(protocol: Protocol, lab: Lab) -> Plan:
     names: Counter[tuple[str, str]] = Counter()
     visits: Counter[str] = Counter()
     last_setpoint_K: dict[str, float] = {}
+    inside: dict[str, str] = {}
     for procedure in protocol.procedures:
-        wanted = procedure.wanted
+        wanted, sample = procedure.wanted, protocol.sample_of(procedure)
         station = lab.station(wanted.station)
         names[wanted.station, procedure.name] += 1
         count = names[wanted.station, procedure.name]
         name = procedure.name if count == 1 else f"{procedure.name}.{count}"
+        person = ""
+        if inside.setdefault(wanted.station, sample.name) != sample.name:
+            person = change_of_sample(wanted, sample.name, inside[wanted.station])
+            inside[wanted.station] = sample.name
+            if wanted.station in last_setpoint_K:  # nothing is taken out hot
+                at_K = last_setpoint_K.pop(wanted.station)
+                steps.append(_cool_down(protocol, wanted.station, at_K, f"{wanted.station}/{name}/cool"))
+        first = len(steps)
+        at_K = last_setpoint_K.get(wanted.station, ROOM_K)
         if isinstance(wanted, FixedCapacityCycling):
-            sample = protocol.sample.name
-            steps.append(cycling_step(campaign=protocol.campaign, name=name, wanted=wanted, sample=sample))
-            settings[f"{wanted.station}/{name}"] = {"sample": sample}
-            continue
-        if isinstance(wanted, EisLadder):
+            steps.append(cycling_step(campaign=protocol.campaign, name=name, wanted=wanted, sample=sample.name))
+            settings[f"{wanted.station}/{name}"] = {"sample": sample.name}
+        elif isinstance(wanted, EisLadder):
             ladder = LadderWriter(
+                campaign=protocol.campaign, name=name, wanted=wanted, station=station, sample=sample.name, at_K=at_K
+            )
+            steps += ladder.steps()
+            last_setpoint_K[wanted.station] = ladder.at_K
+            settings[f"{wanted.station}/{name}"] = {"sample": sample.name}
+        else:
+            nucleus = _required(sample.nucleus)
+            writer = Writer(
                 campaign=protocol.campaign,
                 name=name,
                 wanted=wanted,
                 station=station,
-                sample=protocol.sample.name,
-                at_K=last_setpoint_K.get(wanted.station, ROOM_K),
+                nucleus=nucleus,
+                probe=_nucleus(station, wanted.station, nucleus),
+                carrier_ppm=carrier_ppm(wanted, list(sample.sites.values())),
+                visit=visits[wanted.station],
+                at_K=at_K,
             )
-            steps += ladder.steps()
-            last_setpoint_K[wanted.station] = ladder.at_K
-            settings[f"{wanted.station}/{name}"] = {"sample": protocol.sample.name}
-            continue
-        nucleus = _required(protocol.sample.nucleus)
-        writer = Writer(
-            campaign=protocol.campaign,
-            name=name,
-            wanted=wanted,
-            station=station,
-            nucleus=nucleus,
-            probe=_nucleus(station, wanted.station, nucleus),
-            carrier_ppm=carrier_ppm(wanted, list(protocol.sample.sites.values())),
-            visit=visits[wanted.station],
-            at_K=last_setpoint_K.get(wanted.station, ROOM_K),
-        )
-        steps += writer.steps()
-        visits[wanted.station], last_setpoint_K[wanted.station] = writer.visit, writer.at_K
-        settings[f"{wanted.station}/{name}"] = _settings(protocol, wanted, writer)
+            steps += writer.steps()
+            visits[wanted.station], last_setpoint_K[wanted.station] = writer.visit, writer.at_K
+            settings[f"{wanted.station}/{name}"] = _settings(sample, wanted, writer)
+        steps[first] = replace(steps[first], person=person)
     for name, at_K in last_setpoint_K.items():
-        heated = (p.wanted for p in protocol.procedures if not isinstance(p.wanted, FixedCapacityCycling))
-        ramp_K_per_s = min([SAFE_RAMP_K_PER_S, *(wanted.ramp_K_per_s for wanted in heated)])
-        steps.append(_cool_down(protocol.campaign, name, at_K, ramp_K_per_s))
+        steps.append(_cool_down(protocol, name, at_K, f"{name}/cool"))
     return Plan(campaign=protocol.campaign, steps=tuple(steps), settings=settings, blackouts=_blackouts(protocol, lab))
+
+
+def change_of_sample(wanted: VtExsy | EisLadder | FixedCapacityCycling, sample: str, before: str) -> str:
+    """Return what a person is asked to do before a procedure that measures another sample than the one before."""
+    spin = f", and spin it up to {wanted.spinning.rate_Hz / 1000:g} kHz" if isinstance(wanted, VtExsy) else ""
+    return f"take {before} out of {wanted.station} and put {sample} in{spin}"
 
 
 def as_planned(station: str, written: WrittenBlackout) -> Blackout:
@@ -156,10 +168,11 @@ def _nucleus(station: Station, name: str, nucleus: str) -> Nucleus:
     return station.nuclei[nucleus]
 
 
-def _cool_down(campaign: str, station: str, from_K: float, ramp_K_per_s: float) -> Step:
+def _cool_down(protocol: Protocol, station: str, from_K: float, step_id: str) -> Step:
+    heated = (p.wanted for p in protocol.procedures if not isinstance(p.wanted, FixedCapacityCycling))
+    ramp_K_per_s = min([SAFE_RAMP_K_PER_S, *(wanted.ramp_K_per_s for wanted in heated)])
     span_s = abs(from_K - ROOM_K) / ramp_K_per_s
     task = CoolDown(setpoint_K=ROOM_K, ramp_K_per_s=ramp_K_per_s, give_up_s=2 * span_s + 3600.0)
-    step_id = f"{station}/cool"
     return Step(
         id=step_id,
         station=station,
@@ -167,19 +180,19 @@ def _cool_down(campaign: str, station: str, from_K: float, ramp_K_per_s: float) 
         role="cool",
         task=task,
         effect=Effect.ABSOLUTE_SET,
-        key=step_key(campaign=campaign, step_id=step_id, task=task, recycle=None),
+        key=step_key(campaign=protocol.campaign, step_id=step_id, task=task, recycle=None),
         estimate_s=span_s + LAG_S,
     )
 
 
-def _settings(protocol: Protocol, wanted: VtExsy, writer: Writer) -> dict[str, Any]:
+def _settings(sample: Sample, wanted: VtExsy, writer: Writer) -> dict[str, Any]:
     """What analysis and engine must know beside the tasks; plain data, units in the names."""
     shift, reference = wanted.settle.shift, wanted.reference_1d
     return {
-        "sample": protocol.sample.name,
-        "nucleus": protocol.sample.nucleus,
+        "sample": sample.name,
+        "nucleus": sample.nucleus,
         "frequency_Hz": writer.probe.frequency_Hz,
-        "sites_ppm": dict(protocol.sample.sites),
+        "sites_ppm": dict(sample.sites),
         "p90_s": writer.pulse_s,
         "p90_abort_beyond_percent": wanted.p90.abort_beyond_percent,
         "settle_shift_ppm": shift.shift_ppm if shift else None,

@@ -69,6 +69,8 @@ class Step:
         Time with radio frequency on [s], for the duty cycle.
     disk_bytes : int
         Raw data left behind.
+    person : str
+        What a person has to do before this step may begin, empty if nothing; the station waits until they `continue`.
     """
 
     id: str
@@ -87,6 +89,7 @@ class Step:
     rf_on_s: float = 0.0
     disk_bytes: int = 0
     notes: tuple[str, ...] = ()
+    person: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,6 +81,7 @@ class _Visit:
         writer.visit += 1
         self._number, self._slot = writer.visit, 0
         self._sample_K = self._p.temperatures_K[index]
+        self._series = self._p.series(index)
         self._setpoint_K = self._sample_K
         if writer.station.calibration is not None:
             self._setpoint_K, _ = calibration.setpoint(
@@ -106,7 +107,7 @@ class _Visit:
             )
             yield self._acquisition("t1", "t1", task, Effect.EXPENSIVE)
         yield self._reference("ref00")
-        order = measuring_order(p.mixing_times_s, p.order)
+        order = measuring_order([tmix_s for tmix_s, _ in self._series], p.order)
         for place, index in enumerate(order, start=1):
             last = place == len(order)
             yield from self._exchange(
@@ -117,7 +118,7 @@ class _Visit:
         yield from self._approach()
         yield self._reference("ref00")
         if self._p.repeat_first_mixing_time:
-            first = measuring_order(self._p.mixing_times_s, self._p.order)[0]
+            first = measuring_order([tmix_s for tmix_s, _ in self._series], self._p.order)[0]
             yield from self._exchange(first, reference=self._p.reference_1d.around_each_2d, after="ref01", last=True)
 
     def _approach(self) -> Iterator[Step]:
@@ -200,12 +201,13 @@ class _Visit:
     def _exchange(self, index: int, *, reference: bool, after: str, last: bool) -> Iterator[Step]:
         """One mixing time: as many 2Ds as it is split into, a 1D behind each."""
         p = self._p
+        tmix_s, wanted_scans = self._series[index]
         delay_s, rule = self._recycle()
-        experiment = Exsy(mixing_time_s=p.mixing_times_s[index], rows=p.increments, increment_s=p.increment_s)
+        experiment = Exsy(mixing_time_s=tmix_s, rows=p.increments, increment_s=p.increment_s)
         whole = self._acquire(
-            experiment, template="exsy", scans=p.scans, recycle_delay_s=rule.max_s if rule else delay_s, slot=False
+            experiment, template="exsy", scans=wanted_scans, recycle_delay_s=rule.max_s if rule else delay_s, slot=False
         )
-        parts = split_scans(p.scans, whole.duration_s, p.max_dataset_s)
+        parts = split_scans(wanted_scans, whole.duration_s, p.max_dataset_s)
         for part, scans in enumerate(parts, start=1):
             mark = f".r{part}" if len(parts) > 1 else ""
             task = self._acquire(experiment, template="exsy", scans=scans, recycle_delay_s=delay_s)
@@ -294,7 +296,7 @@ class _Visit:
         return Step(
             id=step_id,
             station=self._p.station,
-            procedure="vt_exsy",
+            procedure=self._w.name,
             role=role,
             task=task,
             effect=effect,

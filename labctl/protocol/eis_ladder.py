@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StrictBool, model_validator
 
 from labctl.protocol.quantity import Quantity, Written, fault, key
+from labctl.protocol.sample import OWN_SAMPLE, Sample
 from labctl.protocol.vt_exsy import Kelvin, Seconds, ShortForm
 
 Millimetres = Annotated[float, Quantity("mm", "1.28 mm", above="0 mm", at_most="1000 mm")]
@@ -101,6 +102,7 @@ class EisLadder(Written):
     """Impedance over temperatures: heat, come to rest, soak, sweep; at the end back to where it began."""
 
     station: str = key("station", "name of the potentiostat in the lab file")
+    sample: Sample | None = key("sample", OWN_SAMPLE, default=None)
     temperatures_K: Annotated[tuple[Kelvin, ...], Field(min_length=1, max_length=90)] = key(
         "temperatures", "of the sample, in the order they are visited; upward is faster"
     )

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from labctl.protocol.eis_ladder import Millimetres
 from labctl.protocol.quantity import Quantity, Written, fault, key
+from labctl.protocol.sample import OWN_SAMPLE, Sample
 from labctl.protocol.vt_exsy import Kelvin, Seconds
 
 Volts = Annotated[float, Quantity("V", "2.1 V", at_least="-5 V", at_most="10 V")]
@@ -118,6 +119,7 @@ class FixedCapacityCycling(Written):
     """Galvanostatic cycles that charge to a fixed capacity and discharge to a voltage. It changes the cell."""
 
     station: str = key("station", "name of the cycler in the lab file; one channel, one cell")
+    sample: Sample | None = key("sample", OWN_SAMPLE, default=None)
     cell: Cell = key("cell", "what is in the holder")
     charge_to_mAh_per_g: Annotated[tuple[Specific, ...], Field(max_length=200)] = key(
         "charge_to", "of the first cycles, one cycle each", default=()

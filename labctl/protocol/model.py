@@ -10,29 +10,13 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 from labctl.errors import InternalError
 from labctl.protocol.eis_ladder import EisLadder
 from labctl.protocol.fixed_capacity_cycling import FixedCapacityCycling
-from labctl.protocol.quantity import Quantity, Written, fault, key
+from labctl.protocol.quantity import Written, fault, key
+from labctl.protocol.sample import Sample
 from labctl.protocol.vt_exsy import VtExsy
 
 __all__ = ["EisLadder", "FaultReaction", "FixedCapacityCycling", "Procedure", "Protocol", "Sample", "VtExsy"]
 
-SiteName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,31}$")]
 FaultReaction = Literal["safe", "pause"]
-
-
-class Sample(Written):
-    """What is in the rotor or between the electrodes, as far as the campaign has to know."""
-
-    name: Annotated[str, StringConstraints(min_length=1, max_length=80)] = key("name", "for titles and reports")
-    nucleus: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,3}[A-Z][a-z]?$")] | None = key(
-        "nucleus", "mass number and element: `6Li`, `7Li`; a spectrometer needs it", default=None
-    )
-    sites: Annotated[
-        Mapping[SiteName, Annotated[float, Quantity("ppm", "2.31 ppm", at_least="-10000 ppm", at_most="10000 ppm")]],
-        Field(max_length=16),
-    ] = key("sites", "name and chemical shift of each line; a spectrometer needs them", default={})
-    simulated_as: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+$")] | None = key(
-        "simulated_as", "sample file that simulators pretend is inside; real runs ignore it", default=None
-    )
 
 
 class Procedure(Written):
@@ -91,9 +75,14 @@ class Protocol(Written):
         "campaign", "short name for folders and titles: letters, digits, `_ . -`"
     )
     sample: Sample = key("sample", "what is in the rotor or the cell")
-    procedures: Annotated[tuple[Procedure, ...], Field(min_length=1, max_length=9)] = key(
+    procedures: Annotated[tuple[Procedure, ...], Field(min_length=1, max_length=64)] = key(
         "procedures", "one after another on one station, side by side on different ones"
     )
     on_fault: Mapping[str, FaultReaction] = key(
         "on_fault", f"per station: {' or '.join(get_args(FaultReaction))}; safe if left out", default={}
     )
+
+    def sample_of(self, procedure: Procedure) -> Sample:
+        """Return what a procedure measures: its own sample, else the campaign's."""
+        own = procedure.wanted.sample
+        return self.sample if own is None else own

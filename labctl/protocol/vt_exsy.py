@@ -13,6 +13,7 @@ from pydantic_core import CoreSchema
 
 from labctl.protocol.blackout import Blackout
 from labctl.protocol.quantity import Quantity, Written, fault, key
+from labctl.protocol.sample import OWN_SAMPLE, Sample
 
 Seconds = Annotated[float, Quantity("s", "10 s", above="0 s", at_most="1000 d")]
 Kelvin = Annotated[float, Quantity("K", "333 K", above="0 K", at_most="1500 K")]
@@ -217,10 +218,36 @@ class Reference1D(Written):
     scans: Scans = key("scans", "scans of each 1D", default=8)
 
 
+MixingTimes = Annotated[
+    tuple[Annotated[float, Quantity("s", "100 ms", above="0 s", at_most="1 h")], ...],
+    Field(min_length=1, max_length=99),
+]
+
+
+def _one_or_more(value: Any) -> Any:
+    return value if isinstance(value, list) or value is None else [value]
+
+
+class Visit(Written):
+    """What differs at one temperature from the rest of the procedure."""
+
+    mixing_times_s: MixingTimes | None = key(
+        "mixing_times", "Tmix at this temperature; the procedure's if left out", default=None
+    )
+    scans: Annotated[
+        tuple[Scans, ...] | None,
+        BeforeValidator(_one_or_more),
+        WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}}]}),
+    ] = key(
+        "scans", "scans per row: one number, or one for each mixing time; the procedure's if left out", default=None
+    )
+
+
 class VtExsy(Written):
     """2D-EXSY over temperatures and mixing times, with everything a careful spectroscopist does around it."""
 
     station: str = key("station", "name of the spectrometer in the lab file")
+    sample: Sample | None = key("sample", OWN_SAMPLE, default=None)
     temperatures_K: Annotated[tuple[Kelvin, ...], Field(min_length=1, max_length=90)] = key(
         "temperatures", "of the sample, in the order they are visited; the lab file's calibration gives the set point"
     )
@@ -233,10 +260,13 @@ class VtExsy(Written):
     p90: PulseCheck = key("p90", "pulse check", default={})
     t1: T1 | None = key("t1", "saturation recovery; may be left out with a fixed recycle delay", default=None)
     recycle_delay: RecycleDelay = key("recycle_delay", "a time, or a multiple of T1")
-    mixing_times_s: Annotated[
-        tuple[Annotated[float, Quantity("s", "100 ms", above="0 s", at_most="1 h")], ...],
-        Field(min_length=1, max_length=99),
-    ] = key("mixing_times", "Tmix of the 2Ds; step ids count them in this order")
+    mixing_times_s: MixingTimes = key("mixing_times", "Tmix of the 2Ds; step ids count them in this order")
+    visits: tuple[Visit, ...] = key(
+        "visits",
+        "one block for each temperature, in order, where mixing times or scans differ: "
+        "`[{mixing_times: [10 ms, 5 s], scans: [8, 72]}, {}]`; none if left out",
+        default=(),
+    )
     order: Literal["palindrome", "ascending", "as_written"] = key(
         "order",
         "in which the mixing times are measured; palindrome: up by every second one, down by the rest",
@@ -289,3 +319,26 @@ class VtExsy(Written):
         "how the sample's temperature was calibrated (KBr beforehand, same rate and flows)",
         default="separate_rotor",
     )
+
+    @model_validator(mode="after")
+    def _visits_fit(self) -> VtExsy:
+        if self.visits and len(self.visits) != len(self.temperatures_K):
+            raise fault(
+                f"visits has {len(self.visits)} blocks for {len(self.temperatures_K)} temperatures",
+                expected="one block for each temperature, {} where nothing differs, or no visits at all",
+            )
+        for number, visit in enumerate(self.visits, start=1):
+            times = visit.mixing_times_s or self.mixing_times_s
+            if visit.scans is not None and len(visit.scans) not in (1, len(times)):
+                raise fault(
+                    f"visits: block {number} gives {len(visit.scans)} numbers of scans for {len(times)} mixing times",
+                    expected="one number, or one for each mixing time",
+                )
+        return self
+
+    def series(self, temperature_index: int) -> tuple[tuple[float, int], ...]:
+        """Return mixing time [s] and scans per row of each 2D at a temperature (counted from 0), as written."""
+        visit = self.visits[temperature_index] if self.visits else Visit()
+        times = visit.mixing_times_s or self.mixing_times_s
+        scans = visit.scans or (self.scans,)
+        return tuple(zip(times, scans * len(times) if len(scans) == 1 else scans, strict=True))

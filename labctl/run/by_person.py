@@ -53,8 +53,8 @@ def _continue(turn: Turn, name: str) -> None:
     turn.aborted = False
     approved = station.approved
     steps = turn.before.of_station[name]
-    if station.hold and station.index < len(steps):
-        here = steps[station.index]
+    here = steps[station.index] if station.hold and station.index < len(steps) else None
+    if here is not None and here.person in {"", station.hold}:  # going on after a pause does not say a sample is in
         same_need = (step.id for step in steps if step.recycle is not None and step.needs == here.needs)
         approved = approved | {here.id, *same_need}
     turn.set(name, hold="", approved=approved)

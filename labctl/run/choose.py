@@ -77,6 +77,10 @@ def _begin(turn: Turn, name: str, step: Step) -> None:
     """Make sure of the loop and of the temperature, then ask for the intent to be committed."""
     station = turn.stations[name]
     record = turn.steps[step.id]
+    if step.person and record.attempt == 0 and step.id not in station.approved:
+        turn.set(name, hold=step.person)
+        turn.pause(name)
+        return
     if step.effect is Effect.IRREVERSIBLE and record.status == "partial":
         turn.set(name, hold=f"{step.id} has changed the sample in part and is never repeated: skip it")
         turn.pause(name)

@@ -166,6 +166,7 @@ class Engine:
         )
         self._todo: deque[Event | Command] = deque()
         self._due_s: dict[str, float] = {}
+        self._poll_due_s: dict[str, float] = {}
         self._guards: dict[str, StationGuard] = {}
         self._reporter = Reporter(on_progress, clock=clock, alarm=self._todo.append)
         self._duties = Duties(self.perform, self._guards, clock=clock, options=options, reporter=self._reporter)
@@ -253,6 +254,8 @@ class Engine:
                     self._look_at(name)
             if not self._drain():
                 return True
+            if not self._todo and not self._duties and not self._hand_offs.under_way:
+                self._hear()  # somebody may have come for whatever stands
             if not self._todo and not self._duties and not self._hand_offs.under_way:
                 if self.state.phase is CampaignPhase.RUNNING:
                     phases = {name: station.phase.value for name, station in self.state.stations.items()}
@@ -374,9 +377,13 @@ class Engine:
         """Read, record, judge the interlocks, then see to what the station is at."""
         options = self._options
         guard = self._guards[name]
-        self._todo.extend(guard.poll(self.state))
-        relaxed_s = min(options.virtual_poll_s, 0.5 * self._instruments[name].attention_s)
-        interval_s = guard.interval_s(self.state, relaxed_s if self._virtual else options.poll_s)
+        if self._virtual or self._clock.monotonic_s() >= self._poll_due_s.get(name, 0.0):
+            self._todo.extend(guard.poll(self.state))
+            relaxed_s = min(options.virtual_poll_s, 0.5 * self._instruments[name].attention_s)
+            interval_s = guard.interval_s(self.state, relaxed_s if self._virtual else options.poll_s)
+            self._poll_due_s[name] = self._clock.monotonic_s() + interval_s
+        else:  # a look at the order in between; limits count polls, so these are not more frequent for it
+            interval_s = self._poll_due_s[name] - self._clock.monotonic_s()
         look = self._duties.see_to(name, self.state)
         interval_s, events = min(interval_s, look.next_s), look.events
         began, in_s = self._blackouts.look(self.state, name, self._clock.now_s())
@@ -386,6 +393,8 @@ class Engine:
         self._todo.extend(events)
         now_s = self._clock.monotonic_s()
         self._due_s[name] = now_s if events else now_s + interval_s
+        if events:
+            self._poll_due_s[name] = now_s
         self._reporter.report(self.state, name, look.seen, guard.readings)
 
     # ---------------------------------------------------------------------------------- ends

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from labctl.clock import Clock
 from labctl.ports import Instrument, TemperatureController
@@ -78,6 +78,15 @@ class Simulator(Protocol):
 
     def close(self) -> None:
         """Save and let go."""
+        ...
+
+
+@runtime_checkable
+class ChangesSample(Protocol):
+    """A simulated instrument that somebody can put another sample into."""
+
+    def change_sample(self, sample: Path) -> None:
+        """Hold what this sample file says from now on; raises `InputError` where it cannot be used."""
         ...
 
 

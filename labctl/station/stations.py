@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
@@ -11,7 +12,7 @@ from typing import Any, Protocol, cast
 from labctl.clock import Clock, VirtualClock
 from labctl.errors import InputError
 from labctl.ports import Instrument
-from labctl.station.shapes import OpenDriver, OpenSimulator, Simulator
+from labctl.station.shapes import ChangesSample, OpenDriver, OpenSimulator, Simulator
 
 DRIVERS = "labctl.drivers"
 SIMULATORS = "labctl.simulators"
@@ -49,6 +50,22 @@ class OpenStations:
 
     instruments: dict[str, Instrument]
     simulators: dict[str, Simulator] = field(default_factory=dict)
+    state_dir: Path | None = None
+
+    def change_sample(self, station: str, sample: Path) -> None:
+        """Put another sample into a simulated station; it is still there when the station is opened again.
+
+        Raises
+        ------
+        InputError
+            The simulator cannot use the file, or holds its sample for good.
+        """
+        simulator = self.simulators[station]
+        if not isinstance(simulator, ChangesSample):
+            raise InputError(f"the simulator of station {station} cannot change its sample")
+        simulator.change_sample(sample)
+        if self.state_dir is not None:
+            shutil.copyfile(sample, _inside(self.state_dir, station))
 
     def simulated_now_s(self) -> float | None:
         """Return the time the simulated lab has reached, None where nothing is simulated."""
@@ -67,6 +84,7 @@ def open_instruments(
     simulate: bool,
     state_dir: Path,
     sample: Path | None = None,
+    samples: Mapping[str, Path] | None = None,
     seed: int = 0,
     faults: Path | None = None,
 ) -> OpenStations:
@@ -83,6 +101,8 @@ def open_instruments(
         A simulated station keeps its state in ``<state_dir>/<station>/simulator``, and goes on from there.
     sample, seed, faults
         Of the simulators: sample file (needed), seed of the noise, fault script.
+    samples : mapping, optional
+        Sample files of stations that begin with another one; what was put in later counts before both.
 
     Raises
     ------
@@ -101,12 +121,13 @@ def open_instruments(
             folder = state_dir / name / "simulator"
             folder.mkdir(parents=True, exist_ok=True)
             assert sample is not None
+            changed = _inside(state_dir, name)
             simulators[name] = open_simulator(
                 station=name,
                 state_dir=folder,
                 clock=clock,
                 seed=seed,
-                sample=sample,
+                sample=changed if changed.is_file() else (samples or {}).get(name, sample),
                 settings=station.simulator_settings(),
                 faults=faults,
             )
@@ -122,6 +143,7 @@ def open_instruments(
                 for name, station in stations.items()
             },
             simulators=simulators,
+            state_dir=state_dir,
         )
     except BaseException:
         for simulator in simulators.values():
@@ -134,6 +156,11 @@ def open_instruments(
         for simulator in simulators.values():
             clock.add_source(simulator.next_event_s)
     return opened
+
+
+def _inside(state_dir: Path, station: str) -> Path:
+    """Where a simulated station keeps what was put in after its first sample."""
+    return state_dir / station / "sample.yaml"
 
 
 def _check_faults(script: Path, stations: Mapping[str, StationOfLab]) -> None:

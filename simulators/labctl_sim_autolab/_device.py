@@ -119,6 +119,10 @@ class Potentiostat:
         else:
             self.save()
 
+    def change_sample(self, sample: EisSample) -> None:
+        """Hold another cell between the leads."""
+        self._sample = sample
+
     # ----------------------------------------------------------------------------------------- time
 
     def now_s(self) -> float:

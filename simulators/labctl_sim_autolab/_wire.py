@@ -93,6 +93,11 @@ class SimulatedAutolab:
             self.device, state_dir=self._state_dir, oven=None if self.oven is None else self.oven.link()
         )
 
+    def change_sample(self, sample: Path) -> None:
+        """Hold another pellet from now on; raises InputError where the sample file cannot be used."""
+        self.device.live()
+        self.device.change_sample(load_sample(sample).eis)
+
     def close(self) -> None:
         """Save and let go."""
         self.device.live()

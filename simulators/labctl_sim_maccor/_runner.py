@@ -57,6 +57,11 @@ class Runner:
         self._keep = keep
         self._foreseen: tuple[tuple[int, int, bool, float], int] | None = None
 
+    def change_cell(self, sample: CellSample, at_s: float) -> None:
+        """Hold a fresh cell in the place of the one before; a cell under test stays."""
+        if self.stat != Stat.ACTIVE:
+            self._sample, self.cell, self.cell_s = sample, sample.fresh(), at_s
+
     # ------------------------------------------------------------------------------------------- time
 
     def advance(self, to_s: float) -> None:

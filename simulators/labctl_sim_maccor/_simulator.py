@@ -90,6 +90,11 @@ class SimulatedMaccor:
     def link(self) -> InstrumentLink:
         return InstrumentLink(self, self._clock)
 
+    def change_sample(self, sample: Path) -> None:
+        """Put fresh cells into every holder whose cell is not under test; raises InputError for an unfit file."""
+        self.advance()
+        self.tester.change_cells(load_sample(sample).cell)
+
     def close(self) -> None:
         self.tester.save()
 

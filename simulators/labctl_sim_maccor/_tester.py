@@ -94,6 +94,13 @@ class Tester:
         else:
             self._take_up(saved)
 
+    def change_cells(self, sample: CellSample) -> None:
+        """Hold fresh cells of another kind from now on, except where a test runs."""
+        self.sample = sample
+        for channel in self.channels:
+            channel.change_cell(sample, self._now_s)
+        self.save()
+
     # ------------------------------------------------------------------------------------------- time
 
     def now_s(self) -> float:
@@ -359,12 +366,10 @@ class Tester:
     def _ail(self, fault: Fault, channel: Channel, now_s: float) -> None:
         match fault.kind:
             case "occupied":
-                if channel.stat == Stat.AVAILABLE:
-                    test = Test(
-                        test_name=_FOREIGN_TEST, proc_name="FORMATION", comment="", crate_Ah=1.0, mass_g=1.0,
-                        started_s=now_s, direct=True,
-                    )  # fmt: skip
-                    self._open(test, _direct(60.0), channel.index)
+                self._take(channel, now_s)
+            case "channel_stolen":
+                self.reset(channel.index)
+                self._take(channel, now_s)
             case "suspended":
                 if channel.test is not None:
                     channel.suspend(now_s)
@@ -380,6 +385,15 @@ class Tester:
                 channel.alter_cell(now_s, short_ohm=fault.by, charge_Ah=0.0)
             case "resistance":
                 channel.alter_cell(now_s, worsened=fault.by)
+
+    def _take(self, channel: Channel, now_s: float) -> None:
+        """Somebody starts a test of their own, if the channel is free."""
+        if channel.stat == Stat.AVAILABLE:
+            test = Test(
+                test_name=_FOREIGN_TEST, proc_name="FORMATION", comment="", crate_Ah=1.0, mass_g=1.0,
+                started_s=now_s, direct=True,
+            )  # fmt: skip
+            self._open(test, _direct(60.0), channel.index)
 
     # ------------------------------------------------------------------------------------------ state
 

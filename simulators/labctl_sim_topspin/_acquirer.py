@@ -66,6 +66,10 @@ class Acquirer:
         self.slow_s = 0.0
         """How long the disk takes over what is written at the end of an acquisition."""
 
+    def change_sample(self, nmr: Callable[[], NmrSample]) -> None:
+        """See another sample from now on."""
+        self._nmr = nmr
+
     # ----------------------------------------------------------------------------------------- start
 
     def start(self, place: Place, *, program: int) -> Acquisition:

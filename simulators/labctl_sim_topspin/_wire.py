@@ -108,6 +108,16 @@ class SimulatedTopspin:
         """The object that stands in for the driver's link."""
         return ConsoleLink(self.console, self._clock, self._station)
 
+    def change_sample(self, sample: Path) -> None:
+        """Hold another rotor from now on.
+
+        Raises
+        ------
+        InputError
+            The sample file cannot be used.
+        """
+        self.console.acquirer.change_sample(_nmr_of(sample))
+
     def close(self) -> None:
         """Save and let go."""
         self.console.save()

@@ -81,7 +81,7 @@ def test_a_wrong_protocol_is_blamed_by_line(
     assert "200" in first
 
 
-@pytest.mark.parametrize("name", ["vt_exsy_demo.yaml", "li2s_lii_lpsc.yaml"])
+@pytest.mark.parametrize("name", ["vt_exsy_demo.yaml", "paper/exsy_coated.yaml"])
 def test_ready_protocols_are_right(name: str, protocols: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What comes with labctl passes its own check and can be planned."""
     assert run_app(["check", str(protocols / name)]) == 0

@@ -75,12 +75,12 @@ def real(tmp_path: Path, protocols: Path) -> tuple[str, str]:
     (tmp_path / "tester").mkdir()
     lab = tmp_path / "lab.yaml"
     lab.write_text(LAB.format(folder=tmp_path / "tester", copy=tmp_path / "not mounted"), encoding="utf-8")
-    return str(protocols / "cycling_capacity_series.yaml"), str(lab)
+    return str(protocols / "paper" / "cycling_capacity_series.yaml"), str(lab)
 
 
 def test_a_simulated_lab_is_fit(protocols: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The campaign that ships with labctl has nothing in its way: exit code 0, and each finding says how it stands."""
-    assert run_app(["doctor", str(protocols / "eis_lii.yaml"), "--json"]) == 0
+    assert run_app(["doctor", str(protocols / "paper" / "eis_lii.yaml"), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert [one["station"] for one in document["stations"]] == ["autolab", "this computer"]
     checks = [check for one in document["stations"] for check in one["checks"]]
@@ -119,7 +119,7 @@ def test_mistakes_are_the_author_s(tmp_path: Path, capsys: pytest.CaptureFixture
 
 def test_a_shadow_run_visits_every_step(protocols: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every step of the plan stands in shadow.json with what would have been done, and no campaign was begun."""
-    protocol, run_dir = str(protocols / "eis_lii.yaml"), tmp_path / "shadow"
+    protocol, run_dir = str(protocols / "paper" / "eis_lii.yaml"), tmp_path / "shadow"
     assert run_app(["run", protocol, "--simulate", "--shadow", "--dir", str(run_dir)]) == 0
     document = json.loads((run_dir / "shadow.json").read_text(encoding="utf-8"))
     capsys.readouterr()
@@ -145,7 +145,7 @@ def test_a_shadow_run_tells_what_would_fail(real: tuple[str, str], tmp_path: Pat
 
 def test_a_simulated_lab_has_no_real_shadow(protocols: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A lab that does not exist wants --simulate; a start means nothing where nothing begins."""
-    protocol = str(protocols / "eis_lii.yaml")
+    protocol = str(protocols / "paper" / "eis_lii.yaml")
     assert run_app(["run", protocol, "--shadow"]) == 3
     assert "--simulate" in capsys.readouterr().err
     assert run_app(["run", protocol, "--simulate", "--shadow", "--start", "2026-01-05T18:00:00Z"]) == 2
@@ -171,7 +171,7 @@ def test_a_campaign_that_has_begun_is_not_held_up(
 
 def test_a_real_wire(tester: str, protocols: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Over the driver's own TCP link a cycler that is well is fit, and is gone through without a test being started."""
-    protocol = str(protocols / "cycling_capacity_series.yaml")
+    protocol = str(protocols / "paper" / "cycling_capacity_series.yaml")
     assert run_app(["doctor", protocol, "--lab", tester]) == 0
     out = capsys.readouterr().out
     assert "the tester answers" in out

@@ -27,7 +27,7 @@ from labctl.station.shadow import shadow
 
 START_S = 1_768_200_000.0
 ROOT = Path(__file__).resolve().parents[2] / "protocols"
-STATIONS = {"nmr500": "vt_exsy_demo", "autolab": "eis_lii", "maccor": "cycling_rates", "oven": ""}
+STATIONS = {"nmr500": "vt_exsy_demo", "autolab": "paper/eis_lii", "maccor": "paper/cycling_rates", "oven": ""}
 
 
 class Ear:

@@ -102,7 +102,7 @@ def test_every_driver_wants_limits_and_signatures(lab: Lab, driver: str) -> None
 
 def test_cells_soften_and_melt(lab: Lab) -> None:
     """A limit that lets a cell come to where PEEK softens or indium melts is a warning."""
-    plan = expand(load_protocol(ROOT / "eis_lii.yaml").model, lab)
+    plan = expand(load_protocol(ROOT / "paper" / "eis_lii.yaml").model, lab)
     wanted = tuple(step.task for step in plan.of_station("autolab"))
     told: Callable[[float], str] = lambda sample_K: "; ".join(  # noqa: E731 - shortest
         check.what

@@ -225,7 +225,7 @@ def test_expensive_work_is_marked_so(demo: Protocol, lab: Lab) -> None:
 
 def test_the_papers_2d_takes_what_it_took(protocols: Path, lab: Lab) -> None:
     """320 rows of 8 scans with 50 s recycle delay take 35.7 h at 10 ms and 42.8 h at 10 s mixing time."""
-    plan = expand(load_protocol(protocols / "li2s_lii_lpsc.yaml").model, lab)
+    plan = expand(load_protocol(protocols / "paper" / "exsy_coated.yaml").model, lab)
     hours = {experiment.mixing_time_s: task.duration_s / 3600 for _, task, experiment in exsy(plan)}
     assert hours[0.01] == pytest.approx(35.7, abs=0.1)
     assert hours[10.0] == pytest.approx(42.8, abs=0.1)

@@ -56,7 +56,7 @@ def task_of(text: str, lab: Lab) -> CycleCell:
 
 def test_the_plan_prints_the_papers_worked_example(protocols: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """0.132 mA/cm^2 on 10 mm, 12 mg of 4:4:2 with Li2S:LiI 3:1: current, capacities and hours as reckoned by hand."""
-    assert run_app(["plan", str(protocols / "cycling_capacity_series.yaml")]) == 0
+    assert run_app(["plan", str(protocols / "paper" / "cycling_capacity_series.yaml")]) == 0
     told = capsys.readouterr().out
     Li2S, LiI = 2 * 6.941 + 32.065, 6.941 + 126.90447
     mass_mg = 12.0 * 0.4 * 3 * Li2S / (3 * Li2S + LiI)
@@ -72,10 +72,10 @@ def test_the_plan_prints_the_papers_worked_example(protocols: Path, capsys: pyte
     assert f"expected  {2 * hours + 1.0 + 10 * 300 / 3600:.1f} h" in told
 
 
-@pytest.mark.parametrize("name", ["cycling_capacity_series", "cycling_rates", "cycling_life"])
+@pytest.mark.parametrize("name", ["cycling_activation", "cycling_capacity_series", "cycling_rates", "cycling_life"])
 def test_the_protocols_that_ship_are_clean(name: str, protocols: Path) -> None:
     """Neither error nor warning nor advice; every step is irreversible and the cell's alone."""
-    loaded, lab = load_protocol(protocols / f"{name}.yaml"), load_lab(protocols / "labs" / "simulated.yaml")
+    loaded, lab = load_protocol(protocols / "paper" / f"{name}.yaml"), load_lab(protocols / "labs" / "simulated.yaml")
     done = examine(loaded.model, lab.model, places=loaded.located, lab_places=lab.located)
     assert not done.findings
     assert done.plan is not None

@@ -26,12 +26,12 @@ from labctl.protocol.model import Protocol
 @pytest.fixture(scope="module")
 def ladder(protocols: Path) -> Protocol:
     """The LiI ladder that ships with labctl."""
-    return load_protocol(protocols / "eis_lii.yaml").model
+    return load_protocol(protocols / "paper" / "eis_lii.yaml").model
 
 
 def varied(protocols: Path, **keys: Any) -> Protocol:
     """Return the shipped ladder with other keys."""
-    located = located_yaml.load(protocols / "eis_lii.yaml")
+    located = located_yaml.load(protocols / "paper" / "eis_lii.yaml")
     located.data["procedures"][0]["eis_ladder"] |= keys
     return read(Protocol, located)
 
@@ -84,7 +84,7 @@ def test_a_better_calliper_changes_no_key(ladder: Protocol, protocols: Path, lab
 def test_procedures_of_two_stations_stand_in_one_plan(protocols: Path, lab: Lab) -> None:
     """A spectrometer and a potentiostat in one protocol each get their steps, and each cools down."""
     located = located_yaml.load(protocols / "vt_exsy_demo.yaml")
-    located.data["procedures"].append(located_yaml.load(protocols / "eis_lii.yaml").data["procedures"][0])
+    located.data["procedures"].append(located_yaml.load(protocols / "paper" / "eis_lii.yaml").data["procedures"][0])
     protocol = read(Protocol, located)
     assert not [one for one in check(protocol, lab) if one.severity == "error"]
     plan = expand(protocol, lab)

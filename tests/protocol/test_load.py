@@ -176,7 +176,7 @@ from labctl.protocol.load import load_lab, load_protocol
 from labctl.plan.check import check
 from labctl.plan.expand import expand
 lab = load_lab(Path({str(protocols / "labs" / "simulated.yaml")!r}))
-loaded = load_protocol(Path({str(protocols / "li2s_lii_lpsc.yaml")!r}))
+loaded = load_protocol(Path({str(protocols / "paper" / "exsy_coated.yaml")!r}))
 assert not [f for f in check(loaded.model, lab.model, places=loaded.located) if f.severity == "error"]
 expand(loaded.model, lab.model)
 print(*sorted({{"pint", "numpy", "scipy", "rich"}} & set(sys.modules)))

@@ -117,7 +117,7 @@ def test_a_cell_is_cycled_for_real(
     lab = tmp_path / "lab.yaml"
     text = LAB.format(**tester, archive=tmp_path / "archive", beat=tmp_path / "beat")
     lab.write_text(text, encoding="utf-8")
-    protocol, run_dir = str(protocols / "cycling_capacity_series.yaml"), tmp_path / "run"
+    protocol, run_dir = str(protocols / "paper" / "cycling_capacity_series.yaml"), tmp_path / "run"
     assert run_app(["doctor", protocol, "--lab", str(lab)]) == 0
     assert run_app(["run", protocol, "--lab", str(lab), "--dir", str(run_dir)]) == 0
     assert run_app(["verify", str(run_dir)]) == 0
