@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, StrictBool, WithJsonSchema, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    StrictBool,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import CoreSchema
 
 from labctl.protocol.blackout import Blackout
@@ -320,21 +329,23 @@ class VtExsy(Written):
         default="separate_rotor",
     )
 
-    @model_validator(mode="after")
-    def _visits_fit(self) -> VtExsy:
-        if self.visits and len(self.visits) != len(self.temperatures_K):
+    @field_validator("visits")
+    @classmethod
+    def _visits_fit(cls, visits: tuple[Visit, ...], info: ValidationInfo) -> tuple[Visit, ...]:
+        temperatures, common = info.data.get("temperatures_K"), info.data.get("mixing_times_s")
+        if visits and temperatures is not None and len(visits) != len(temperatures):
             raise fault(
-                f"visits has {len(self.visits)} blocks for {len(self.temperatures_K)} temperatures",
+                f"has {len(visits)} blocks for {len(temperatures)} temperatures",
                 expected="one block for each temperature, {} where nothing differs, or no visits at all",
             )
-        for number, visit in enumerate(self.visits, start=1):
-            times = visit.mixing_times_s or self.mixing_times_s
-            if visit.scans is not None and len(visit.scans) not in (1, len(times)):
+        for number, visit in enumerate(visits, start=1):
+            times = visit.mixing_times_s or common
+            if visit.scans is not None and times is not None and len(visit.scans) not in (1, len(times)):
                 raise fault(
-                    f"visits: block {number} gives {len(visit.scans)} numbers of scans for {len(times)} mixing times",
+                    f"gives {len(visit.scans)} numbers of scans for {len(times)} mixing times in block {number}",
                     expected="one number, or one for each mixing time",
                 )
-        return self
+        return visits
 
     def series(self, temperature_index: int) -> tuple[tuple[float, int], ...]:
         """Return mixing time [s] and scans per row of each 2D at a temperature (counted from 0), as written."""

@@ -95,6 +95,33 @@ def test_a_better_guess_of_t1_changes_no_key(
     assert identity(one) == identity(other)
 
 
+def test_a_visit_may_have_mixing_times_and_scans_of_its_own(variant: Variant, lab: Lab) -> None:
+    """Where a block says so they differ, elsewhere the procedure's hold; ids count each visit's own."""
+    written = {
+        "temperatures": ["25 degC", "50 degC", "75 degC"],
+        "mixing_times": ["20 ms", "2 s"],
+        "scans": 8,
+        "order": "as_written",
+        "max_dataset": "48 h",
+        "return_to_first_temperature": False,
+    }
+    visits: list[dict[str, Any]] = [{"mixing_times": ["10 ms", "1 s", "5 s"], "scans": [8, 16, 72]}, {"scans": 24}, {}]
+    found = [
+        (step_id.split("/", 2)[2], experiment.mixing_time_s, task.scans)
+        for step_id, task, experiment in exsy(expand(variant(**written, visits=visits), lab))
+    ]
+    expected = []
+    for number, visit in enumerate(visits, start=1):
+        times_s = [0.01, 1.0, 5.0] if "mixing_times" in visit else [0.02, 2.0]
+        scans = visit.get("scans", 8)
+        each = scans if isinstance(scans, list) else [scans] * len(times_s)
+        expected += [
+            (f"T{number:02d}/tmix{place:02d}", tmix_s, n)
+            for place, (tmix_s, n) in enumerate(zip(times_s, each, strict=True), start=1)
+        ]
+    assert found == expected
+
+
 def test_keys_follow_what_is_acquired(variant: Variant, lab: Lab) -> None:
     """Another increment changes the keys of the 2Ds and no other."""
     one, other = (expand(variant(increment=increment), lab) for increment in ("0.8 ms", "0.9 ms"))
