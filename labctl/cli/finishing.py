@@ -25,6 +25,7 @@ def analysis_context(
 ) -> AnalysisContext:
     """Return what the analysis is told beside the data: the protocol's sites and thresholds."""
     from labctl.analysis.context import AnalysisContext, Thresholds
+    from labctl.analysis.structure import Structure
 
     settings: Mapping[str, Any] = plan.settings.get(procedure or "") or next(iter(plan.settings.values()), {})
     fallback = Thresholds()
@@ -42,6 +43,7 @@ def analysis_context(
             reference_width=_share(settings, "reference_width_percent", fallback.reference_width),
             p90=_share(settings, "p90_abort_beyond_percent", fallback.p90),
         ),
+        structure=Structure(**settings["analysis"]) if settings.get("analysis") else Structure(),
     )
 
 

@@ -286,3 +286,27 @@ def check_site_names(note: Notebook, p: VtExsy, sites: Mapping[str, float]) -> N
             note.error(
                 ("t1", "expect", site), "is no site of the sample", value=repr(site), expected=suggestion(site, sites)
             )
+    if p.analysis is None:
+        return
+    for index, site in enumerate(p.analysis.layers):
+        if site not in sites:
+            note.error(
+                ("analysis", "layers", index),
+                "is no site of the sample",
+                value=repr(site),
+                expected=suggestion(site, sites),
+            )
+    for site in p.analysis.densities_per_nm3:
+        if site not in sites:
+            note.error(
+                ("analysis", "densities", site),
+                "is no site of the sample",
+                value=repr(site),
+                expected=suggestion(site, sites),
+            )
+    if p.analysis.layers and (missing := [site for site in sites if site not in p.analysis.layers]):
+        note.error(
+            ("analysis", "layers"),
+            f"lacks {', '.join(missing)}",
+            expected="every site of the sample once, from the innermost phase outwards",
+        )

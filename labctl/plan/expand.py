@@ -204,4 +204,5 @@ def _settings(sample: Sample, wanted: VtExsy, writer: Writer) -> dict[str, Any]:
         "presaturation": wanted.presaturation,
         "thermometry": wanted.thermometry,
         "order": wanted.order,
+        "analysis": wanted.analysis.settings() if wanted.analysis else None,
     }

@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
+from labctl.protocol.analysis import Analysis
 from labctl.protocol.blackout import Blackout
 from labctl.protocol.quantity import Quantity, Written, fault, key
 from labctl.protocol.sample import OWN_SAMPLE, Sample
@@ -328,6 +329,7 @@ class VtExsy(Written):
         "how the sample's temperature was calibrated (KBr beforehand, same rate and flows)",
         default="separate_rotor",
     )
+    analysis: Analysis | None = key("analysis", "what is known of the phases beside the spectra", default=None)
 
     @field_validator("visits")
     @classmethod
