@@ -39,6 +39,7 @@ from labctl.analysis.referee import (
 )
 from labctl.analysis.results import Results, ResultWarning, Site
 from labctl.analysis.temperature import TemperatureFits, fit_temperatures
+from labctl.analysis.vetting import SEEN, doubts_of_grouping, strength, unfit
 from labctl.formats.impedance_file import impedance_dialect
 from labctl.formats.maccor_head import is_maccor
 
@@ -132,10 +133,9 @@ class _Analysis:
         for one in measured:
             self.results.datasets.append(dataset_entry(one))
             self.results.warnings += doubts_of_acquisition(one)
-        temperatures = _by_temperature(self._of_one_sample(self._at_rest(measured)))
+        temperatures = _by_temperature(self._of_one_sample(self._at_rest(self._fit_for_use(measured))))
         self._find_sites(temperatures)
-        for at in temperatures:
-            self._spectra(at)
+        self._all_spectra(temperatures)
         if self._numbered and any(one.matrices for one in temperatures):
             self._number_by_population(temperatures)
         self._enter_spectra(temperatures)
@@ -169,6 +169,17 @@ class _Analysis:
                     where=what,
                 )
             )
+
+    def _fit_for_use(self, measured: Sequence[Measured]) -> list[Measured]:
+        """Leave out what cannot be read, each with its reason, so that it does not take its temperature with it."""
+        kept = []
+        for one in measured:
+            reason = unfit(one)
+            if reason is None:
+                kept.append(one)
+            else:
+                self.results.warnings.append(reason)
+        return kept
 
     def _at_rest(self, measured: Sequence[Measured]) -> list[Measured]:
         """Leave out what was acquired while the temperature ran away: it belongs to no temperature."""
@@ -217,6 +228,46 @@ class _Analysis:
 
     # ------------------------------------------------------------------------------------------------- spectra
 
+    def _all_spectra(self, temperatures: Sequence[_Temperature]) -> None:
+        """Read lines, amplitudes and recoveries; once more without the sites that are nowhere seen."""
+        before = list(self.results.warnings)
+        for at in temperatures:
+            self._spectra(at)
+        best = np.zeros(len(self.sites))
+        for at in temperatures:
+            if at.lines is not None and at.matrices:
+                best = np.maximum(best, strength(at.matrices, at.lines))
+        unseen = {name: float(z) for name, z in zip(self.sites, best, strict=True) if z < SEEN}
+        if unseen and any(at.matrices for at in temperatures):
+            widths = [line.fwhm_Hz for at in temperatures if at.lines is not None for line in at.lines.lines]
+            per_ppm = next(one.raw.larmor_MHz for at in temperatures for one in at.of_kind("exsy"))
+            told = [self._not_seen(name, z, max(widths) / per_ppm) for name, z in unseen.items()]
+            self.results.warnings = [*before, *told]
+            self.sites = {name: ppm for name, ppm in self.sites.items() if name not in unseen}
+            for at in temperatures:
+                at.lines, at.recoveries, at.matrices = None, [], []
+                self._spectra(at)
+        for at in temperatures:
+            self._one_dimensional(at)
+
+    def _not_seen(self, name: str, z: float, width_ppm: float) -> ResultWarning:
+        """Say that a site is left out: it is not there, or another line lies on it."""
+        said = f"{name} ({self.sites[name]:.2f} ppm) stands nowhere above the noise"
+        advice = "more scans, a longer recycle delay, or take it off the list of sites"
+        others = {other: abs(ppm - self.sites[name]) for other, ppm in self.sites.items() if other != name}
+        nearest = min(others, key=lambda other: others[other], default="")
+        if nearest and others[nearest] < 0.5 * width_ppm:
+            said = f"{name} lies {others[nearest]:.3f} ppm from {nearest}, within the width: they cannot be told apart"
+            advice = "treat them as one site, or measure where they differ"
+        return ResultWarning(
+            code="not_seen",
+            message=f"{said} (diagonal {max(0.0, z):.1f} standard errors at best): left out, and nothing is said of "
+            "its exchange",
+            advice=advice,
+            where=name,
+            value=z,
+        )
+
     def _spectra(self, at: _Temperature) -> None:
         exsy = at.of_kind("exsy")
         where = _words(at.T_K)
@@ -246,7 +297,6 @@ class _Analysis:
                 )
 
             self.attempt(f"recovery of {one.name}", recovery)
-        self._one_dimensional(at)
 
     def _allow_for_lasting(self, at: _Temperature, exsy: Sequence[Measured]) -> None:
         """Where t1 and t2 share a part of the widths, use lines that allow for it, and tell what it changes."""
@@ -323,6 +373,10 @@ class _Analysis:
                 self.results.exsy.matrices.append(matrix_entry(matrix, point))
                 self._warn("amplitudes", matrix.warnings, matrix.dataset)
 
+            together = [one.T_K for one in at.of_kind("exsy") if one.T_K is not None]
+            if (doubt := doubts_of_grouping(together, _words(at.T_K))) is not None:
+                self.results.warnings.append(doubt)
+
             def series(at: _Temperature = at) -> None:
                 assert at.lines is not None
                 found = doubts_of_series(at.of_kind("exsy"), at.matrices, at.lines, where=_words(at.T_K))
@@ -341,10 +395,18 @@ class _Analysis:
                 data=buildup(at.T_K, tuple(self.sites), at.lines, at.matrices, at.recoveries), T_se_K=at.T_se_K
             )
             for at in temperatures
-            if at.matrices and at.lines is not None and len(self.sites) > 1
+            if at.matrices and at.lines is not None and len(self.sites) > 1 and self._two_are_seen(at)
         ]
         if len(self.sites) == 1 and any(at.matrices for at in temperatures):
-            self._warn("one_site", ["one line only: there is nothing to exchange with"], "")
+            self.results.warnings.append(
+                ResultWarning(
+                    code="one_site",
+                    message=f"one line only ({next(iter(self.sites))}): there is nothing to exchange with, and no rate "
+                    "or bound is given",
+                    advice="name the sites in ppm, if there are more",
+                    value=1.0,
+                )
+            )
         fit_temperatures(groups, attempt=self.attempt)
         exsy = self.results.exsy
 
@@ -358,11 +420,29 @@ class _Analysis:
         if groups:
             self.attempt("Arrhenius lines", lines)
         exsy.fits = [with_energies(one, exsy.arrhenius) if isinstance(one, LayeredFit) else one for one in exsy.fits]
-        self._enter_sites(groups, temperatures)
+        self.attempt("sites", partial(self._enter_sites, groups, temperatures))
         self.attempt("global fit", partial(self._campaign_fit, groups))
         self.attempt("paper mode", partial(self._paper, groups, temperatures))
         self.results.warnings += [one for group in groups for one in group.warnings]
         self._examine(groups, temperatures)
+
+    def _two_are_seen(self, at: _Temperature) -> bool:
+        """Whether exchange could show at a temperature; where not, that is said."""
+        assert at.lines is not None
+        seen = dict(zip(at.lines.names, strength(at.matrices, at.lines), strict=True))
+        if sum(z >= SEEN for z in seen.values()) > 1:
+            return True
+        told = ", ".join(f"{name} {max(0.0, float(z)):.1f}" for name, z in seen.items())
+        self.results.warnings.append(
+            ResultWarning(
+                code="not_seen",
+                message=f"diagonal peaks stand {told} standard errors above the noise: no rate and no bound is given",
+                advice="more scans, or a recycle delay of this temperature's T1",
+                where=_words(at.T_K),
+                value=float(sorted(seen.values())[-2]),
+            )
+        )
+        return False
 
     def _campaign_fit(self, groups: Sequence[TemperatureFits]) -> None:
         """Fit all temperatures together; this is the fit to quote, so it comes first."""

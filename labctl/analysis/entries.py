@@ -27,8 +27,17 @@ def exchange_entry(group: TemperatureFits) -> ExchangeFit:
     p, p_se = found.populations()
     relaxation, assumptions = _relaxation(found, group)
     warnings = _common_doubts(found.fit, "exchange", group)
+    if len(set(group.data.tmix_s)) < 2:
+        warnings.append(
+            group.doubt(
+                "one_mixing_time",
+                f"one mixing time only ({group.data.tmix_s[0]:g} s): rates rest on the model, which nothing tests",
+                "add a mixing time a few times shorter and one a few times longer",
+                float(group.data.tmix_s[0]),
+            )
+        )
     for i, j in pairs(len(sites)):
-        if k[i, j] < RESOLVED * k_se[i, j]:
+        if not all(k[at] >= RESOLVED * k_se[at] for at in ((i, j), (j, i))):
             limit = k[i, j] + 1.645 * k_se[i, j]
             warnings.append(
                 group.doubt(
@@ -210,6 +219,8 @@ def buildup_entries(group: TemperatureFits) -> list[BuildUp]:
 
 def _doubt_bend(group: TemperatureFits, entry: BuildUp, plateau: float) -> None:
     pair = "-".join(entry.pair)
+    if not any(cross > 3 * se for cross, se in zip(entry.cross, entry.cross_se, strict=True)):
+        return  # nothing has been seen of this peak: that is told, and where its bend lies is not known
     match plateau_reached(entry.cross, plateau):
         case "before":
             top = max(entry.cross) / plateau

@@ -287,12 +287,19 @@ def doubts_of_temperature(
         return
     mean = float(np.mean(T_K))
     warmer = FRICTION_K * (1.0 if not spinning_Hz else (spinning_Hz / 10_000.0) ** 2)
-    largest = max((one.Ea_eV for one in energies), default=0.0)
-    moved = largest * (((mean + warmer) / mean) ** 2 - 1.0)
+    trusted = [one for one in energies if one.model != "product" and one.Ea_eV > 2.0 * one.Ea_se_eV]
+    part = ((mean + warmer) / mean) ** 2 - 1.0
+    largest = max((one.Ea_eV for one in trusted), default=None)
+    moved = part if largest is None else largest * part
+    effect = (
+        f"every Ea would be {100 * part:.0f} % larger"
+        if largest is None
+        else f"Ea = {largest:.3f} eV would be {largest + moved:.3f} eV"
+    )
     yield ResultWarning(
         code="temperature_uncalibrated",
         message=f"{len(bare)} of {len(T_K)} temperatures are the console's sensor, not the sample: were the sample "
-        f"{warmer:.0f} K warmer by friction, Ea = {largest:.3f} eV would be {largest + moved:.3f} eV",
+        f"{warmer:.0f} K warmer by friction, {effect}",
         advice="calibrate with a nucleus that tells its temperature (207Pb nitrate, KBr) at this spinning rate",
         value=moved,
     )

@@ -141,6 +141,12 @@ class BrukerDataset:
         return (ppm - self.carrier_ppm) * self.reference_MHz
 
 
+def _scaled(data: NDArray[np.complex128], exponent: int) -> NDArray[np.complex128]:
+    """Counts on one scale; what is no number stays none, for the analysis to refuse."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(data * 2.0**exponent, dtype=np.complex128)
+
+
 def read_dataset(expno_dir: Path) -> BrukerDataset:
     """Return one EXPNO of Bruker data, whatever its console wrote.
 
@@ -198,7 +204,7 @@ def read_dataset(expno_dir: Path) -> BrukerDataset:
         path=folder,
         dimension=dimension,
         kind=kind,
-        data=raw.data[:rows] * 2.0 ** status.integer("NC", 0),
+        data=_scaled(raw.data[:rows], status.integer("NC", 0)),
         rows_asked=rows_asked,
         rows_acquired=rows,
         ending=ending,

@@ -62,7 +62,7 @@ def test_errors_match_the_scatter() -> None:
 
 @pytest.mark.parametrize("temperatures", [T_K[[0, 2, 4]], T_K])
 def test_the_interval_covers_what_it_says(temperatures: FloatArray) -> None:
-    """Over 1000 lines with known errors the 95 % interval holds the truth in 93.5 to 97 %, at 3 as at 5 temperatures."""
+    """Over 1000 lines with known errors the 95 % interval holds the truth in 93.5 to 97 %, at 3 or 5 temperatures."""
     rng = np.random.default_rng(4)
     inside = 0
     for _ in range(1000):

@@ -19,6 +19,7 @@ from scipy import linalg
 
 from labctl.analysis.nmr.basis import Complex, Real, Shape, f1_with_derivatives, f2_with_derivatives
 from labctl.analysis.nmr.rows import Rows
+from labctl.errors import InputError
 
 GLOBALS = ("phase_rad", "t2_origin_s", "t1_phase_rad", "t1_origin_s")
 SITES = ("offset_Hz", "lorentz_Hz", "gauss2_Hz2")
@@ -26,6 +27,8 @@ SHIFT = "shift_Hz"
 _NEVER_NEGATIVE = ("lorentz_Hz", "gauss2_Hz2")
 
 _STEPS = 40
+_COINCIDE = 1e10
+"""Condition of the bases' Gram matrices beyond which lines lie on each other."""
 _CONVERGED = 1e-4
 """A step that promises less than this fall of chi2 ends the iteration."""
 
@@ -77,6 +80,10 @@ class JointFit:
         return float(np.sqrt(max(0.0, self.cov[index, index])))
 
 
+class LinesCoincideError(InputError):
+    """Two lines lie on each other (or one has no extent), so that amplitudes have no meaning."""
+
+
 @dataclass(slots=True, eq=False)
 class NormalEquations:
     """Normal equations of one dataset, amplitudes eliminated."""
@@ -110,18 +117,28 @@ def fit_jointly(rows: Sequence[Rows], start: Shape, free: Sequence[str], *, shif
         while True:
             step = _solve(total, active, damping)
             trial, trial_shifts = _moved(shape, shifts, names, step)
-            new = _accumulate(rows, trial, trial_shifts, names)
+            new = _unless_they_coincide(rows, trial, trial_shifts, names)
             promised = float(step @ total.gradient)
-            if new.chi2 <= total.chi2 + 1e-9 * abs(total.chi2) or damping > 1e6:
+            if (new is not None and new.chi2 <= total.chi2 + 1e-9 * abs(total.chi2)) or damping > 1e6:
                 break
             damping = max(10 * damping, 1e-3)
-        gained = total.chi2 - new.chi2
-        if gained >= 0:
+        gained = total.chi2 - new.chi2 if new is not None else -np.inf
+        if new is not None and gained >= 0:
             shape, shifts, total = trial, trial_shifts, new
         damping /= 10
         if promised < _CONVERGED or damping > 1e5 or abs(gained) < 1e-10 * total.chi2:
             break
     return _finish(rows, shape, shifts, names, total)
+
+
+def _unless_they_coincide(
+    rows: Sequence[Rows], shape: Shape, shifts: Real, names: Sequence[str]
+) -> NormalEquations | None:
+    """Return the normal equations at a trial; None where it would lay two lines on each other."""
+    try:
+        return _accumulate(rows, shape, shifts, names)
+    except LinesCoincideError:
+        return None
 
 
 def _moved(shape: Shape, shifts: Real, names: Sequence[str], step: Real) -> tuple[Shape, Real]:
@@ -202,6 +219,13 @@ class Products:
             g1, x = d1.T @ d1, d1.T @ x
         free_rows = rows.t1_s is None
         m = g1.shape[0] if free_rows else sites
+        condition = max(np.linalg.cond(g2[:sites, :sites].real), 1.0 if free_rows else np.linalg.cond(g1[:m, :m]))
+        if not condition < _COINCIDE:
+            raise LinesCoincideError(
+                f"{rows.dataset}: lines at {', '.join(f'{f:.1f}' for f in shape.offset_Hz)} Hz cannot be told apart "
+                f"(condition {condition:.1g})",
+                next_step="Merge sites that coincide, or check the list of sites",
+            )
         right = linalg.solve(g2[:sites, :sites].real, x[:m, :sites].real.T, assume_a="pos").T
         amplitudes = right if free_rows else linalg.solve(g1[:m, :m], right, assume_a="pos")
         return cls(

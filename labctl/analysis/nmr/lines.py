@@ -154,7 +154,8 @@ def refine_lines(datasets: Sequence[BrukerDataset], *, sites: Mapping[str, float
     Raises
     ------
     InputError
-        Nothing to fit, datasets that cannot share a phase, or no line found.
+        Nothing to fit, datasets that cannot share a phase, no line found, lines that coincide; and for 2Ds, named
+        sites none of which is seen near where it was said to be.
     """
     rows = [prepare(dataset) for dataset in datasets]
     if len({one.group for one in rows}) != 1 or len({one.t1_s is None for one in rows}) != 1:
@@ -173,8 +174,11 @@ def refine_lines(datasets: Sequence[BrukerDataset], *, sites: Mapping[str, float
             raise InputError(f"{rows[0].dataset}: no line stands out of the noise", next_step="Name the sites in ppm")
     start = coarse_shape(rows, offsets, shift_Hz=shift_Hz)
     warnings: list[str] = []
-    fit, t2_end_s = _fit(rows, start, names, warnings)
+    reach_Hz = SHIFT_PPM * first.reference_MHz if sites else np.inf
+    fit, t2_end_s = _fit(rows, start, names, warnings, reach_Hz)
     fit = _positive(fit)
+    if sites and fit.chi2_red > _WORST_CHI2:
+        warnings.extend(_unlisted(fit, rows, first))
     if not sites:
         fit = _by_intensity(fit, is_2d=rows[0].t1_s is not None)
     lines = tuple(_line(fit, j, name, first) for j, name in enumerate(names))
@@ -192,23 +196,39 @@ def refine_lines(datasets: Sequence[BrukerDataset], *, sites: Mapping[str, float
     )
 
 
-def _fit(rows: Sequence[Rows], start: Shape, names: Sequence[str], warnings: list[str]) -> tuple[JointFit, float]:
-    """Return the fit and the end of t2.
+def _fit(
+    rows: Sequence[Rows], start: Shape, names: Sequence[str], warnings: list[str], reach_Hz: float
+) -> tuple[JointFit, float]:
+    """Return the fit and the end of t2; no line of a 2D may have gone further than `reach_Hz` and half its width.
 
     Three passes: Lorentzian lines in one phase; everything that might be needed; what of it is significant.
     """
     seen = list(range(len(names)))
     first = fit_jointly(_cropped(rows, start)[0], start, _base(seen))
-    absent = _absent(first, is_2d=rows[0].t1_s is not None)
+    is_2d = rows[0].t1_s is not None
+    strength = _strength(first, is_2d=is_2d)
+    absent = [j for j in seen if strength[j] < _SEEN or (is_2d and _astray(first.shape, start, j, reach_Hz))]
+    if is_2d and len(absent) == len(names) and np.isfinite(reach_Hz):
+        raise InputError(_none_is_there(rows, names, strength), next_step="Check the list of sites, or add scans")
     if absent and len(absent) < len(names):
-        warnings.extend(f"{names[j]} is not seen; its line was held where it was said to be" for j in absent)
+        warnings.extend(
+            f"{names[j]} is not seen (strongest peak {strength[j]:.1f} standard errors); its line was held where it "
+            "was said to be"
+            for j in absent
+        )
         seen = [j for j in seen if j not in absent]
         start = replace(start, lorentz_Hz=np.full(len(names), float(np.median(first.shape.lorentz_Hz[seen]))))
         first = fit_jointly(_cropped(rows, start)[0], start, _base(seen))
+    if not is_2d:
+        warnings.extend(
+            f"{names[j]} was said to be {abs(float(first.shape.offset_Hz[j] - start.offset_Hz[j])):.0f} Hz from the "
+            "line that was read for it"
+            for j in seen
+            if _astray(first.shape, start, j, reach_Hz)
+        )
     base = _base(seen)
     cropped, t2_end_s = _cropped(rows, first.shape)
     extra = [f"gauss2_Hz2/{j}" for j in seen]
-    is_2d = cropped[0].t1_s is not None
     extra += ["t1_phase_rad"] * is_2d + (["t2_origin_s"] + ["t1_origin_s"] * is_2d) * (len(seen) > 1)
     shifts = [f"{SHIFT}/{d}" for d in range(1, len(rows))]
     full = fit_jointly(cropped, first.shape, base + extra + shifts)
@@ -226,13 +246,47 @@ def _base(seen: Sequence[int]) -> list[str]:
     return [f"{key}/{j}" for key in ("offset_Hz", "lorentz_Hz") for j in seen] + ["phase_rad"]
 
 
-def _absent(fit: JointFit, *, is_2d: bool) -> list[int]:
-    """Sites of which no amplitude exceeds what a line that is free to settle on noise would find there."""
+def _strength(fit: JointFit, *, is_2d: bool) -> Real:
+    """Largest amplitude of each site over its standard error, shape (K,).
+
+    Below `_SEEN` it is no more than what a line that is free to settle on noise would find there.
+    """
     strength = np.zeros(fit.shape.offset_Hz.size)
     for amplitudes, se in zip(fit.amplitudes, fit.amplitude_se, strict=True):
         z = np.abs(amplitudes) / se
         strength = np.maximum(strength, np.maximum(z.max(axis=0), z.max(axis=1)) if is_2d else z.max(axis=0))
-    return [j for j in range(strength.size) if strength[j] < _SEEN]
+    return strength
+
+
+def _astray(found: Shape, said: Shape, site: int, reach_Hz: float) -> bool:
+    """Whether a line went to another line, or into the noise, because there is none where it was said to be."""
+    width_Hz = min(float(found.lorentz_Hz[site]), float(np.median(found.lorentz_Hz)))
+    return abs(float(found.offset_Hz[site] - said.offset_Hz[site])) > reach_Hz + 0.5 * width_Hz
+
+
+def _none_is_there(rows: Sequence[Rows], names: Sequence[str], strength: Real) -> str:
+    seen = ", ".join(f"{offset:+.0f} Hz" for offset in find_peaks(rows, most=6))
+    where = f"lines stand at {seen} from the carrier" if seen else "no line stands out of the noise anywhere"
+    weak = f" (strongest {float(strength.max()):.1f} standard errors)" if strength.max() < _SEEN else ""
+    return (
+        f"{rows[0].dataset}: none of {', '.join(names)} is seen within {SHIFT_PPM:g} ppm of where it was said to be"
+        f"{weak}; {where}"
+    )
+
+
+def _unlisted(fit: JointFit, rows: Sequence[Rows], dataset: BrukerDataset) -> list[str]:
+    """Lines that stand in the spectra and not in the list; spinning sidebands of listed ones are no lines."""
+    orders = [0.0] if not dataset.spinning_Hz else [n * dataset.spinning_Hz for n in (-2, -1, 0, 1, 2)]
+    told = []
+    for offset in find_peaks(rows, most=6):
+        near = [
+            abs(offset - float(f) - order) < 2 * voigt_fwhm_Hz(float(lorentz), math.sqrt(float(gauss2)))
+            for f, lorentz, gauss2 in zip(fit.shape.offset_Hz, fit.shape.lorentz_Hz, fit.shape.gauss2_Hz2, strict=True)
+            for order in orders
+        ]
+        if not any(near):
+            told.append(f"a line at {dataset.ppm(offset):.2f} ppm is not in the list of sites: its signal is left over")
+    return told
 
 
 def _cropped(rows: Sequence[Rows], shape: Shape) -> tuple[list[Rows], float]:

@@ -17,6 +17,8 @@ from labctl.formats.bruker_dataset import BrukerDataset
 MODEL = "M0 (1 - alpha exp(-t/T1))"
 
 _LEAST_DELAYS = 4
+_SEEN = 6.0
+"""Standard errors that the strongest row of a site must have: a line free to settle on noise finds about four."""
 _GRID = 80
 
 
@@ -27,7 +29,8 @@ class Recovery:
     Attributes
     ----------
     T1_se_s, M0_se, alpha_se : float
-        Standard errors. Where the scatter exceeds the noise, they rest on the scatter (`relative_scatter`).
+        Standard errors. Where the scatter exceeds the noise, they rest on the scatter (`relative_scatter`). Of a site
+        that is not seen `T1_se_s` is no less than `T1_s`.
     M0 : float
         Counts per scan.
     chi2_red : float
@@ -124,7 +127,11 @@ def _recovery(
     M0, alpha, T1_s = parameters
     errors = np.sqrt(np.maximum(np.diag(cov), 0.0))
     doubts = list(warnings)
-    if T1_s > delays_s.max():
+    strongest = float(np.max(np.abs(values)) / noise)
+    if strongest < _SEEN:
+        errors[2] = max(errors[2], T1_s)
+        doubts.append(f"{site} is not seen (strongest row {strongest:.1f} standard errors): its T1 says nothing")
+    elif T1_s > delays_s.max():
         doubts.append(f"the longest delay {delays_s.max():.3g} s is shorter than T1; T1 and M0 are hard to tell apart")
     elif delays_s.max() < 3 * T1_s:
         doubts.append(f"the longest delay {delays_s.max():.3g} s is less than 3 T1: M0 is extrapolated")

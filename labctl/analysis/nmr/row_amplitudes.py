@@ -12,6 +12,7 @@ from labctl.analysis.nmr.basis import Real, f2_basis
 from labctl.analysis.nmr.joint_fit import Products, fit_jointly
 from labctl.analysis.nmr.lines import LineSet, find_lines, refine_lines
 from labctl.analysis.nmr.rows import Rows, prepare
+from labctl.errors import InputError
 from labctl.formats.bruker_dataset import BrukerDataset
 
 _WORST_CHI2 = 3.0
@@ -109,6 +110,12 @@ def _common_fid(dataset: BrukerDataset, name: str) -> RowAmplitudes:
     amplitudes = amplitudes * np.exp(-0.5j * np.angle(np.sum(amplitudes**2)))
     warnings = []
     edge = np.sqrt(2.0) * rows.noise * (np.sqrt(data.shape[0]) + np.sqrt(data.shape[1]))
+    if strength[0] < 1.2 * edge:
+        raise InputError(
+            f"{rows.dataset}: nothing that the rows share stands out of the noise ({strength[0] / edge:.2f} of what "
+            "noise alone may show)",
+            next_step="Name the sites in ppm, or add scans",
+        )
     if strength.size > 1 and strength[1] > 1.5 * edge:
         warnings.append(
             f"the rows do not share one FID: a second component has {strength[1] / strength[0]:.1%} of the first; "

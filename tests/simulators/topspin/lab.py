@@ -42,12 +42,14 @@ SHIFTS_ppm = {"A": 12.0, "B": 3.0, "C": -9.0}
 class Lab:
     """A console in a folder; `again` opens it as a fresh process would."""
 
-    def __init__(self, folder: Path, *, faults: str = "", seed: int = 1, **simulator: Any) -> None:
+    def __init__(
+        self, folder: Path, *, faults: str = "", seed: int = 1, sample: str = SAMPLE, **simulator: Any
+    ) -> None:
         self.folder = folder
         self.simulator_settings: Mapping[str, Any] = {"layout": "4.0.8", **simulator}
         self.seed = seed
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "sample.yaml").write_text(SAMPLE, encoding="utf-8")
+        (folder / "sample.yaml").write_text(sample, encoding="utf-8")
         self.faults: Path | None = None
         if faults:
             self.faults = folder / "faults.yaml"
