@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
-from labctl.clock import Clock
+from labctl.clock import Clock, VirtualClock
 from labctl.ports import Observation, Progress, Standing
 from labctl.run import hazards
 from labctl.run.commands import (
@@ -32,6 +32,7 @@ from labctl.run.events import (
 )
 from labctl.run.guard import StationGuard
 from labctl.run.lifecycle import StationPhase
+from labctl.run.looking_ahead import LooksAhead
 from labctl.run.options import EngineOptions
 from labctl.run.perform import Performer
 from labctl.run.reporting import Reporter, without_digits
@@ -101,6 +102,7 @@ class Duties:
         self._duties: dict[str, Duty] = {}
         self._since_s: dict[str, float] = {}
         self._asked_safe: set[str] = set()
+        self._ahead = None if isinstance(clock, VirtualClock) else LooksAhead(options.poll_s)
 
     def __bool__(self) -> bool:
         return bool(self._duties)
@@ -133,7 +135,7 @@ class Duties:
         since_s = self._clock.monotonic_s() - self._since_s[name]
         match duty:
             case Watch():
-                return self._watch(name, duty, state)
+                return self._watch(name, duty, since_s, state)
             case AskEvidence():
                 return Look(events=self._ask_evidence(name, duty, since_s, state), next_s=options.poll_s)
             case Collect():
@@ -157,7 +159,7 @@ class Duties:
             case _:
                 assert_never(duty)
 
-    def _watch(self, name: str, duty: Watch, state: State) -> Look:
+    def _watch(self, name: str, duty: Watch, since_s: float, state: State) -> Look:
         order, options = duty.order, self._options
         running = state.stations[name].phase is StationPhase.RUNNING
         seen, events = self._perform.watch(
@@ -191,6 +193,10 @@ class Duties:
             alarm_once(name, seen.needs_person, f"{order.token} {without_digits(seen.needs_person)}", person=True)
         soon = not running or collecting or seen is None
         again_s = seen.look_again_s if seen is not None and seen.look_again_s is not None else float("inf")
+        if self._ahead is not None:
+            handed_over_s = 0.0 if running else max(since_s, 1e-3)
+            now_s = self._clock.monotonic_s()
+            again_s = min(again_s, self._ahead.next_s(order, seen, handed_over_s=handed_over_s, now_s=now_s))
         return Look(seen=seen, events=events, next_s=min(again_s, options.poll_s) if soon else again_s)
 
     def _ask_evidence(self, name: str, duty: AskEvidence, since_s: float, state: State) -> tuple[Event, ...]:
