@@ -16,6 +16,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help takes half the time
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -41,7 +42,10 @@ def labctl(version: Annotated[bool, typer.Option("--version", help="print the ve
 
 @app.command()
 def check(protocol: Protocol, lab: Lab = None) -> None:
-    """Check a protocol against itself and the lab: file:line:column, key, value, what would be right."""
+    """Check a protocol against itself and the lab.
+
+    Findings name file:line:column, key, value and what would be right.
+    """
     from labctl.cli.planning import check_command
 
     check_command(protocol, lab)
@@ -55,7 +59,10 @@ def plan(
     every_step: Annotated[bool, typer.Option("--all", help="list every settling check, needed or not")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show the steps: hours, end time, set and sample temperatures, RF duty, EXPNOs, disk."""
+    """Show what a campaign will do and cost.
+
+    Steps with their hours, end time, set and sample temperatures, RF duty, EXPNOs and disk.
+    """
     from labctl.cli.planning import plan_command
 
     plan_command(protocol, lab, start=start, every_step=every_step, as_json=as_json)
@@ -63,7 +70,10 @@ def plan(
 
 @app.command()
 def doctor(protocol: Protocol, lab: Lab = None, as_json: Json = False) -> None:
-    """Look at every station before a campaign and touch nothing: reach, versions, templates, EXPNOs, disk, limits."""
+    """Look at every station before a campaign; touch nothing.
+
+    Reach, versions, templates, EXPNOs, disk and limits.
+    """
     from labctl.cli.doctoring import doctor_command
 
     raise typer.Exit(doctor_command(protocol, lab, as_json=as_json))
@@ -91,7 +101,10 @@ def run(
         typer.Option("--shadow", help="go through every step with heat, pulses and current off; nothing is begun"),
     ] = False,
 ) -> None:
-    """Run a campaign, for real or on simulators, and leave results.json and report.html."""
+    """Run a campaign, for real or on simulators.
+
+    The run folder is left with journal, raw data, results.json and report.html.
+    """
     if shadow:
         from labctl.cli.shadowing import shadow_command
 
@@ -115,7 +128,10 @@ def resume(
         typer.Option(metavar="WHY", help="you stand at the instrument: let paused and safe stations go on; journaled"),
     ] = None,
 ) -> None:
-    """Go on after any death: ask the instruments what they have, adopt what runs, repeat nothing."""
+    """Go on after any death of labctl or its computer.
+
+    The instruments are asked what they have; what runs is adopted, nothing is repeated.
+    """
     from labctl.cli.running import resume_command
 
     raise typer.Exit(resume_command(directory, outage, attended))
@@ -123,7 +139,7 @@ def resume(
 
 @app.command()
 def status(directory: RunDir, as_json: Json = False) -> None:
-    """Say where a campaign stands, from its journal; works while it runs."""
+    """Say where a campaign stands; works while it runs."""
     from labctl.cli.standing import status_command
 
     status_command(directory, as_json=as_json)
@@ -131,7 +147,10 @@ def status(directory: RunDir, as_json: Json = False) -> None:
 
 @app.command()
 def pause(directory: RunDir, reason: Reason, station: Station = "") -> None:
-    """Let what is being acquired go on to its end and begin nothing new, until `continue`."""
+    """Begin nothing new until `continue`.
+
+    What is being acquired goes on to its end.
+    """
     from labctl.cli.operating import operate_command
 
     operate_command(directory, "pause", reason, station=station)
@@ -139,7 +158,10 @@ def pause(directory: RunDir, reason: Reason, station: Station = "") -> None:
 
 @app.command()
 def acknowledge(directory: RunDir, reason: Reason) -> None:
-    """Say that you have seen what labctl told people: reminders end, nothing else changes."""
+    """Say that you have seen what labctl told people.
+
+    Reminders end, nothing else changes.
+    """
     from labctl.cli.operating import operate_command
 
     operate_command(directory, "acknowledge", reason)
@@ -147,7 +169,10 @@ def acknowledge(directory: RunDir, reason: Reason) -> None:
 
 @app.command("continue")
 def continue_(directory: RunDir, reason: Reason, station: Station = "") -> None:
-    """Let a station that waits for a person go on; you stand by its safety with your reason."""
+    """Let a station that waits for a person go on.
+
+    You stand by its safety with your reason.
+    """
     from labctl.cli.operating import operate_command
 
     operate_command(directory, "continue", reason, station=station)
@@ -155,7 +180,7 @@ def continue_(directory: RunDir, reason: Reason, station: Station = "") -> None:
 
 @app.command()
 def abort(directory: RunDir, reason: Reason, station: Station = "") -> None:
-    """Halt what is being acquired, keep its data, and go to the safe state."""
+    """Halt, keep the data, and go to the safe state."""
     from labctl.cli.operating import operate_command
 
     operate_command(directory, "abort", reason, station=station)
@@ -167,7 +192,10 @@ def skip(
     step: Annotated[str, typer.Argument(metavar="STEP", help="step id, as plan and status print it")],
     reason: Reason,
 ) -> None:
-    """Leave a step out; one that is under way is halted, and what it has acquired is kept."""
+    """Leave a step out.
+
+    One that is under way is halted, and what it has acquired is kept.
+    """
     from labctl.cli.operating import operate_command
 
     operate_command(directory, "skip", reason, step_id=step)
@@ -180,7 +208,10 @@ def amend(
     reason: Reason,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
 ) -> None:
-    """Change what has not begun: shown as a difference, checked, agreed to, journaled."""
+    """Change what has not begun of a campaign.
+
+    The change is shown as a difference, checked, agreed to, and journaled.
+    """
     from labctl.cli.amending import amend_command
 
     amend_command(directory, protocol, reason, yes=yes)
@@ -188,7 +219,10 @@ def amend(
 
 @app.command()
 def verify(directory: RunDir) -> None:
-    """Check the journal's hash chain and every raw file's checksum; print the certificate."""
+    """Check journal and raw data; print the certificate.
+
+    The journal's chain of hashes and every raw file's checksum.
+    """
     from labctl.cli.standing import verify_command
 
     raise typer.Exit(verify_command(directory))
@@ -212,7 +246,10 @@ def analyze(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Analyse finished data, acquired by labctl or not: T1, exchange matrices, rates, activation energies."""
+    """Analyse finished data, acquired by labctl or not.
+
+    T1, exchange matrices, rates, conductivities, capacities and activation energies.
+    """
     from labctl.cli.analysing import analyze_command
 
     analyze_command(paths, sites, as_json=as_json, tables=tables, spectra=spectra, beside_raw=beside_raw)
@@ -220,7 +257,7 @@ def analyze(
 
 @app.command()
 def report(directory: RunDir) -> None:
-    """Make results.json, the figures and report.html of a run folder again."""
+    """Make results, figures and report of a run folder again."""
     from labctl.cli.analysing import report_command
 
     report_command(directory)
@@ -230,7 +267,10 @@ def report(directory: RunDir) -> None:
 def schema(
     what: Annotated[str, typer.Argument(metavar="protocol|lab|sample|results", help="which file")] = "protocol",
 ) -> None:
-    """Print a JSON Schema, so that editors complete and check as one types."""
+    """Print a JSON Schema for editors.
+
+    With it they complete and check as one types.
+    """
     from labctl.cli.planning import schema_command
 
     schema_command(what)
@@ -254,7 +294,10 @@ def simulate(
     profile: Annotated[str | None, typer.Option(help="maccor: faithful, or pymacnet (canned replies)")] = None,
     procedures: Annotated[Path | None, typer.Option(help="maccor: folder of test procedures")] = None,
 ) -> None:
-    """Run a simulator alone, for any client; prints one JSON line with its ports and paths when ready."""
+    """Run a simulated instrument alone, for any client.
+
+    Prints one JSON line with its ports and paths when ready.
+    """
     from labctl.cli.simulating import simulate_command
 
     own = {"json_port": json_port, "bin_port": bin_port, "profile": profile, "procedures": procedures}
