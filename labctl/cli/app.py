@@ -58,11 +58,20 @@ def plan(
     start: Annotated[str | None, typer.Option(help="start, ISO 8601 with zone; default now")] = None,
     every_step: Annotated[bool, typer.Option("--all", help="list every settling check, needed or not")] = False,
     as_json: Json = False,
+    design: Annotated[
+        bool, typer.Option("--design", help="propose what reaches the goal of the design block in the fewest hours")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="with --design: file for the proposal")] = None,
 ) -> None:
     """Show what a campaign will do and cost.
 
     Steps with their hours, end time, set and sample temperatures, RF duty, EXPNOs and disk.
     """
+    if design:
+        from labctl.cli.designing import design_command
+
+        design_command(protocol, lab, out)
+        return
     from labctl.cli.planning import plan_command
 
     plan_command(protocol, lab, start=start, every_step=every_step, as_json=as_json)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,23 +151,38 @@ def propose(model: Model, belief: Belief, goal: Goal, choices: Choices, costs: C
     for T_K in choices.temperatures_K:
         delays = np.minimum(np.array(choices.recycle_factors) * model.T1_s(T_K), choices.longest_delay_s)
         seen[T_K] = delays, model.sensitivity(theta, T_K, tmix_s, delays)
-    best: tuple[float, float, list[Block]] | None = None
+    found: list[tuple[float, float, list[Block]]] = []
     for rows in choices.rows:
         told = {T_K: information(model, one, rows) for T_K, (_, one) in seen.items()}
-        for temperatures, which in product(_supports(choices), range(len(choices.recycle_factors))):
-            offered = []
-            for T_K in temperatures:
-                delays, _ = seen[T_K]
-                for m, one_s in enumerate(tmix_s):
-                    block = Block(
-                        T_K=T_K, tmix_s=float(one_s), recycle_delay_s=float(delays[which]), rows=rows, scans=PHASE_CYCLE
-                    )
-                    offered.append((block, PHASE_CYCLE * told[T_K][:, m, which]))
-            found = _Search(model.names, belief, goal, choices, costs, offered).run()
-            if best is None or (found[0], found[1]) < best[:2]:
-                best = found
-    assert best is not None
+        for which in range(len(choices.recycle_factors)):
+            tried: set[tuple[float, ...]] = set()
+            waiting = _supports(choices)
+            while waiting:
+                temperatures = waiting.pop()
+                if temperatures in tried:
+                    continue
+                tried.add(temperatures)
+                offered = []
+                for T_K in temperatures:
+                    delay_s = float(seen[T_K][0][which])
+                    offered += [
+                        (
+                            Block(T_K=T_K, tmix_s=float(t), recycle_delay_s=delay_s, rows=rows, scans=PHASE_CYCLE),
+                            PHASE_CYCLE * told[T_K][:, m, which],
+                        )
+                        for m, t in enumerate(tmix_s)
+                    ]
+                found.append(_Search(model.names, belief, goal, choices, costs, offered).run())
+                waiting.append(_worth_a_visit(found[-1][2], temperatures, choices))
+    best = min(found, key=lambda one: one[:2])
     return forecast(model, belief, tuple(goal.se), best[2], costs, points=max(points, 16))
+
+
+def _worth_a_visit(blocks: Sequence[Block], temperatures: tuple[float, ...], choices: Choices) -> tuple[float, ...]:
+    """The temperatures at which more than the reference was worth measuring, with the ends and one between."""
+    told = {one.T_K for one in blocks if one.tmix_s > choices.reference_tmix_s} | {temperatures[0], temperatures[-1]}
+    kept = tuple(T_K for T_K in temperatures if T_K in told)
+    return kept if len(kept) > 2 else temperatures
 
 
 def _supports(choices: Choices) -> list[tuple[float, ...]]:

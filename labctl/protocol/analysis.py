@@ -26,7 +26,9 @@ class Analysis(Written):
         "densities", "Li per volume of every phase; equal if left out", default={}
     )
     geometry: Literal["sphere", "slab"] | None = key(
-        "geometry", "the one whose numbers come first; Ea is given for both", default=None
+        "geometry",
+        "the one whose numbers come first, Ea is given for both; left out: sphere unless slab fits clearly better",
+        default=None,
     )
     length_m: Length | None = key(
         "length",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from labctl.protocol.quantity import Quantity, Written, fault, key
+from labctl.protocol.quantity import Quantity, ShortForm, Written, as_block, fault, key
 from labctl.protocol.sample import SiteName
 
 ALL_PHASES = "*"
@@ -50,7 +50,7 @@ class Aim(Written):
     of: tuple[SiteName, ...] = key("of", "phases whose Ea is wanted; all layers if left out", default=())
 
 
-class Noise(Written):
+class Noise(ShortForm):
     """How noisy a 2D is."""
 
     amplitude_percent: Share = key(
@@ -59,28 +59,21 @@ class Noise(Written):
     rows: Annotated[int, Field(strict=True, ge=4, le=65536)] = key("rows", "of the 2D meant", default=320)
     scans: Annotated[int, Field(strict=True, ge=1, le=100_000)] = key("scans", "per row of the 2D meant", default=8)
 
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, value: Any) -> Any:
-        return {"amplitude": value} if isinstance(value, str) else value
+    _short = model_validator(mode="before")(as_block("amplitude"))
 
 
 class Design(Written):
-    """Prior and goal of a designed campaign; the procedure's temperatures are those that may be chosen from."""
+    """Prior and goal of a designed campaign: what is known goes under `analysis`, what is believed goes here.
+
+    The procedure's temperatures are those that may be chosen from.
+    """
 
     goal: Aim = key("goal", "what is wanted")
-    budget_s: Annotated[float, Quantity("s", "200 h", above="1 h", at_most="1000 d")] | None = key(
-        "budget", "never more instrument time than this; without it, as much as the goal needs", default=None
+    budget_s: Annotated[float, Quantity("s", "200 h", above="1 h", at_most="1000 d")] = key(
+        "budget", "never more instrument time than this", default="60 d"
     )
-    layers: Annotated[tuple[SiteName, ...], Field(min_length=2, max_length=4)] = key(
-        "layers", "phases from the innermost outwards, by the names of their lines"
-    )
-    geometry: Literal["sphere", "slab"] = key("geometry", "concentric or stacked", default="sphere")
     populations: Mapping[SiteName, Annotated[float, Field(strict=True, gt=0)]] = key(
         "populations", "Li in each phase, in any unit common to all (1D intensities)"
-    )
-    densities: Mapping[SiteName, Annotated[float, Field(strict=True, gt=0)]] = key(
-        "densities", "Li per volume in each phase, in any unit common to all; equal if left out", default={}
     )
     kD_per_s: RateByPhase = key("kD", "D / d^2 of each phase or of all; d: radius or half thickness of the innermost")
     kD_at_K: Annotated[float, Quantity("K", "20 degC", above="0 K", at_most="1500 K")] = key(
@@ -106,19 +99,18 @@ class Design(Written):
         "rows", "numbers of rows to choose from; fewer than 48 want known line shapes", default=(48,)
     )
 
-    @model_validator(mode="after")
-    def _phases_agree(self) -> Design:
-        if len(set(self.layers)) < len(self.layers):
-            raise fault("names a phase twice", expected="each layer once, from the innermost outwards")
-        for name, table, whole in (
-            ("populations", self.populations, True),
-            ("densities", self.densities, bool(self.densities)),
-        ):
-            if whole and (missing := [one for one in self.layers if one not in table]):
-                raise fault(f"{name} lacks {', '.join(missing)}", expected="a number for each of the layers")
-        for name, table in (("kD", self.kD_per_s), ("Ea", self.Ea_eV), ("widths", self.widths_Hz)):
-            if missing := [one for one in self.layers if of_phase(table, one) is None]:
-                raise fault(f"{name} lacks {', '.join(missing)}", expected="one value for all, or one for each layer")
-        if strange := [one for one in self.goal.of if one not in self.layers]:
-            raise fault(f"goal.of names {', '.join(strange)}", expected=f"of {', '.join(self.layers)}")
-        return self
+    def require(self, layers: Sequence[str]) -> None:
+        """Raise a validator's error unless everything is said of each of the layers."""
+        tables: tuple[tuple[str, Mapping[str, float]], ...] = (
+            ("populations", self.populations),
+            ("kD", self.kD_per_s),
+            ("Ea", self.Ea_eV),
+            ("widths", self.widths_Hz),
+        )
+        for name, table in tables:
+            if missing := [one for one in layers if of_phase(table, one) is None]:
+                raise fault(f"{name} lacks {', '.join(missing)}", expected=f"a value for each of {', '.join(layers)}")
+            if strange := [one for one in table if one not in layers and one != ALL_PHASES]:
+                raise fault(f"{name} names {', '.join(strange)}", expected=f"of {', '.join(layers)}")
+        if strange := [one for one in self.goal.of if one not in layers]:
+            raise fault(f"goal.of names {', '.join(strange)}", expected=f"of {', '.join(layers)}")

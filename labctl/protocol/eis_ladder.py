@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictBool, model_validator
 
-from labctl.protocol.quantity import Quantity, Written, fault, key
+from labctl.protocol.quantity import Quantity, ShortForm, Written, fault, key
 from labctl.protocol.sample import OWN_SAMPLE, Sample
-from labctl.protocol.vt_exsy import Kelvin, Seconds, ShortForm
+from labctl.protocol.vt_exsy import Kelvin, Seconds
 
 Millimetres = Annotated[float, Quantity("mm", "1.28 mm", above="0 mm", at_most="1000 mm")]
 Hertz = Annotated[float, Quantity("Hz", "100 kHz", above="0 Hz", at_most="1 MHz")]

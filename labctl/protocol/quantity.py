@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -19,6 +19,25 @@ class Written(BaseModel):
     """A block of a protocol or lab file: frozen, unknown keys refused, defaults written as an author would."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+
+def as_block(name: str) -> Any:
+    """Return a validator that lets a plain text stand for a block with only `name` in it."""
+
+    def read(value: Any) -> Any:
+        return {name: value} if isinstance(value, (str, int, float)) and not isinstance(value, bool) else value
+
+    return read
+
+
+class ShortForm(Written):
+    """A block that may be written as one text: ``spinning: 10 kHz`` for ``spinning: {rate: 10 kHz}``."""
+
+    short_form: ClassVar[bool] = True
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string"}, handler(schema)]}
 
 
 def key(name: str, about: str, *, default: Any = ..., **kw: Any) -> Any:

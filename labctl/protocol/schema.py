@@ -128,9 +128,9 @@ def _kind(field: FieldInfo, inner: list[type[BaseModel]], many: str) -> str:
     if inner:
         short = any(getattr(block, "short_form", "") for block in inner)
         return f"{listed}block" + (" or text" if short else "")
-    if any(isinstance(item, WithJsonSchema) for item in metadata):
-        return '"17 s", a list of these, or either by site'
     for item in metadata:
+        if isinstance(item, WithJsonSchema) and item.json_schema is not None:
+            return _of_arms(item.json_schema)
         if isinstance(item, Quantity):
             return f'{listed}"{item.example}"' + (f", {item.range}" if item.range else "")
         if isinstance(item, Moment | TimeOfDay | Reference):
@@ -148,6 +148,19 @@ def _kind(field: FieldInfo, inner: list[type[BaseModel]], many: str) -> str:
     plain = {bool: "true or false", int: "whole number", float: "number", str: "text"}
     names = [plain.get(arm, "") for arm in _arms(field.annotation) if plain.get(arm)]
     return ", ".join([f"{listed}{names[0] if names else 'see the text'}", *limits])
+
+
+def _of_arms(schema: dict[str, Any]) -> str:
+    """Words for what may be written in several ways: one value, a list of them, or either by name."""
+    arms = schema.get("anyOf", [schema])
+    one: dict[str, Any] = next((arm for arm in arms if arm.get("type") in {"string", "integer"}), {})
+    example = one["examples"][0] if one.get("examples") else ""
+    ways = [f'"{example}"' if example else "whole number" if one.get("type") == "integer" else "text"]
+    if any(arm.get("type") == "array" for arm in arms):
+        ways.append("a list of these")
+    if any(arm.get("type") == "object" for arm in arms):
+        ways.append("either by name" if len(ways) > 1 else "by name")
+    return ", or ".join(ways) if len(ways) < 3 else f"{', '.join(ways[:-1])}, or {ways[-1]}"
 
 
 def _bound(item: Any, name: str) -> float | None:

@@ -6,23 +6,22 @@ Defaults are bench practice; a default that a site's manual contradicts is writt
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BeforeValidator,
     Field,
-    GetJsonSchemaHandler,
     StrictBool,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
     model_validator,
 )
-from pydantic_core import CoreSchema
 
 from labctl.protocol.analysis import Analysis
 from labctl.protocol.blackout import Blackout
-from labctl.protocol.quantity import Quantity, Written, fault, key
+from labctl.protocol.design import Design
+from labctl.protocol.quantity import Quantity, ShortForm, Written, as_block, fault, key
 from labctl.protocol.sample import OWN_SAMPLE, Sample
 
 Seconds = Annotated[float, Quantity("s", "10 s", above="0 s", at_most="1000 d")]
@@ -34,25 +33,6 @@ Factor = Annotated[float, Field(strict=True, ge=0.1, le=10)]
 
 ALL_SITES = "*"
 """Key of `T1.expect_s` for a T1 that holds for every site."""
-
-
-def _as_block(name: str) -> Any:
-    """Return a validator that lets a plain text stand for a block with only `name` in it."""
-
-    def read(value: Any) -> Any:
-        return {name: value} if isinstance(value, (str, int, float)) and not isinstance(value, bool) else value
-
-    return read
-
-
-class ShortForm(Written):
-    """A block that may be written as one text: ``spinning: 10 kHz`` for ``spinning: {rate: 10 kHz}``."""
-
-    short_form: ClassVar[bool] = True
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"anyOf": [{"type": "string"}, handler(schema)]}
 
 
 class Drift(ShortForm):
@@ -105,7 +85,7 @@ class Spinning(ShortForm):
     )
     check_sidebands: StrictBool = key("check_sidebands", "compare sideband spacing with the rate", default=True)
 
-    _short = model_validator(mode="before")(_as_block("rate"))
+    _short = model_validator(mode="before")(as_block("rate"))
 
 
 class Tuning(ShortForm):
@@ -114,7 +94,7 @@ class Tuning(ShortForm):
     by: Literal["operator", "atma", "none"] = key("by", "who tunes; `operator` is a prompt", default="operator")
     give_up_s: Seconds = key("give_up", "then the set point goes to 25 °C", default="30 min")
 
-    _short = model_validator(mode="before")(_as_block("by"))
+    _short = model_validator(mode="before")(as_block("by"))
 
 
 class PulseCheck(Written):
@@ -204,7 +184,7 @@ class RecycleDelay(ShortForm):
         "ask_beyond", "growth of a 2D from which `if_longer` applies", default="20 %"
     )
 
-    _short = model_validator(mode="before")(_as_block("fixed"))
+    _short = model_validator(mode="before")(as_block("fixed"))
 
     @model_validator(mode="after")
     def _one_of_two(self) -> RecycleDelay:
@@ -330,6 +310,9 @@ class VtExsy(Written):
         default="separate_rotor",
     )
     analysis: Analysis | None = key("analysis", "what is known of the phases beside the spectra", default=None)
+    design: Design | None = key(
+        "design", "goal and prior from which `labctl plan --design` proposes what to measure", default=None
+    )
 
     @field_validator("visits")
     @classmethod
@@ -348,6 +331,17 @@ class VtExsy(Written):
                     expected="one number, or one for each mixing time",
                 )
         return visits
+
+    @field_validator("design")
+    @classmethod
+    def _design_has_layers(cls, design: Design | None, info: ValidationInfo) -> Design | None:
+        if design is None or "analysis" not in info.data:
+            return design
+        analysis = info.data["analysis"]
+        if analysis is None or not analysis.layers:
+            raise fault("needs to know the phases", expected="analysis: {layers: [...]}, from the innermost outwards")
+        design.require(analysis.layers)
+        return design
 
     def series(self, temperature_index: int) -> tuple[tuple[float, int], ...]:
         """Return mixing time [s] and scans per row of each 2D at a temperature (counted from 0), as written."""
