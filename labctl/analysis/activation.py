@@ -21,7 +21,7 @@ def arrhenius_entries(groups: Sequence[TemperatureFits]) -> tuple[list[Arrhenius
     if len(known) < 2:
         advice = "measure at two temperatures at least, three to test the straight line"
         said = f"exchange at {len(known)} known temperature(s): no activation energy"
-        return [], [ResultWarning(code="no_arrhenius", message=said, advice=advice)]
+        return [], [ResultWarning(code="no_arrhenius", message=said, advice=advice, value=float(len(known)))]
     for quantity, model, convention, value_of in _lines(known):
         points = [(group, value) for group in known if (value := value_of(group)) is not None]
         weak = [group.where for group, (value, se) in points if value < RESOLVED * se]
@@ -35,6 +35,7 @@ def arrhenius_entries(groups: Sequence[TemperatureFits]) -> tuple[list[Arrhenius
                     message=f"{quantity} ({model}): no activation energy from {len(points)} temperature(s). "
                     f"{left_out}".strip(),
                     advice="measure at two temperatures at least, three to test the straight line",
+                    value=float(len(points)),
                 )
             )
             continue

@@ -25,6 +25,7 @@ from labctl.analysis.global_entries import add_curves, campaign_entry, doubts, g
 from labctl.analysis.global_fit import fit_campaign
 from labctl.analysis.layered_results import LayeredFit
 from labctl.analysis.measured_entries import buildup, dataset_entry, matrix_entry, mixing_point, t1_entry
+from labctl.analysis.nmr.doubt import Doubt
 from labctl.analysis.nmr.estimator import AmplitudeMatrix, estimate_amplitudes
 from labctl.analysis.nmr.inhomogeneous import separable_bias, with_lasting_offsets
 from labctl.analysis.nmr.line_shift import measure_lines
@@ -211,6 +212,7 @@ class _Analysis:
                     code="several_nuclei",
                     message=f"2D-EXSY of {', '.join(nuclei)}: only {nuclei[0]} was analysed",
                     advice="analyse each nucleus by itself",
+                    value=float(len(nuclei)),
                 )
             )
         return [one for one in measured if not nuclei or one.raw.nucleus == nuclei[0] or one.kind != "exsy"]
@@ -385,7 +387,12 @@ class _Analysis:
             self.attempt(f"quality of the 2Ds at {_words(at.T_K)}", series)
 
     def _warn(self, code: str, texts: Iterable[str], where: str) -> None:
-        self.results.warnings += [ResultWarning(code=code, message=text, where=where) for text in texts]
+        """Enter doubts of the spectra, with the number and the advice they carry."""
+        for text in texts:
+            value, advice = (text.value, text.advice) if isinstance(text, Doubt) else (None, "")
+            self.results.warnings.append(
+                ResultWarning(code=code, message=str(text), advice=advice, where=where, value=value)
+            )
 
     # ------------------------------------------------------------------------------------------------ kinetics
 

@@ -130,7 +130,14 @@ def layered_entry(group: TemperatureFits) -> LayeredFit:
         said = "is not resolved" if bound is None else f"is only bounded: above {bound:.3g} 1/s with 95 %"
         whose = f"{name} of {sites[site]}" if shape.contact == "two D" else f"{name} of both phases"
         if not any(whose in text for text in warnings):
-            warnings.append(group.doubt("not_resolved", f"layered model: {whose} {said}", value=bound))
+            warnings.append(
+                group.doubt(
+                    "not_resolved",
+                    f"layered model: {whose} {said}",
+                    "mixing times further below the bend hold it, if scans allow",
+                    bound if bound is not None else float(value[column]),
+                )
+            )
     assumptions = [
         *(_relaxation(found, group)[1]),
         "equal Li densities; label uniform in each phase when mixing starts",
@@ -162,7 +169,14 @@ def product_entry(group: TemperatureFits, i: int, j: int) -> ProductFit:
     minor, major = (i, j) if p[i] <= p[j] else (j, i)
     warnings = _common_doubts(fit, f"product ({sites[i]}-{sites[j]})", group)
     if fit.value[0] < RESOLVED * fit.se[0] or fit.at_bound:
-        warnings.append(group.doubt("not_resolved", f"product model: kD {sites[i]}-{sites[j]} is not resolved"))
+        warnings.append(
+            group.doubt(
+                "not_resolved",
+                f"product model: kD {sites[i]}-{sites[j]} is not resolved",
+                "quote the fits of all sites",
+                float(fit.value[0]),
+            )
+        )
     plateau = float(p[i] * p[j])
     return ProductFit(
         T_K=group.data.T_K,

@@ -301,3 +301,21 @@ def test_half_a_recovery_is_used_with_its_doubts(folder: Path) -> None:
     assert len(_of(results, "T1_range")) == 2
     (fit,) = _fits(results)
     assert abs(fit.k_per_s[0][1] - Truth().k_AB_per_s) < 4 * fit.k_se[0][1]
+
+
+def test_every_doubt_has_its_number_and_its_advice(folder: Path) -> None:
+    """Whatever is wrong with data, each warning says how much of it and what to do; files that cannot be read aside."""
+    _cut(folder / "101")
+    _change(folder / "150", "TE", "0")
+    results = [
+        analyze_paths([folder], sites=sites) for sites in (SITES, {"A": 1.5}, {"A": 1.5, "B": 0.2}, {**SITES, "C": 6.0})
+    ]
+    raw = _numbers(folder / "100" / "ser")
+    raw[5000] = np.nan
+    (folder / "100" / "ser").write_bytes(raw.tobytes())
+    results.append(analyze_paths([folder], sites=SITES))
+    told = [one for result in results for one in result.warnings if one.code not in {"unreadable", "not_analysed"}]
+    assert {"partial", "lines", "amplitudes", "not_seen", "temperature", "not_finite"} <= {one.code for one in told}
+    for one in told:
+        assert one.advice, one.message
+        assert one.value is not None, one.message

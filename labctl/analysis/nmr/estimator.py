@@ -8,7 +8,8 @@ noise, so that for real A::
 
 sigma being the noise of one real channel. Nothing is Fourier transformed, so neither truncation nor overlap
 biases A; what does is a wrong line shape, and `chi2_red` shows it. Lines of which t1 and t2 share a part of the width
-(`LineSet.lasting`) do not separate; `labctl.analysis.nmr.lasting` has the estimator for them.
+(`LineSet.lasting`) do not separate; `labctl.analysis.nmr.lasting` has the estimator for them. Where no Voigt line
+describes the data, s is read from them (`labctl.analysis.nmr.empirical`).
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
+from labctl.analysis.nmr.doubt import Doubt
+from labctl.analysis.nmr import empirical
 from labctl.analysis.nmr.joint_fit import Products
 from labctl.analysis.nmr.lasting import Lasting, slopes, solve
-from labctl.analysis.nmr.lines import LineSet
+from labctl.analysis.nmr.lines import SHAPE_ADVICE, LineSet
 from labctl.analysis.nmr.rows import Rows, prepare
 from labctl.errors import InputError
 from labctl.formats.bruker_dataset import BrukerDataset
@@ -118,7 +121,8 @@ def estimate_amplitudes(
         return _allowing_for_lasting(dataset, rows, lines, lines.lasting, T_K)
     sites = len(lines.lines)
     products = Products.of(rows, lines.shape_of(dataset), slopes_only=True, index=lines.index_of(dataset) or 0)
-    normal = products.eliminate([products.direction(parameter) for parameter in lines.free])
+    voigt = [parameter for parameter in lines.free if not parameter.startswith(empirical.SHAPE)]
+    normal = products.eliminate([products.direction(parameter) for parameter in voigt])
     g1, g2 = products.g1[:sites, :sites], products.g2[:sites, :sites].real
     if np.linalg.cond(g1) > 1e10:
         raise InputError(
@@ -129,9 +133,10 @@ def estimate_amplitudes(
     n_data = 2 * rows.signal.size
     noise, chi2_red, warnings = _noise(dataset, rows, normal.chi2 / (n_data - sites * sites))
     cov = np.asarray(noise**2 * np.kron(linalg.inv(g1), linalg.inv(g2)), dtype=np.float64)
-    return _matrix(
-        dataset, rows, lines, T_K, (products.amplitudes, cov, normal.amplitude_slope), noise, chi2_red, warnings
-    )
+    slope = normal.amplitude_slope
+    if lines.shape.correction is not None:
+        slope = empirical.slopes(rows, lines.shape_of(dataset), lines.free)
+    return _matrix(dataset, rows, lines, T_K, (products.amplitudes, cov, slope), noise, chi2_red, warnings)
 
 
 def _allowing_for_lasting(
@@ -146,15 +151,29 @@ def _allowing_for_lasting(
     return _matrix(dataset, rows, lines, T_K, numbers, noise, chi2_red, warnings)
 
 
-def _noise(dataset: BrukerDataset, rows: Rows, chi2_red: float) -> tuple[float, float, list[str]]:
+def _noise(dataset: BrukerDataset, rows: Rows, chi2_red: float) -> tuple[float, float, list[Doubt]]:
     noise, warnings = rows.noise, []
     if chi2_red < _NOISE_TOO_HIGH:
-        warnings.append("signal is left at the end of t2; the noise is taken from the residual")
+        warnings.append(
+            Doubt(
+                "signal is left at the end of t2; the noise is taken from the residual",
+                chi2_red,
+                "acquire until the narrowest line has decayed",
+            )
+        )
         noise, chi2_red = noise * float(np.sqrt(chi2_red)), 1.0
     if chi2_red > _WORST_CHI2:
-        warnings.append(f"the line shapes do not describe this 2D: chi2_red {chi2_red:.2f}")
+        warnings.append(
+            Doubt(f"the line shapes do not describe this 2D: chi2_red {chi2_red:.2f}", chi2_red, SHAPE_ADVICE)
+        )
     if dataset.rows_acquired < dataset.rows_asked:
-        warnings.append(f"{dataset.rows_acquired} of {dataset.rows_asked} rows were acquired")
+        warnings.append(
+            Doubt(
+                f"{dataset.rows_acquired} of {dataset.rows_asked} rows were acquired",
+                dataset.rows_acquired / max(1, dataset.rows_asked),
+                "errors account for the missing rows",
+            )
+        )
     return noise, chi2_red, warnings
 
 

@@ -1,4 +1,8 @@
-"""From lines that seem to share a part of their width between t1 and t2 to lines that allow for it, and the bias."""
+"""From Voigt lines that do not describe the data to ones that do, and what the simpler ones would have made of them.
+
+Two things go wrong with separable Voigt lines: t1 and t2 share a part of the width (offsets that outlast the mixing
+time), or the line is none (lopsided, with feet). The first is tried where the data hint at it, then the second.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +13,19 @@ from dataclasses import replace
 import numpy as np
 
 from labctl.analysis.nmr.basis import voigt_fwhm_Hz
-from labctl.analysis.nmr.estimator import AmplitudeMatrix
+from labctl.analysis.nmr.doubt import Doubt
+from labctl.analysis.nmr import empirical
+from labctl.analysis.nmr.estimator import AmplitudeMatrix, estimate_amplitudes
 from labctl.analysis.nmr.lasting import Lasting, LastingFit, fit_lasting, lasting_fwhm_Hz, separable_chi2, solve
-from labctl.analysis.nmr.lines import Line, LineSet
+from labctl.analysis.nmr.lines import SHAPE_ADVICE, Line, LineSet
 from labctl.analysis.nmr.rows import Rows, prepare
 from labctl.formats.bruker_dataset import BrukerDataset
 
+LOOK_ADVICE = "look at the residual map: what is left beside the lines is what the list lacks"
 SHARE = 0.15
 """Part of a width that must seem to be shared before the slower estimator is tried."""
 _CHI2_FALL = 25.0
+_MISFIT = 1.08
 _LEAST_KEPT, _MOST_KEPT = 0.5, 1.1
 """Part of the diagonal of the shortest Tmix that has kept its offset, if lasting offsets are what is there."""
 _RESOLVED = 4.0
@@ -29,16 +37,17 @@ def with_lasting_offsets(datasets: Sequence[BrukerDataset], lines: LineSet) -> L
     """Return lines that allow for offsets lasting over the mixing time, where the data ask for them.
 
     The two 2Ds of the shortest Tmix are fitted, where most of the signal has kept its offset. Without a hint
-    (`Line.inhomogeneous_Hz`), or where chi2 falls by less than 25, `lines` are returned as they are.
+    (`Line.inhomogeneous_Hz`), or where chi2 falls by less than 25, the shapes stay separable: `lines` as they are, or
+    with shapes read from the data where Voigt lines do not describe them (`with_empirical_shapes`).
     """
     if not any(line.inhomogeneous_Hz > SHARE * line.fwhm_Hz for line in lines.lines):
-        return lines
+        return with_empirical_shapes(datasets, lines)
     chosen = sorted(datasets, key=lambda one: one.mixing_time_s or 0.0)[:_MOST_2DS]
     rows = [_first(prepare(one, t2_end_s=lines.t2_end_s), _MOST_ROWS) for one in chosen]
     shifts = [lines.shifts_Hz[index] if (index := lines.index_of(one)) is not None else 0.0 for one in chosen]
     fit = fit_lasting(rows, lines.shape, lines.free, shifts)
     if separable_chi2(rows, fit, lines.shape, shifts) - fit.chi2 < _CHI2_FALL:
-        return lines
+        return with_empirical_shapes(datasets, lines)
     chi2_red = fit.chi2 / max(1, fit.n_data - len(fit.names))
     fit = _resolved(fit)
     found = solve(rows[0], fit.shape.shifted(shifts[0]), fit.lasting)
@@ -50,10 +59,12 @@ def with_lasting_offsets(datasets: Sequence[BrukerDataset], lines: LineSet) -> L
             "were used. A site missing from the list does this, exchange during t1 and t2, or a phase: look at "
             "what the lines leave"
         )
-        return replace(lines, warnings=(*lines.warnings, text))
+        return replace(lines, warnings=(*lines.warnings, Doubt(text, float(kept.max()), LOOK_ADVICE)))
     warnings = [text for text in lines.warnings if "inhomogeneous" not in text and "chi2_red" not in text]
     if chi2_red > 1.5:
-        warnings.append(f"lasting offsets do not describe the data either: chi2_red {chi2_red:.2f}")
+        warnings.append(
+            Doubt(f"lasting offsets do not describe the data either: chi2_red {chi2_red:.2f}", chi2_red, SHAPE_ADVICE)
+        )
     return replace(
         lines,
         lines=tuple(_line(fit, j, line, datasets[0], chi2_red) for j, line in enumerate(lines.lines)),
@@ -63,6 +74,68 @@ def with_lasting_offsets(datasets: Sequence[BrukerDataset], lines: LineSet) -> L
         chi2_red=chi2_red,
         lasting=fit.lasting,
         warnings=tuple(warnings),
+    )
+
+
+def with_empirical_shapes(datasets: Sequence[BrukerDataset], lines: LineSet) -> LineSet:
+    """Return lines whose shapes are those of the FIDs of the shortest Tmix, where no Voigt line describes them.
+
+    Tried where chi2 exceeds the noise by 8 %, kept where at least half of that excess goes; a warning says what Voigt
+    lines would have made of the shortest Tmix. Otherwise `lines` as they are.
+    """
+    if lines.lasting is not None or lines.chi2_red < _MISFIT:
+        return lines
+    chosen = sorted(datasets, key=lambda one: one.mixing_time_s or 0.0)[:_MOST_2DS]
+    rows = [_first(prepare(one, t2_end_s=lines.t2_end_s), _MOST_ROWS) for one in chosen]
+    if any(one.t1_s is None for one in rows):
+        return lines
+    shifts = [lines.shifts_Hz[index] if (index := lines.index_of(one)) is not None else 0.0 for one in chosen]
+    voigt = empirical.chi2_of(rows, lines.shape, shifts)
+    fit = empirical.fit_empirical(rows, lines.shape, lines.free, shifts)
+    excess = voigt / fit.n_data - 1.0
+    chi2_red = fit.chi2 / max(1, fit.n_data - len(fit.names))
+    if voigt - fit.chi2 < _CHI2_FALL or excess - (chi2_red - 1.0) < 0.5 * excess:
+        return lines
+    told = {name for name in fit.names if name.startswith("offset_Hz/")}
+    shaped = replace(
+        lines,
+        lines=tuple(
+            _shaped(fit, j, line, datasets[0], chi2_red) if f"offset_Hz/{j}" in told else line
+            for j, line in enumerate(lines.lines)
+        ),
+        shape=fit.shape,
+        free=fit.names,
+        cov=fit.cov * max(1.0, chi2_red),
+        chi2_red=chi2_red,
+        warnings=tuple(text for text in lines.warnings if "chi2_red" not in text and "inhomogeneous" not in text),
+    )
+    a, b = (estimate_amplitudes(chosen[0], one).A for one in (lines, shaped))
+    off = ", ".join(f"{name} {100 * (a[i, i] / b[i, i] - 1):+.1f} %" for i, name in enumerate(lines.names))
+    cross = np.abs(a / a.sum() - b / b.sum())[~np.eye(len(a), dtype=bool)]
+    text = (
+        f"no Voigt line describes these lines (chi2_red {excess + 1:.2f}; {chi2_red:.2f} with shapes read from the FIDs "
+        f"of the shortest Tmix, which were used). Voigt lines would read the diagonal off by {off}, and cross peaks by "
+        f"up to {float(cross.max()) if cross.size else 0.0:.4f} of the total. Shim, or name the sub-sites"
+    )
+    return replace(shaped, warnings=(*shaped.warnings, text))
+
+
+def _shaped(fit: empirical.EmpiricalFit, j: int, line: Line, dataset: BrukerDataset, chi2_red: float) -> Line:
+    def se(name: str) -> float:
+        index = fit.names.index(name)
+        return math.sqrt(max(1.0, chi2_red) * max(0.0, float(fit.cov[index, index])))
+
+    offset_Hz = float(fit.shape.offset_Hz[j])
+    return replace(
+        line,
+        ppm=dataset.ppm(offset_Hz),
+        offset_Hz=offset_Hz,
+        offset_se_Hz=se(f"offset_Hz/{j}"),
+        lorentz_Hz=float(fit.shape.lorentz_Hz[j]),
+        fwhm_Hz=empirical.fwhm_Hz(fit.shape, j),
+        fwhm_se_Hz=se(f"lorentz_Hz/{j}"),
+        inhomogeneous_Hz=0.0,
+        inhomogeneous_se_Hz=0.0,
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from labctl.analysis.nmr.basis import Real, Shape, f2_basis, voigt_fwhm_Hz
+from labctl.analysis.nmr.doubt import Doubt
 from labctl.analysis.nmr.joint_fit import SHIFT, SITES, JointFit, fit_jointly
 from labctl.analysis.nmr.lasting import LASTING, Lasting
 from labctl.analysis.nmr.peaks import coarse_shape, find_peaks
@@ -25,6 +26,7 @@ DECAYED = 2.5
 _SIGNIFICANT = 4.0
 """A phase, an origin or a Gaussian part stays only when it exceeds so many standard errors."""
 _WORST_CHI2 = 1.5
+SHAPE_ADVICE = "look at the residual map: a site may be missing, or the phase or the shape is another"
 _WORST_CONDITION = 30.0
 _SEEN = 6.0
 
@@ -212,8 +214,12 @@ def _fit(
         raise InputError(_none_is_there(rows, names, strength), next_step="Check the list of sites, or add scans")
     if absent and len(absent) < len(names):
         warnings.extend(
-            f"{names[j]} is not seen (strongest peak {strength[j]:.1f} standard errors); its line was held where it "
-            "was said to be"
+            Doubt(
+                f"{names[j]} is not seen (strongest peak {strength[j]:.1f} standard errors); its line was held where "
+                "it was said to be",
+                float(strength[j]),
+                "check its shift, or take it off the list",
+            )
             for j in absent
         )
         seen = [j for j in seen if j not in absent]
@@ -221,8 +227,12 @@ def _fit(
         first = fit_jointly(_cropped(rows, start)[0], start, _base(seen))
     if not is_2d:
         warnings.extend(
-            f"{names[j]} was said to be {abs(float(first.shape.offset_Hz[j] - start.offset_Hz[j])):.0f} Hz from the "
-            "line that was read for it"
+            Doubt(
+                f"{names[j]} was said to be {abs(float(first.shape.offset_Hz[j] - start.offset_Hz[j])):.0f} Hz from "
+                "the line that was read for it",
+                float(first.shape.offset_Hz[j] - start.offset_Hz[j]),
+                "check its shift",
+            )
             for j in seen
             if _astray(first.shape, start, j, reach_Hz)
         )
@@ -274,10 +284,10 @@ def _none_is_there(rows: Sequence[Rows], names: Sequence[str], strength: Real) -
     )
 
 
-def _unlisted(fit: JointFit, rows: Sequence[Rows], dataset: BrukerDataset) -> list[str]:
+def _unlisted(fit: JointFit, rows: Sequence[Rows], dataset: BrukerDataset) -> list[Doubt]:
     """Lines that stand in the spectra and not in the list; spinning sidebands of listed ones are no lines."""
     orders = [0.0] if not dataset.spinning_Hz else [n * dataset.spinning_Hz for n in (-2, -1, 0, 1, 2)]
-    told = []
+    told: list[Doubt] = []
     for offset in find_peaks(rows, most=6):
         near = [
             abs(offset - float(f) - order) < 2 * voigt_fwhm_Hz(float(lorentz), math.sqrt(float(gauss2)))
@@ -285,7 +295,13 @@ def _unlisted(fit: JointFit, rows: Sequence[Rows], dataset: BrukerDataset) -> li
             for order in orders
         ]
         if not any(near):
-            told.append(f"a line at {dataset.ppm(offset):.2f} ppm is not in the list of sites: its signal is left over")
+            told.append(
+                Doubt(
+                    f"a line at {dataset.ppm(offset):.2f} ppm is not in the list of sites: its signal is left over",
+                    dataset.ppm(offset),
+                    "add it to the list",
+                )
+            )
     return told
 
 
@@ -369,25 +385,47 @@ def _line(fit: JointFit, j: int, name: str, dataset: BrukerDataset) -> Line:
     )
 
 
-def _doubts(fit: JointFit, lines: Sequence[Line], rows: Sequence[Rows]) -> list[str]:
+def _doubts(fit: JointFit, lines: Sequence[Line], rows: Sequence[Rows]) -> list[Doubt]:
     doubts = []
     if fit.chi2_red > _WORST_CHI2:
-        doubts.append(f"the line shapes do not describe the data: chi2_red {fit.chi2_red:.2f}")
+        doubts.append(
+            Doubt(f"the line shapes do not describe the data: chi2_red {fit.chi2_red:.2f}", fit.chi2_red, SHAPE_ADVICE)
+        )
     for line in lines:
         if line.inhomogeneous_Hz > 0.5 * line.fwhm_Hz:
             doubts.append(
-                f"{line.name}: {line.inhomogeneous_Hz:.3g} of {line.fwhm_Hz:.3g} Hz are shared by t1 and t2 "
-                "(inhomogeneous); separable shapes then read the diagonal wrong by several percent"
+                Doubt(
+                    f"{line.name}: {line.inhomogeneous_Hz:.3g} of {line.fwhm_Hz:.3g} Hz are shared by t1 and t2 "
+                    "(inhomogeneous); separable shapes then read the diagonal wrong by several percent",
+                    line.inhomogeneous_Hz,
+                    "trust cross peaks more than diagonals, and populations from 1Ds",
+                )
             )
         if line.fwhm_Hz * float(rows[0].t2_s[-1]) < 0.5:
-            doubts.append(f"{line.name}: the line ({line.fwhm_Hz:.3g} Hz) is narrower than the acquisition resolves")
+            doubts.append(
+                Doubt(
+                    f"{line.name}: the line ({line.fwhm_Hz:.3g} Hz) is narrower than the acquisition resolves",
+                    line.fwhm_Hz,
+                    "acquire longer; its width is not known, and its amplitude is uncertain",
+                )
+            )
     basis = f2_basis(rows[0].t2_s, fit.shape)
     condition = float(np.linalg.cond(basis / np.linalg.norm(basis, axis=0)))
     if condition > _WORST_CONDITION:
-        doubts.append(f"lines overlap so much that amplitudes can hardly be told apart (condition {condition:.0f})")
+        doubts.append(
+            Doubt(
+                f"lines overlap so much that amplitudes can hardly be told apart (condition {condition:.0f})",
+                condition,
+                "merge sites; errors grow with the condition, and so does what a wrong shape does",
+            )
+        )
     dwell_s = float(rows[0].t2_s[1] - rows[0].t2_s[0])
     if abs(fit.shape.t2_origin_s) > 2 * dwell_s:
         doubts.append(
-            f"the phase says that t2 starts {fit.shape.t2_origin_s / dwell_s:.1f} points from where GRPDLY puts it"
+            Doubt(
+                f"the phase says that t2 starts {fit.shape.t2_origin_s / dwell_s:.1f} points from where GRPDLY puts it",
+                fit.shape.t2_origin_s / dwell_s,
+                "were points cut off, or the filter taken off? Analyse the file as the console wrote it",
+            )
         )
     return doubts
