@@ -78,6 +78,17 @@ def load(path: Path) -> Located:
     InputError
         The file is missing, too large, not UTF-8, not YAML, repeats a key, or carries a tag.
     """
+    return loads(text_of(path), file=str(path))
+
+
+def text_of(path: Path) -> str:
+    """Return the text of a YAML file.
+
+    Raises
+    ------
+    InputError
+        The file is missing, too large, or not UTF-8.
+    """
     try:
         raw = path.read_bytes()
     except OSError as problem:
@@ -89,7 +100,7 @@ def load(path: Path) -> Located:
             findings=(Finding(file=str(path), what=f"is {len(raw)} bytes long", expected=f"at most {MAX_BYTES} bytes"),)
         )
     try:
-        text = raw.decode("utf-8-sig")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         line = raw[: problem.start].count(b"\n") + 1
         raise InputError(
@@ -97,7 +108,6 @@ def load(path: Path) -> Located:
                 Finding(file=str(path), line=line, column=1, what="is not UTF-8 text", expected="save it as UTF-8"),
             )
         ) from None
-    return loads(text, file=str(path))
 
 
 def loads(text: str, *, file: str) -> Located:

@@ -135,6 +135,9 @@ def _plain(task: Task | Experiment) -> dict[str, Any]:
 _FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in (*get_args(Task), *get_args(Experiment))}
 
 
+_KEY_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular=False)
+
+
 def step_key(*, campaign: str, step_id: str, task: Task, recycle: RecycleRule | None) -> str:
     """Return the identity of a step: 32 hex digits over its *unresolved* parameters.
 
@@ -151,7 +154,7 @@ def step_key(*, campaign: str, step_id: str, task: Task, recycle: RecycleRule | 
             data.pop(name)  # what the cell is made of; what was done to it stands in amperes and ampere hours
     if recycle is not None:
         data["recycle_delay_s"] = {"times_T1": recycle.times_T1, "of": recycle.of, "max_s": recycle.max_s}
-    text = json.dumps([KEY_VERSION, campaign, step_id, data], sort_keys=True, separators=(",", ":"))
+    text = _KEY_JSON.encode([KEY_VERSION, campaign, step_id, data])
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:32]
 
 

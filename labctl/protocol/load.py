@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import types
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +45,13 @@ def load_protocol(path: Path) -> LoadedProtocol:
 
 
 def load_lab(path: Path) -> LoadedLab:
-    """Return the lab of a YAML file; raises as `load_protocol`."""
-    located = located_yaml.load(path)
+    """Return the lab of a YAML file; raises as `load_protocol`. One that has not changed is not read again."""
+    return _lab(located_yaml.text_of(path), str(path))
+
+
+@functools.lru_cache(maxsize=8)
+def _lab(text: str, file: str) -> LoadedLab:
+    located = located_yaml.loads(text, file=file)
     return Loaded(read(Lab, located), located)
 
 
