@@ -8,7 +8,7 @@ here blocks for longer than one exchange on the wire.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -491,6 +491,26 @@ class Instrument(Protocol):
 
     def close(self) -> None:
         """Let go; what runs on the instrument goes on running."""
+        ...
+
+
+StillOurs = Callable[[], None]
+"""Returns while no later engine has taken the station; raises `labctl.errors.Superseded` from then on."""
+
+
+@runtime_checkable
+class Fenced(Protocol):
+    """An `Instrument`, or a `TemperatureController`, whose wire carries no epoch, and that asks before each write.
+
+    Agents of our own refuse an older engine; a vendor's controller obeys whoever writes to it. So an engine that slept
+    while a later one took its station has to be stopped on this side of the wire, also in the middle of a call.
+    """
+
+    def fence(self, still_ours: StillOurs) -> None:
+        """From now on call `still_ours` right before anything is sent, and at least before each write.
+
+        Called before `open`. What it raises comes out of the call that wanted to write. Nothing is made safe then: the station is another's.
+        """
         ...
 
 

@@ -19,7 +19,7 @@ import threading
 from pathlib import Path
 
 from labctl.clock import Clock, VirtualClock
-from labctl.errors import ForeignDataError, InputError, InstrumentError
+from labctl.errors import ForeignDataError, InputError, InstrumentError, Superseded
 from labctl.ports import (
     Check,
     Collected,
@@ -30,6 +30,7 @@ from labctl.ports import (
     Progress,
     Reading,
     Standing,
+    StillOurs,
     SweepImpedance,
     TemperatureController,
 )
@@ -101,6 +102,11 @@ class AutolabDriver:
         return self._station
 
     # ------------------------------------------------------------------------------------------ opening
+
+    def fence(self, still_ours: StillOurs) -> None:
+        self._potentiostat.still_ours = still_ours
+        if self._oven is not None:
+            self._oven.fence(still_ours)
 
     def open(self, epoch: int) -> None:
         """Take oven and potentiostat; a cell that was left on is switched off."""
@@ -256,10 +262,16 @@ class AutolabDriver:
             detail = f"measured, and cannot be used: {'; '.join(against)}" if against else "the spectrum is complete"
             return Observation(progress=Progress.DONE, detail=detail, fraction=1.0)
         problem = self._ends.get(order.token)
+        if isinstance(problem, Superseded):
+            raise problem
         if order.token in self._stopped and (problem is None or isinstance(problem, GeneratorExit)):
             return Observation(progress=Progress.HALTED, detail=self._stopped[order.token])
         if problem is not None:
             return self._failed(problem)
+        broken = self._folder.checkpoint(stem(order))
+        if broken is not None and broken.points:
+            detail = f"it broke off after {len(broken.points)} points, and nobody is measuring it"
+            return Observation(progress=Progress.FAILED, detail=detail)
         return Observation(progress=Progress.WAITING, detail="not begun here")
 
     def _failed(self, problem: BaseException) -> Observation:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from labctl.clock import Clock
-from labctl.errors import InstrumentError
+from labctl.errors import InstrumentError, Superseded
 
 Program = Iterator[float]
 Ended = Callable[[BaseException | None], None]
@@ -71,7 +71,7 @@ class InlineHands:
     def post(self, job: Callable[[], None]) -> None:
         try:
             job()
-        except InstrumentError:
+        except (InstrumentError, Superseded):
             return
 
     def start(self, program: Program, ended: Ended) -> None:
@@ -157,7 +157,7 @@ class WorkerHands:
         def carried_out() -> None:
             try:
                 job()
-            except InstrumentError:
+            except (InstrumentError, Superseded):
                 return
 
         self._submit(carried_out)

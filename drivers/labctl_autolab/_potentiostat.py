@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from labctl.errors import InstrumentError
+from labctl.ports import StillOurs
 from labctl_autolab._link import Link
 from labctl_autolab._ranges import MEMBERS
 from labctl_autolab._sdk import Ei, Fra, Instrument, Procedure, Sdk, first
@@ -46,6 +47,7 @@ class Potentiostat:
         self._last: tuple[float, float] | None = None
         self._equal_on: set[float] = set()
         self.range_A = 0.0
+        self.still_ours: StillOurs = lambda: None
         self.energised = False
         """Whether the cell was switched on and has not been read back as off since."""
 
@@ -61,6 +63,7 @@ class Potentiostat:
         """
         if self._instrument is not None and self._is_connected():
             return
+        self.still_ours()
         self._sdk = self._link.load()
         instrument = self._sdk.Instrument()
         self._do("EmbeddedExeFileToStart", lambda: self._address(instrument))
@@ -98,7 +101,7 @@ class Potentiostat:
         """Let the instrument go; relays stay as they are."""
         instrument, self._instrument = self._instrument, None
         if instrument is not None:
-            self._do("Disconnect", instrument.Disconnect)
+            self._told("Disconnect", instrument.Disconnect)  # our own hold on it: also of an engine that was superseded
 
     def glance(self) -> bool:
         """Whether the cell is on; connects for it if need be, lets go again, and switches nothing.
@@ -117,6 +120,11 @@ class Potentiostat:
                 self.disconnect()
 
     def _do(self, what: str, act: Callable[[], Answer]) -> Answer:
+        """Return what a call of the SDK returns, if the instrument is still ours."""
+        self.still_ours()
+        return self._told(what, act)
+
+    def _told(self, what: str, act: Callable[[], Answer]) -> Answer:
         """Return what a call of the SDK returns; its exceptions, which have no type of their own, get ours."""
         try:
             return act()
@@ -308,6 +316,7 @@ class Potentiostat:
 
         Whether it raises when the converter is over its range is not known of every SDK; the sample afterwards tells.
         """
+        self.still_ours()
         try:
             self._fra.Start()
         except Exception as problem:  # noqa: BLE001 - .NET raises what it likes through pythonnet

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from labctl.clock import Clock
 from labctl.errors import InstrumentError
-from labctl.ports import LoopState, Reading
+from labctl.ports import LoopState, Reading, StillOurs
 from labctl_eurotherm._codec import (
     ACKNOWLEDGE,
     FIRST_STATUS,
@@ -132,6 +132,9 @@ class EurothermController:
             own_limit_K=self._float(HIGH_LIMIT) + ZERO_C_K,
             faults=faults,
         )
+
+    def fence(self, still_ours: StillOurs) -> None:
+        self._line.still_ours = still_ours
 
     def open(self) -> None:
         seen = self._ask()

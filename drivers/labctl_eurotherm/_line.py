@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from labctl.clock import Clock
 from labctl.errors import InstrumentError, InstrumentSilent
+from labctl.ports import StillOurs
 from labctl_eurotherm._settings import Settings
 from labctl_oven import pause
 
@@ -38,6 +39,7 @@ class Line:
         self._in_order = False  # the engine before us may have left an answer under way
         self.mended = 0
         """How often the line had to be put in order."""
+        self.still_ours: StillOurs = lambda: None
 
     def read(self, address: int, words: int) -> tuple[int, ...]:
         """Return words.
@@ -48,6 +50,8 @@ class Line:
             No usable answer, however often it was asked.
         InstrumentError
             The controller refuses.
+        Superseded
+            A later engine has the station; nothing was sent.
         """
 
         def ask() -> tuple[int, ...]:
@@ -63,6 +67,7 @@ class Line:
     def _asked(self, ask: Callable[[], Answer], command: str) -> Answer:
         seen = ""
         for _ in range(_TRIES):
+            self.still_ours()
             try:
                 if not self._in_order:
                     self._put_in_order()

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from labctl.clock import Clock
 from labctl.errors import InstrumentError
-from labctl.ports import LoopState, Reading
+from labctl.ports import LoopState, Reading, StillOurs
 from labctl_lakeshore._codec import (
     HEATER_STATUS,
     READING_STATUS,
@@ -101,6 +101,9 @@ class LakeShoreController:
         return self._station
 
     # ------------------------------------------------------------------------------------------ opening
+
+    def fence(self, still_ours: StillOurs) -> None:
+        self._line.still_ours = still_ours
 
     def open(self) -> None:
         self._identify()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from labctl.clock import Clock
 from labctl.errors import InstrumentError, InstrumentSilent
+from labctl.ports import StillOurs
 from labctl_lakeshore._codec import (
     ERRORS,
     POWER_ON,
@@ -42,6 +43,7 @@ class Line:
         """The controller has been switched on since this was last set to False."""
         self.dropped = 0
         """Lines that were no answer to what had been asked."""
+        self.still_ours: StillOurs = lambda: None
 
     def ask(self, *commands: str) -> tuple[str, ...]:
         """Return the answers of the queries among `commands`, which are carried out in their order.
@@ -52,12 +54,15 @@ class Line:
             No usable answer, however often it was asked.
         InstrumentError
             The controller refuses a command (`*ESR?`).
+        Superseded
+            A later engine has the station; nothing was sent.
         """
         queries = [command for command in commands if is_query(command)]
         came = ""
         for _ in range(_TRIES):
             self._tag = next_tag(self._tag)
             message = tagged((*commands, "*ESR?"), self._tag, mask=self._settings.tag_mask)
+            self.still_ours()
             self._link.send(message)
             for _ in range(_STALE_LINES):
                 line = self._link.receive(self._settings.reply_timeout_s)

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from labctl.errors import ForeignDataError, InstrumentError
+from labctl.errors import ForeignDataError, InputError, InstrumentError
 from labctl.formats.maccor_head import is_maccor
 from labctl.ports import CycleCell
 from labctl_maccor._codec import Channel
 
 PARTS = "parts"
+FORCED = 199
 
 
 def exports(export_dir: Path, test: str, channel: Channel) -> tuple[Path, ...]:
@@ -60,6 +61,22 @@ def put(path: Path, data: bytes, *, station: str) -> None:
         beside.replace(path)
     except OSError as problem:
         raise InstrumentError(f"{path} cannot be written: {problem.strerror or problem}", instrument=station) from None
+
+
+def by_hand(files: Iterable[Path]) -> tuple[str, ...]:
+    """Return remarks on what an operator did to a test, by the codes in its export: steps forced on (199)."""
+    from labctl.formats.maccor_export import read_maccor_file  # noqa: PLC0415 - loads polars
+
+    for path in files:
+        try:
+            runs = read_maccor_file(path).runs
+        except InputError:
+            continue  # no text export; analysis says more where it cannot read one
+        forced = [run for run in runs if run.end_code == FORCED]
+        if forced:
+            where = ", ".join(f"step {run.step} ({run.state})" for run in forced[:5])
+            return (f"somebody forced the test on at the tester ({FORCED}): {where}; those cycles do not count",)
+    return ()
 
 
 def put_piece(source: Path, folder: Path, *, part: int, after: int, station: str) -> tuple[Path, int]:

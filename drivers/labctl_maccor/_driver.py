@@ -36,19 +36,23 @@ from labctl.ports import (
     Progress,
     Reading,
     Standing,
+    StillOurs,
 )
 from labctl_maccor import _codec as codec
 from labctl_maccor._codec import FREE, RUNS, Channel, ChannelStatus, Garbled, Stat
-from labctl_maccor._collect import PARTS, about_cell, cell_card, exports, put, put_piece, the_text_export
+from labctl_maccor._collect import PARTS, about_cell, by_hand, cell_card, exports, put, put_piece, the_text_export
 from labctl_maccor._link import Link
 from labctl_maccor._preflight import maccor_checks
-from labctl_maccor._procedure import GUARDS, Written, finest, write
+from labctl_maccor._procedure import GUARDS, Written, finest, guard_of, write
 from labctl_maccor._settings import Settings
 from labctl_maccor._tester import Tester
 from labctl_maccor._watch import CycleWatch
 
 _DOWN = frozenset({Stat.NO_CONTROLLER, Stat.SHUT_DOWN, Stat.BLOCKED, Stat.REMOTE_MAINTENANCE, Stat.NOT_AVAILABLE})
 _SAFETY_CURRENT = 1.5
+AILING = "Hazard: a shorted, swollen or leaking cell, and sulphides give H2S: do not open it"
+"""What to mind where the cell may be the reason."""
+RESTING = "Hazard: none known, no current flows"
 _CHECKED_KEYS = ("TestName", "ProcName", "Comment", "Crate", "ChamberNum")
 _NORMAL_END = 1
 
@@ -85,9 +89,12 @@ class MaccorDriver:
     def station(self) -> str:
         return self._station
 
+    def fence(self, still_ours: StillOurs) -> None:
+        self._tester.still_ours = still_ours
+
     def open(self, epoch: int) -> None:
-        """Find the tester and the channel. The engine's lock on the station fences other engines off."""
-        del epoch
+        """Find the tester and the channel."""
+        del epoch  # MacNet has no place for it: `fence` stands in
         count = self._tester.channels()
         if not 1 <= self._settings.channel <= count:
             raise InstrumentError(
@@ -197,6 +204,7 @@ class MaccorDriver:
             margin_V=self._settings.voltage_margin_V,
             station=self._station,
         )
+        self._tester.still_ours()
         put(self._link.procedures_dir / f"{written.name}.000", written.text.encode("utf-8"), station=self._station)
         if not self._tester.has_procedure(written.name):
             raise InstrumentError(
@@ -287,6 +295,9 @@ class MaccorDriver:
         status, standing = self._standing(test)
         if standing is Standing.NOT_STARTED and self._clock.monotonic_s() < self._unsure_until_s:
             raise self._not_yet(test)
+        if standing is Standing.FOREIGN:
+            other = self._tester.test_name(self._channel)
+            return Evidence(standing=standing, detail=f"{self._channel} holds the test {other!r}: {status.words}")
         return Evidence(standing=standing, detail=f"{test} on {self._channel}: {status.words}")
 
     def _not_yet(self, test: str) -> InstrumentSilent:
@@ -309,12 +320,18 @@ class MaccorDriver:
             case Standing.FINISHED:
                 return self._look_at_finished(status)
             case Standing.INTERRUPTED:
-                return Observation(progress=Progress.FAILED, detail=f"{test} was ended early: {status.words}")
+                hazard = AILING if status.stat is Stat.PROBLEM else RESTING
+                detail = f"{test} was ended early: {status.words}. {hazard}. Look at the cell before anything else"
+                return Observation(progress=Progress.FAILED, detail=detail)
             case Standing.NOT_STARTED | Standing.PREPARED:
                 if self._clock.monotonic_s() < self._unsure_until_s:
                     wait_s = self._unsure_until_s - self._clock.monotonic_s()
                     return Observation(progress=Progress.WAITING, detail="not seen yet", look_again_s=wait_s)
-                return Observation(progress=Progress.FAILED, detail=f"{test} is not on {self._channel}")
+                detail = (
+                    f"{test} is not on {self._channel}: somebody reset or cleared it at the tester. {RESTING}."
+                    " Ask who did, and export its data there"
+                )
+                return Observation(progress=Progress.FAILED, detail=detail)
             case Standing.RUNNING:
                 return self._look_at_running(order, task, test, status)
 
@@ -335,19 +352,23 @@ class MaccorDriver:
             watch.told()
             if order.token in self._stopped:
                 return Observation(progress=Progress.HALTED, detail=f"suspended by labctl: {status.words}")
-            why = self._paused_because.get(test) or "an operator or a guard of the procedure"
+            guard = guard_of(task, status.step)
+            why = self._paused_because.get(test) or (f"guard: {guard}" if guard else "by an operator or by the tester")
             person = (
-                f"{test} stands suspended on {self._channel} ({why}): look at the cell, then resume or end it there"
+                f"{test} stands suspended on {self._channel} ({why}). {AILING if guard else RESTING}."
+                " Look at the cell, then resume or end it there"
             )
         elif status.stat is Stat.POWER_FAIL:
-            person = f"the tester lost power during {test}: look at the cell, then resume it there (Advanced Start)"
+            person = (
+                f"the tester lost power during {test}. {RESTING}. Look at the cell, then resume there (Advanced Start)"
+            )
         else:
             why = watch.update(status)
             if why:
                 self._paused_because[test] = why
                 self._suspend(test)
                 watch.told()  # not before: a suspension that got lost is tried again at the next look
-                person = f"{test} was paused: {why}"
+                person = f"{test} was paused: {why}. {AILING}. Look at the cell, then resume or end it at the tester"
         stands = status.stat in (Stat.SUSPENDED, Stat.POWER_FAIL)
         return Observation(
             progress=Progress.RUNNING,
@@ -430,7 +451,10 @@ class MaccorDriver:
                 "cycles_done": status.cycle,
                 **about,
             },
-            remarks=() if complete else (f"the test did not come to its normal end: {status.words}",),
+            remarks=(
+                *(() if complete else (f"the test did not come to its normal end: {status.words}",)),
+                *by_hand(folder / source.name for source in sources),
+            ),
         )
 
     def collect_part(self, order: Order, part: int, after: int, into: Path) -> Collected:

@@ -121,6 +121,13 @@ def compose(
     return _Writer(task, form, charge_range, discharge_range, margin_V).procedure()
 
 
+def guard_of(task: CycleCell, step: int) -> str:
+    """Return which guard's Pause a step of the task's procedure is; empty if it is none."""
+    writer = _Writer(task, "Ah", 4, 4, 0.1)  # as in `places`
+    writer.procedure()
+    return next((guard for guard in GUARDS if writer.step_of(guard) == step), "")
+
+
 def places(task: CycleCell) -> Mapping[int, Place]:
     """Return what the steps of a task's procedure are, by step number, as far as they take time."""
     writer = _Writer(task, "Ah", 4, 4, 0.1)  # neither form nor range nor margin moves a step
@@ -144,6 +151,10 @@ class _Writer:
         self._steps: list[ProcedureStep] = []
         self._names: dict[str, int] = {}
         self.places: dict[int, Place] = {}
+
+    def step_of(self, name: str) -> int:
+        """Number of a step that has a name."""
+        return self._names[name]
 
     def procedure(self) -> Procedure:
         task = self._task

@@ -1,6 +1,7 @@
 """MacNet's functions as calls: one request, one checked reply.
 
-A read that was lost is asked once more on a new connection; a write never is. After any loss the next write is
+A read that was lost is asked once more on a new connection; a write never is. Nothing is sent any more once a later
+engine has the station. After any loss the next write is
 refused until the channel has been read again, because what was lost may have been carried out.
 """
 
@@ -13,6 +14,7 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from labctl.errors import InstrumentError, InstrumentSilent
+from labctl.ports import StillOurs
 from labctl_maccor import _codec as codec
 from labctl_maccor._codec import Capability, Channel, ChannelStatus, Garbled, Refused
 from labctl_maccor._link import Link
@@ -44,6 +46,7 @@ class Tester:
         self._identities = itertools.count(1988)  # 1987 is what every example and many servers use
         self._logged_in = False
         self._unread = True
+        self.still_ours: StillOurs = lambda: None
 
     # ------------------------------------------------------------------------------------------ reads
 
@@ -282,6 +285,7 @@ class Tester:
     def _exchange(self, fclass: int, fnum: int, *, channel: Channel | None = None, **keys: Any) -> Mapping[str, Any]:
         asked = codec.request(fclass, fnum, identity=next(self._identities), channel=channel, **keys)
         command = codec.describe(asked)
+        self.still_ours()
         try:
             return codec.result_of(asked, self._link.exchange(asked))
         except InstrumentSilent:

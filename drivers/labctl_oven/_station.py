@@ -29,6 +29,7 @@ from labctl.ports import (
     CoolDown,
     Errand,
     Evidence,
+    Fenced,
     LoopState,
     Observation,
     Order,
@@ -36,6 +37,7 @@ from labctl.ports import (
     Reading,
     SetTemperature,
     Standing,
+    StillOurs,
     TemperatureController,
 )
 from labctl_oven._cell_lag import CellLag
@@ -86,8 +88,12 @@ class OvenStation:
     def station(self) -> str:
         return self.controller.station
 
+    def fence(self, still_ours: StillOurs) -> None:
+        if isinstance(self.controller, Fenced):
+            self.controller.fence(still_ours)
+
     def open(self, epoch: int) -> None:
-        del epoch  # the line is exclusive, and the engine's lock on the station keeps others off it
+        del epoch  # no controller has a place for it: `fence` stands in
         self.controller.open()
 
     def close(self) -> None:

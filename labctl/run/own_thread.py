@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from labctl.errors import InstrumentSilent
-from labctl.ports import Collected, DeliversParts, Evidence, Instrument, Observation, Order, Reading
+from labctl.ports import Collected, DeliversParts, Evidence, Fenced, Instrument, Observation, Order, Reading, StillOurs
 
 Answer = TypeVar("Answer")
 _Key = tuple[object, ...]
@@ -75,6 +75,10 @@ class _InOwnThread:
         return self._inner.attention_s
 
     # --------------------------------------------------------------------------------------- the port
+
+    def fence(self, still_ours: StillOurs) -> None:
+        if isinstance(self._inner, Fenced):
+            self._inner.fence(still_ours)
 
     def open(self, epoch: int) -> None:
         """Take the instrument, however long that takes: nothing is under way yet that others would have to watch."""

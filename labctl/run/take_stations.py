@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Self
 
-from labctl.errors import InstrumentError
-from labctl.ports import Instrument
+from labctl.errors import InstrumentError, InstrumentSilent
+from labctl.ports import Fenced, Instrument
 from labctl.run.ownership import StationOwnership
+
+_OPENINGS = 3
 
 
 class TakenStations:
@@ -17,7 +19,7 @@ class TakenStations:
     def __init__(self, instruments: Mapping[str, Instrument], state_dir: Path) -> None:
         self._instruments = instruments
         self._state_dir = state_dir
-        self._owned: list[StationOwnership] = []
+        self._owned: dict[str, StationOwnership] = {}
         self._opened: list[Instrument] = []
         self.epochs: dict[str, int] = {}
 
@@ -27,7 +29,7 @@ class TakenStations:
     def __exit__(self, *raised: object) -> None:
         for instrument in self._opened:
             instrument.close()
-        for ownership in self._owned:
+        for ownership in self._owned.values():
             ownership.release()
 
     def own(self, names: Iterable[str]) -> None:
@@ -40,7 +42,7 @@ class TakenStations:
         """
         for name in names:
             ownership = StationOwnership(self._state_dir, name)
-            self._owned.append(ownership)
+            self._owned[name] = ownership
             self.epochs[name] = ownership.epoch
 
     def open(self, *, resumed: bool) -> dict[str, str]:
@@ -56,8 +58,10 @@ class TakenStations:
         unreachable: dict[str, str] = {}
         for name, epoch in self.epochs.items():
             instrument = self._instruments[name]
+            if isinstance(instrument, Fenced):
+                instrument.fence(self._owned[name].check)
             try:
-                instrument.open(epoch)
+                _open(instrument, epoch)
                 self._opened.append(instrument)
             except InstrumentError as error:
                 if not resumed:
@@ -73,5 +77,15 @@ class TakenStations:
         Superseded
             One has; this one must touch nothing more.
         """
-        for ownership in self._owned:
+        for ownership in self._owned.values():
             ownership.check()
+
+
+def _open(instrument: Instrument, epoch: int) -> None:
+    """Open an instrument; one lost answer is no reason to take the heat off a station that may be well."""
+    for _ in range(_OPENINGS - 1):
+        try:
+            return instrument.open(epoch)
+        except InstrumentSilent:
+            continue
+    return instrument.open(epoch)
