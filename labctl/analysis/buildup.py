@@ -37,6 +37,9 @@ class MixingPoint:
         How ``A.ravel()`` moves with the line parameters that all 2Ds of the temperature share.
     recycle_delay_s : float or None
         From the read pulse (all saturated) to the first pulse of the next scan.
+    reference : ndarray, shape (K, K), optional
+        What the matrix is believed to be, in any unit: noise is propagated there. At the measured matrix itself, the
+        default, weights hang on the noise they weigh, which biases rates by the square of the noise.
     """
 
     tmix_s: float
@@ -45,6 +48,7 @@ class MixingPoint:
     recycle_delay_s: float | None = None
     dataset: str = ""
     line_slope: FloatArray | None = None
+    reference: FloatArray | None = None
 
     def normalised(self) -> tuple[FloatArray, FloatArray]:
         """Return A / sum(A), shape (K, K), and its covariance, shape (K*K, K*K)."""
@@ -54,7 +58,8 @@ class MixingPoint:
     def normalising(self) -> FloatArray:
         """Return d (A / sum(A)) / d A, shape (K*K, K*K)."""
         total = float(self.A.sum())
-        return np.asarray((np.eye(self.A.size) - self.A.ravel()[:, None] / total) / total)
+        about = self.A if self.reference is None else self.reference
+        return np.asarray((np.eye(self.A.size) - about.ravel()[:, None] / float(about.sum())) / total)
 
     def asymmetry(self) -> tuple[float, tuple[int, int]]:
         """Return the largest ``(A_ij - A_ji)`` over its standard error (with sign), and the pair."""

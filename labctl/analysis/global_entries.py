@@ -30,6 +30,8 @@ from labctl.analysis.results import Arrhenius, BuildUp
 FloatArray = NDArray[np.float64]
 
 CURVE_POINTS = 21
+WIDEST_LN = 10.0
+"""A kD known to no better than four decades either way is not drawn."""
 TWO_SIDED = 1.959963984540054
 PERCENT_95 = (2.5, 97.5)
 
@@ -112,20 +114,20 @@ def _phase(fitted: CampaignFit, found: Found, rate: Rate, *, full: bool) -> Phas
     if length_m is not None:
         phase.D_m2_per_s = k * length_m**2
         phase.D_se_m2_per_s = phase.D_m2_per_s * float(np.hypot(se / k, 2 * length_se_m / length_m))
+    phase.curve = _curve(found, rate)
     if not full:
         return phase
     interval = fitted.intervals.get(rate.name)
     phase.Ea_ci95_eV = list(interval) if interval else None
     phase.Ea_se_calibration_eV = _calibration(fitted, Ea)
-    phase.curve = _curve(found, rate)
     if fitted.samples is not None:
         drawn = fitted.samples[:, problem.index[f"Ea {rate.name}"]]
         phase.Ea_bootstrap_ci95_eV = [float(one) for one in np.percentile(drawn, PERCENT_95)]
     return phase
 
 
-def _curve(found: Found, rate: Rate) -> KDCurve:
-    """Return kD over the temperatures measured, with the band of both its parameters."""
+def _curve(found: Found, rate: Rate) -> KDCurve | None:
+    """Return kD over the temperatures measured, with the band of both its parameters; None if that says nothing."""
     model, problem = found.problem.model, found.problem
     T = np.linspace(model.T_K.min(), model.T_K.max(), CURVE_POINTS)
     x = 1 / (KB_EV_PER_K * T) - 1 / (KB_EV_PER_K * model.T_ref_K)
@@ -134,6 +136,8 @@ def _curve(found: Found, rate: Rate) -> KDCurve:
     gradient = np.stack([np.full(T.size, 1 / k), -x], axis=1)
     error = np.sqrt(np.einsum("ti,ij,tj->t", gradient, found.solution.covariance[np.ix_(places, places)], gradient))
     ln = np.log(k) - Ea * x
+    if error.max() > WIDEST_LN:
+        return None
     return KDCurve(
         T_K=T.tolist(),
         kD_per_s=np.exp(ln).tolist(),
@@ -185,10 +189,9 @@ def _geometry(fitted: CampaignFit, found: Found) -> GeometryFit:
 
 def _populations(found: Found) -> tuple[FloatArray, FloatArray]:
     """Populations and standard errors, shape (K,)."""
-    p, covariance = found.solution.fit.derived(
-        lambda free: found.problem.model.populations(found.problem.whole(found.solution, free))
-    )
-    return p, np.sqrt(np.clip(np.diag(covariance), 0.0, None))
+    model, solution = found.problem.model, found.solution
+    p, gradient = model.populations_with_slopes(solution.value)
+    return p, np.sqrt(np.clip(np.einsum("ip,pq,iq->i", gradient, solution.covariance, gradient), 0.0, None))
 
 
 def _contact_fraction(found: Found) -> tuple[float, float | None]:
@@ -362,7 +365,7 @@ def _hanging(fitted: CampaignFit) -> list[Doubt]:
     main = fitted.main
     moved = [
         (f"{_words(fitted, name)} at its bound instead of its {_limit(main.bounds[name])}", one)
-        for name, one in fitted.at_bound.items()
+        for name, one in main.at_bound.items()
     ]
     if fitted.partial is not None:
         phi, phi_se = _contact_fraction(fitted.partial)
@@ -465,6 +468,10 @@ def global_arrhenius(fitted: CampaignFit) -> list[Arrhenius]:
         if fitted.separate is not None and rate.name in {one.name for one in fitted.separate.resolved()}:
             points = [(float(T), *_at(fitted.separate, rate, float(T))) for T in main.problem.model.T_K]
             points = [(T, value, error) for T, value, error in points if value >= RESOLVED * error]
+        said = "points: every temperature by itself; the line is the fit of all data together"
+        if not points:
+            points = _by_law(main, rate)
+            said = "no temperature resolves it by itself: points and line are the fit of all data together"
         low, high = fitted.intervals.get(rate.name, (None, None))
         straight = fitted.straightness()
         lines.append(
@@ -486,10 +493,22 @@ def global_arrhenius(fitted: CampaignFit) -> list[Arrhenius]:
                 value=[value for _, value, _ in points],
                 value_se=[error for _, _, error in points],
                 chi2_red=straight[0] / straight[1] if straight else None,
-                warnings=["points: every temperature by itself; the line is the fit of all data together"],
+                warnings=[said],
             )
         )
     return lines
+
+
+def _by_law(found: Found, rate: Rate) -> list[tuple[float, float, float]]:
+    """Temperature, rate and error of a fitted law at the temperatures measured."""
+    model, problem, solution = found.problem.model, found.problem, found.solution
+    x = 1 / (KB_EV_PER_K * model.T_K) - 1 / (KB_EV_PER_K * model.T_ref_K)
+    value = problem.at(solution, rate.name) * np.exp(-problem.at(solution, f"Ea {rate.name}") * x)
+    error = value * np.hypot(
+        problem.error(solution, rate.name) / problem.at(solution, rate.name),
+        problem.error(solution, f"Ea {rate.name}") * x,
+    )
+    return [(float(T), float(k), float(se)) for T, k, se in zip(model.T_K, value, error, strict=True)]
 
 
 def add_curves(fitted: CampaignFit, builds: Sequence[BuildUp]) -> None:

@@ -7,7 +7,7 @@ the same data; rates follow Arrhenius laws, plateau and contact are shared by al
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,8 @@ from scipy.special import gammaincc
 from labctl.analysis.diffusion import Geometry
 from labctl.analysis.exchange import pairs
 from labctl.analysis.fit import Fit
-from labctl.analysis.global_problem import Solution
-from labctl.analysis.global_search import Bound, Found, Hypothesis, Search
+from labctl.analysis.global_problem import ONE_SIDED_95, TWO_SIDED_95
+from labctl.analysis.global_search import Found, Hypothesis, Search
 from labctl.analysis.kinetics import DECISIVE_AICC, scaled_aicc
 from labctl.analysis.observation import Relaxation
 from labctl.analysis.structure import Structure
@@ -46,8 +46,6 @@ class CampaignFit:
         Every temperature with its own rates.
     intervals : mapping of rate name to (low, high)
         Profile-likelihood intervals (95 %) of the resolved activation energies.
-    at_bound : mapping of rate name to Solution
-        `main` with a bounded rate at its bound instead of its limit: how much the other energies hang on it.
     partial : Found or None
         `main` with the contact fraction free, where `main` has it fixed.
     order_given : bool
@@ -60,7 +58,6 @@ class CampaignFit:
     rivals: Mapping[str, Found]
     separate: Found | None
     intervals: Mapping[str, tuple[float | None, float | None]]
-    at_bound: Mapping[str, Solution] = field(default_factory=dict)
     partial: Found | None = None
     order_given: bool = True
     samples: FloatArray | None = None
@@ -110,7 +107,10 @@ def fit_campaign(groups: Sequence[TemperatureFits], structure: Structure) -> Cam
     hypotheses = [Hypothesis(family="layered", order=order, geometry=geometry) for geometry in GEOMETRIES]
     search, layered, partial = _with_relaxation_and_contact(search, hypotheses, structure)
     stated = [one for one in layered if structure.geometry in {None, one.hypothesis.geometry}]
-    main = min(stated, key=lambda one: one.solution.fit.aicc)
+    main = stated[0]
+    for one in stated[1:]:  # in the order of GEOMETRIES: what fits no worse does not replace the usual one
+        if one.solution.fit.aicc < main.solution.fit.aicc - DECISIVE_AICC * max(1.0, main.solution.scale):
+            main = one
     others = tuple(one for one in layered if one is not main)
     rivals = {one.hypothesis.name: one for one in (main, *others)}
     rivals["exchange"] = search.discrete(exchange.hypothesis)
@@ -121,10 +121,7 @@ def fit_campaign(groups: Sequence[TemperatureFits], structure: Structure) -> Cam
     rivals[resisting.hypothesis.name] = resisting
     if _aicc(resisting, rivals) < _aicc(main, rivals) - DECISIVE_AICC:
         main, partial = resisting, None
-    intervals = {
-        rate.name: main.problem.interval(main.solution, f"Ea {rate.name}")
-        for rate in [*main.resolved("kD"), *main.resolved("contact")]
-    }
+    intervals = {rate.name: _interval(main, rate.name) for rate in [*main.resolved("kD"), *main.resolved("contact")]}
     return CampaignFit(
         groups=known,
         structure=structure,
@@ -133,7 +130,6 @@ def fit_campaign(groups: Sequence[TemperatureFits], structure: Structure) -> Cam
         rivals=rivals,
         separate=search.unconstrained(main),
         intervals=intervals,
-        at_bound={name: found for name, bound in main.bounds.items() if (found := _moved(main, name, bound))},
         partial=partial,
         order_given=given,
         samples=_bootstrap(main, structure.bootstrap),
@@ -196,12 +192,17 @@ def aicc_scale(rivals: Mapping[str, Found]) -> float:
     return max(1.0, min(one.chi2_red for one in fits if one.dof > 0))
 
 
-def _moved(main: Found, name: str, bound: Bound) -> Solution | None:
-    """`main` with one bounded rate at its bound."""
-    if bound.value_per_s is None:
-        return None
-    held = {**main.solution.held, name: bound.value_per_s}
-    return main.problem.solve(held, main.solution.value, tolerance=1e-6)
+def _interval(main: Found, name: str) -> tuple[float | None, float | None]:
+    """Profile-likelihood interval of an activation energy, widened by what it hangs on bounded rates."""
+    name = f"Ea {name}"
+    at = main.problem.at(main.solution, name)
+    moved = [main.problem.at(one, name) - at for one in main.at_bound.values()]
+    wide = TWO_SIDED_95 / ONE_SIDED_95 * float(np.sum(np.square(moved)))
+    low, high = main.problem.interval(main.solution, name)
+    return (
+        None if low is None else at - float(np.hypot(at - low, np.sqrt(wide))),
+        None if high is None else at + float(np.hypot(high - at, np.sqrt(wide))),
+    )
 
 
 def _bootstrap(main: Found, count: int) -> FloatArray | None:

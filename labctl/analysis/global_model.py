@@ -135,6 +135,14 @@ class GlobalModel:
         weights = np.append(value[self._ratio], 1.0)
         return np.asarray(weights / weights.sum())
 
+    def populations_with_slopes(self, value: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the populations, shape (K,), and their derivatives by all parameters, shape (K, P)."""
+        p = self.populations(value)
+        slopes = np.zeros((p.size, value.size))
+        weights = np.append(value[self._ratio], 1.0)
+        slopes[:, self._ratio] = (np.eye(p.size)[:, :-1] - p[:, None]) / weights.sum()
+        return p, slopes
+
     def predict(self, value: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the prediction of `measured`, shape (N,), and its derivatives, shape (N, P)."""
         n, count = len(self.rates), len(self.data[0].sites)

@@ -19,6 +19,8 @@ FloatArray = NDArray[np.float64]
 
 ONE_SIDED_95, TWO_SIDED_95 = 2.705543, 3.841459
 """Rise of chi2 at the end of an interval of 95 %, for one end and for two."""
+FLAT = 0.03
+"""A change of chi2 that nothing can be read from."""
 ROUGH = 1e-5
 """Tolerance of fits along a profile: chi2 to a hundredth."""
 WALK = 10.0 ** (2.0 / 3.0)
@@ -98,11 +100,12 @@ class Problem:
         covariance[np.ix_(free, free)] = found.covariance
         return Solution(fit=found, value=values, covariance=covariance, held=dict(held))
 
-    def whole(self, solution: Solution, free: FloatArray) -> FloatArray:
-        """Return all parameters, shape (P,), for other values of those that were fitted."""
-        full = solution.value.copy()
-        full[[self.index[name] for name in solution.fit.names]] = free
-        return full
+    def chi2(self, value: FloatArray, name: str, trial: float) -> float:
+        """Return chi2 with one parameter at another value and all others as they are."""
+        full = value.copy()
+        full[self.index[name]] = trial
+        residual = self.whitener.matrix @ (self.model.predict(full)[0] - self.data)
+        return float(residual @ residual)
 
     def at(self, solution: Solution, name: str) -> float:
         """Return one parameter of a solution."""
@@ -157,10 +160,16 @@ class Problem:
         """
         lower, upper = np.exp(self.model.parameters[self.index[name]].bounds())
         lowest, last, trial = best, best, best.held[name]
+        flat = True
         while True:
             trial = trial / WALK if down else trial * WALK
             if not lower <= trial <= upper:
                 return lowest, None
+            # where nothing changes even with all else as it is, there is nothing to fit again
+            flat = flat and abs(self.chi2(best.value, name, trial) - best.chi2) < FLAT * best.scale
+            if flat:
+                last = replace(best, held={**best.held, name: trial})
+                continue
             found = self.solve({**best.held, name: trial}, last.value, tolerance=ROUGH)
             if found.chi2 < lowest.chi2:
                 lowest = found

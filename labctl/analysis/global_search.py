@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from labctl.analysis.buildup import Buildup
 from labctl.analysis.diffusion import Geometry
 from labctl.analysis.exchange import pairs
 from labctl.analysis.global_kernels import DiscreteKernels, Kernels, LayeredKernels, Rate
@@ -45,7 +46,7 @@ class Hypothesis:
     geometry: Geometry = "sphere"
     contact: bool = False
 
-    def kernels(self, densities: FloatArray, times_s: Sequence[FloatArray]) -> Kernels:
+    def kernels(self, densities: FloatArray, times_s: Sequence[FloatArray], *, R1_matters: bool = True) -> Kernels:
         """Return the model for the times of each temperature; `densities` by site."""
         if self.family == "layered":
             return LayeredKernels(
@@ -54,6 +55,7 @@ class Hypothesis:
                 densities=densities[list(self.order)],
                 geometry=self.geometry,
                 contact=self.contact,
+                R1_matters=R1_matters,
             )
         chain = list(zip(self.order, self.order[1:], strict=False)) if self.family == "interface" else None
         return DiscreteKernels(times_s, sites=len(self.order), links=chain)
@@ -85,6 +87,9 @@ class Found:
         Rates held at a limit in `solution`.
     as_fast : tuple of str
         Other rates that could be the fast one instead, at no significant cost.
+    at_bound : mapping of rate name to Solution
+        `solution` with one of these at its bound instead of its limit. The covariance of `solution` holds these
+        excursions, taken as one-sided 95 %, beside the noise: what is held must not make the others look certain.
     """
 
     hypothesis: Hypothesis
@@ -92,6 +97,7 @@ class Found:
     solution: Solution
     bounds: Mapping[str, Bound] = field(default_factory=dict)
     as_fast: tuple[str, ...] = ()
+    at_bound: Mapping[str, Solution] = field(default_factory=dict)
 
     @property
     def rates(self) -> tuple[Rate, ...]:
@@ -134,6 +140,7 @@ class Search:
         self.densities = densities
         self.relaxation = relaxation
         self.contact_fraction = contact_fraction
+        self.data = [_smoothly_weighted(group) for group in groups]
         self.T_K = np.array([group.data.T_K for group in groups], dtype=np.float64)
         self.T_ref_K = float(1 / np.mean(1 / self.T_K))
         states = [group.exchange.state for group in groups if group.exchange is not None]
@@ -173,8 +180,8 @@ class Search:
         ]
         return Problem(
             GlobalModel(
-                [group.data for group in self.groups],
-                partial(hypothesis.kernels, self.densities),
+                self.data,
+                partial(hypothesis.kernels, self.densities, R1_matters=not {*self.relaxation} <= {"common", "sources"}),
                 self.relaxation,
                 populations=self.populations,
                 guess=guess,
@@ -205,15 +212,16 @@ class Search:
         problem = self.problem(hypothesis, np.ones(count), np.full(count, TYPICAL_EA_EV))
         anywhere, starts = self._starts(hypothesis)
         fast = [self._with_one_fast(problem, place, kD) for place, kD in enumerate(starts)]
-        best = min(fast, key=lambda one: one.chi2)
+        place = min(range(count), key=lambda place: fast[place].chi2)
+        best = fast[place] = problem.solve(fast[place].held, fast[place].value, tolerance=1e-7)
         if best.fit.chi2_red > CLEARLY_MISFITS:
             start = best.value.copy()
             start[:count] = anywhere
             start[count : 2 * count] = TYPICAL_EA_EV
             free = problem.solve(self.always_held, start, tolerance=1e-6)
             if free.chi2 < best.chi2 - 10 * ONE_SIDED_95 * free.scale:
-                return self.ends(Found(hypothesis=hypothesis, problem=problem, solution=free))
-        name = problem.model.rates[fast.index(best)].name
+                return self._widened(self.ends(Found(hypothesis=hypothesis, problem=problem, solution=free)))
+        name = problem.model.rates[place].name
         reach = best.chi2 + ONE_SIDED_95 * best.scale
         as_fast = tuple(
             rate.name
@@ -221,7 +229,7 @@ class Search:
             if rate.name != name and one.chi2 < reach
         )
         found = self._bounded(hypothesis, problem, best, name)
-        return self.ends(replace(found, as_fast=as_fast if found.bounds else ()))
+        return self._widened(self.ends(replace(found, as_fast=as_fast if found.bounds else ())))
 
     def roughly(self, hypothesis: Hypothesis) -> float:
         """Return about the least chi2 of a hypothesis, for choosing between many."""
@@ -257,6 +265,20 @@ class Search:
                 found = self._at_end(self._at_end(found, rate.name, "lower"), rate.name, "upper")
         return found
 
+    def _widened(self, found: Found) -> Found:
+        """Add to the covariance how far everything moves when a bounded rate goes to its bound."""
+        solution, at_bound = found.solution, {}
+        covariance = solution.covariance.copy()
+        for name, bound in found.bounds.items():
+            if bound.value_per_s is None:
+                continue
+            held = {**solution.held, name: bound.value_per_s}
+            at_bound[name] = found.problem.solve(held, solution.value, tolerance=1e-6)
+            moved = at_bound[name].value - solution.value
+            moved[[found.problem.index[one] for one in solution.held]] = 0.0
+            covariance += np.outer(moved, moved) / ONE_SIDED_95
+        return replace(found, solution=replace(solution, covariance=covariance), at_bound=at_bound)
+
     def _at_end(self, found: Found, name: str, side: Literal["lower", "upper"]) -> Found:
         """Hold one rate at its fast end (a lower bound follows) or its slow one, if that costs nothing significant."""
         if name in found.bounds:
@@ -279,7 +301,7 @@ class Search:
         start = np.array([one.guess for one in problem.model.parameters])
         start[: kD.size] = kD
         fastest = float(np.exp(problem.model.parameters[problem.index[name]].bounds()[1]))
-        return problem.solve({**self.always_held, name: fastest, f"Ea {name}": 0.0}, start)
+        return problem.solve({**self.always_held, name: fastest, f"Ea {name}": 0.0}, start, tolerance=1e-3)
 
     def _starts(self, hypothesis: Hypothesis) -> tuple[FloatArray, list[FloatArray]]:
         """Return the best kD on a grid at the middle temperature: of all, and with each layer in turn the fast one."""
@@ -331,7 +353,8 @@ class Search:
         assert best is not None
         bounds = dict(perfect.bounds)
         bounds |= {name: Bound(side="lower", value_per_s=None, Ea_held_eV=0.0) for name in names if name in best.held}
-        return self.ends(Found(hypothesis=hypothesis, problem=problem, solution=best, bounds=bounds))
+        found_at = Found(hypothesis=hypothesis, problem=problem, solution=best, bounds=bounds)
+        return self._widened(self.ends(found_at))
 
     # ------------------------------------------------------------------------------------- unconstrained
 
@@ -354,3 +377,14 @@ class Search:
             solution=problem.solve(held, start, tolerance=1e-6),
             bounds=found.bounds,
         )
+
+
+def _smoothly_weighted(group: TemperatureFits) -> Buildup:
+    """The data of one temperature, weighted by what the exchange fit says where that fits, not by their own noise."""
+    found, data = group.exchange, group.data
+    if found is None or found.fit.inflated:
+        return data
+    count = len(data.sites)
+    smooth = found.fit.prediction[: len(data.points) * count * count].reshape(-1, count, count)
+    points = tuple(replace(point, reference=A) for point, A in zip(data.points, smooth, strict=True))
+    return replace(data, points=points)

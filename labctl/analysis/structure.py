@@ -21,7 +21,8 @@ class Structure:
     density_per_nm3 : mapping of site to float
         Li per volume; equal if empty.
     geometry : str or None
-        ``sphere`` (concentric) or ``slab``; None: the one the data favour. Ea is reported for both.
+        ``sphere`` (concentric) or ``slab``; None: a sphere unless the data clearly favour a slab.
+        Ea is reported for both.
     length_m, length_se_m : float or None
         Size of the innermost phase (radius; slab: half its thickness). Without it no D is reported, only kD = D / d^2.
     contact_fraction : str
