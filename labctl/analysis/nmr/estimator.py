@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from labctl.analysis.nmr.doubt import Doubt
 from labctl.analysis.nmr import empirical
+from labctl.analysis.nmr.doubt import Doubt
 from labctl.analysis.nmr.joint_fit import Products
 from labctl.analysis.nmr.lasting import Lasting, slopes, solve
 from labctl.analysis.nmr.lines import SHAPE_ADVICE, LineSet

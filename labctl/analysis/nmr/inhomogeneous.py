@@ -14,18 +14,17 @@ import numpy as np
 
 from labctl.analysis.nmr.basis import voigt_fwhm_Hz
 from labctl.analysis.nmr.doubt import Doubt
-from labctl.analysis.nmr import empirical
-from labctl.analysis.nmr.estimator import AmplitudeMatrix, estimate_amplitudes
+from labctl.analysis.nmr.estimator import AmplitudeMatrix
 from labctl.analysis.nmr.lasting import Lasting, LastingFit, fit_lasting, lasting_fwhm_Hz, separable_chi2, solve
 from labctl.analysis.nmr.lines import SHAPE_ADVICE, Line, LineSet
-from labctl.analysis.nmr.rows import Rows, prepare
+from labctl.analysis.nmr.own_shapes import with_empirical_shapes
+from labctl.analysis.nmr.rows import prepare
 from labctl.formats.bruker_dataset import BrukerDataset
 
 LOOK_ADVICE = "look at the residual map: what is left beside the lines is what the list lacks"
 SHARE = 0.15
 """Part of a width that must seem to be shared before the slower estimator is tried."""
 _CHI2_FALL = 25.0
-_MISFIT = 1.08
 _LEAST_KEPT, _MOST_KEPT = 0.5, 1.1
 """Part of the diagonal of the shortest Tmix that has kept its offset, if lasting offsets are what is there."""
 _RESOLVED = 4.0
@@ -43,7 +42,7 @@ def with_lasting_offsets(datasets: Sequence[BrukerDataset], lines: LineSet) -> L
     if not any(line.inhomogeneous_Hz > SHARE * line.fwhm_Hz for line in lines.lines):
         return with_empirical_shapes(datasets, lines)
     chosen = sorted(datasets, key=lambda one: one.mixing_time_s or 0.0)[:_MOST_2DS]
-    rows = [_first(prepare(one, t2_end_s=lines.t2_end_s), _MOST_ROWS) for one in chosen]
+    rows = [prepare(one, t2_end_s=lines.t2_end_s).first(_MOST_ROWS) for one in chosen]
     shifts = [lines.shifts_Hz[index] if (index := lines.index_of(one)) is not None else 0.0 for one in chosen]
     fit = fit_lasting(rows, lines.shape, lines.free, shifts)
     if separable_chi2(rows, fit, lines.shape, shifts) - fit.chi2 < _CHI2_FALL:
@@ -77,68 +76,6 @@ def with_lasting_offsets(datasets: Sequence[BrukerDataset], lines: LineSet) -> L
     )
 
 
-def with_empirical_shapes(datasets: Sequence[BrukerDataset], lines: LineSet) -> LineSet:
-    """Return lines whose shapes are those of the FIDs of the shortest Tmix, where no Voigt line describes them.
-
-    Tried where chi2 exceeds the noise by 8 %, kept where at least half of that excess goes; a warning says what Voigt
-    lines would have made of the shortest Tmix. Otherwise `lines` as they are.
-    """
-    if lines.lasting is not None or lines.chi2_red < _MISFIT:
-        return lines
-    chosen = sorted(datasets, key=lambda one: one.mixing_time_s or 0.0)[:_MOST_2DS]
-    rows = [_first(prepare(one, t2_end_s=lines.t2_end_s), _MOST_ROWS) for one in chosen]
-    if any(one.t1_s is None for one in rows):
-        return lines
-    shifts = [lines.shifts_Hz[index] if (index := lines.index_of(one)) is not None else 0.0 for one in chosen]
-    voigt = empirical.chi2_of(rows, lines.shape, shifts)
-    fit = empirical.fit_empirical(rows, lines.shape, lines.free, shifts)
-    excess = voigt / fit.n_data - 1.0
-    chi2_red = fit.chi2 / max(1, fit.n_data - len(fit.names))
-    if voigt - fit.chi2 < _CHI2_FALL or excess - (chi2_red - 1.0) < 0.5 * excess:
-        return lines
-    told = {name for name in fit.names if name.startswith("offset_Hz/")}
-    shaped = replace(
-        lines,
-        lines=tuple(
-            _shaped(fit, j, line, datasets[0], chi2_red) if f"offset_Hz/{j}" in told else line
-            for j, line in enumerate(lines.lines)
-        ),
-        shape=fit.shape,
-        free=fit.names,
-        cov=fit.cov * max(1.0, chi2_red),
-        chi2_red=chi2_red,
-        warnings=tuple(text for text in lines.warnings if "chi2_red" not in text and "inhomogeneous" not in text),
-    )
-    a, b = (estimate_amplitudes(chosen[0], one).A for one in (lines, shaped))
-    off = ", ".join(f"{name} {100 * (a[i, i] / b[i, i] - 1):+.1f} %" for i, name in enumerate(lines.names))
-    cross = np.abs(a / a.sum() - b / b.sum())[~np.eye(len(a), dtype=bool)]
-    text = (
-        f"no Voigt line describes these lines (chi2_red {excess + 1:.2f}; {chi2_red:.2f} with shapes read from the FIDs "
-        f"of the shortest Tmix, which were used). Voigt lines would read the diagonal off by {off}, and cross peaks by "
-        f"up to {float(cross.max()) if cross.size else 0.0:.4f} of the total. Shim, or name the sub-sites"
-    )
-    return replace(shaped, warnings=(*shaped.warnings, text))
-
-
-def _shaped(fit: empirical.EmpiricalFit, j: int, line: Line, dataset: BrukerDataset, chi2_red: float) -> Line:
-    def se(name: str) -> float:
-        index = fit.names.index(name)
-        return math.sqrt(max(1.0, chi2_red) * max(0.0, float(fit.cov[index, index])))
-
-    offset_Hz = float(fit.shape.offset_Hz[j])
-    return replace(
-        line,
-        ppm=dataset.ppm(offset_Hz),
-        offset_Hz=offset_Hz,
-        offset_se_Hz=se(f"offset_Hz/{j}"),
-        lorentz_Hz=float(fit.shape.lorentz_Hz[j]),
-        fwhm_Hz=empirical.fwhm_Hz(fit.shape, j),
-        fwhm_se_Hz=se(f"lorentz_Hz/{j}"),
-        inhomogeneous_Hz=0.0,
-        inhomogeneous_se_Hz=0.0,
-    )
-
-
 def separable_bias(separable: AmplitudeMatrix, allowed: AmplitudeMatrix, lines: LineSet) -> str:
     """Return, in words, what separable shapes would have made of a 2D whose lines keep offsets."""
     a, b = separable.A / separable.A.sum(), allowed.A / allowed.A.sum()
@@ -168,18 +105,6 @@ def _resolved(fit: LastingFit) -> LastingFit:
         ):
             parts[key][int(index)] = 0.0
     return replace(fit, lasting=Lasting(lorentz_Hz=parts["lasting_lorentz_Hz"], gauss2_Hz2=parts["lasting_gauss2_Hz2"]))
-
-
-def _first(rows: Rows, count: int) -> Rows:
-    if rows.t1_s is None or rows.is_sine is None or rows.signal.shape[0] <= count:
-        return rows
-    return replace(
-        rows,
-        signal=rows.signal[:count],
-        factor=rows.factor[:count],
-        t1_s=rows.t1_s[:count],
-        is_sine=rows.is_sine[:count],
-    )
 
 
 def _line(fit: LastingFit, j: int, line: Line, dataset: BrukerDataset, chi2_red: float) -> Line:

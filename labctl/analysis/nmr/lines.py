@@ -10,6 +10,7 @@ import numpy as np
 
 from labctl.analysis.nmr.basis import Real, Shape, f2_basis, voigt_fwhm_Hz
 from labctl.analysis.nmr.doubt import Doubt
+from labctl.analysis.nmr.empirical import SHAPE
 from labctl.analysis.nmr.joint_fit import SHIFT, SITES, JointFit, fit_jointly
 from labctl.analysis.nmr.lasting import LASTING, Lasting
 from labctl.analysis.nmr.peaks import coarse_shape, find_peaks
@@ -117,20 +118,23 @@ class LineSet:
     def reordered(self, order: Sequence[int], names: Sequence[str]) -> LineSet:
         """Return the same lines in another order under new names; matrices read before must be reordered alike."""
         rank = {int(old): new for new, old in enumerate(order)}
-        free = tuple(
-            f"{key}/{rank[int(index)]}" if key in (*SITES, *LASTING) else name
-            for name, (key, _, index) in ((name, name.partition("/")) for name in self.free)
-        )
+        free = tuple(_renumbered(name, rank) for name in self.free)
         at = np.array(order, dtype=np.intp)
         return replace(
             self,
             lines=tuple(replace(self.lines[old], name=name) for old, name in zip(order, names, strict=True)),
-            shape=replace(self.shape, **{key: getattr(self.shape, key)[at] for key in SITES}),
+            shape=self.shape.ordered(at),
             free=free,
             lasting=None
             if self.lasting is None
             else Lasting(lorentz_Hz=self.lasting.lorentz_Hz[at], gauss2_Hz2=self.lasting.gauss2_Hz2[at]),
         )
+
+
+def _renumbered(name: str, rank: Mapping[int, int]) -> str:
+    """Return a parameter's name with its site under another number: ``offset_Hz/0``, ``shape_re/0/3``; or as it is."""
+    key, *index = name.split("/")
+    return "/".join([key, str(rank[int(index[0])]), *index[1:]]) if key in (*SITES, *LASTING, *SHAPE) else name
 
 
 def find_lines(datasets: Sequence[BrukerDataset], *, most: int = 6) -> tuple[float, ...]:
@@ -181,8 +185,8 @@ def refine_lines(datasets: Sequence[BrukerDataset], *, sites: Mapping[str, float
     fit = _positive(fit)
     if sites and fit.chi2_red > _WORST_CHI2:
         warnings.extend(_unlisted(fit, rows, first))
-    if not sites:
-        fit = _by_intensity(fit, is_2d=rows[0].t1_s is not None)
+    is_2d = rows[0].t1_s is not None
+    fit = _as_said(fit, offsets, is_2d=is_2d) if sites else _by_intensity(fit, is_2d=is_2d)
     lines = tuple(_line(fit, j, name, first) for j, name in enumerate(names))
     warnings.extend(_doubts(fit, lines, rows))
     return LineSet(
@@ -343,17 +347,29 @@ def _positive(fit: JointFit) -> JointFit:
 def _by_intensity(fit: JointFit, *, is_2d: bool) -> JointFit:
     """Order sites by falling intensity: what left them (rows of A), or what was seen of them in free rows."""
     order = np.argsort(-np.sum([a.sum(axis=1 if is_2d else 0) for a in fit.amplitudes], axis=0))
-    rank = {int(old): new for new, old in enumerate(order)}
-    names = tuple(
-        f"{key}/{rank[int(index)]}" if key in SITES else name
-        for name, (key, _, index) in ((name, name.partition("/")) for name in fit.names)
-    )
+    return _ordered(fit, [int(old) for old in order], is_2d=is_2d)
+
+
+def _as_said(fit: JointFit, said_Hz: Real, *, is_2d: bool) -> JointFit:
+    """Give each named site the line in its place: two close lines may have passed each other on their way."""
+    seen = [j for j in range(said_Hz.size) if f"offset_Hz/{j}" in fit.names]
+    order = list(range(said_Hz.size))
+    by_name, by_line = (sorted(seen, key=lambda j: float(at[j])) for at in (said_Hz, fit.shape.offset_Hz))
+    for name, line in zip(by_name, by_line, strict=True):
+        order[name] = line
+    return fit if by_name == by_line else _ordered(fit, order, is_2d=is_2d)
+
+
+def _ordered(fit: JointFit, order: Sequence[int], *, is_2d: bool) -> JointFit:
+    rank = {old: new for new, old in enumerate(order)}
+    at = np.array(order, dtype=np.intp)
     return replace(
         fit,
-        shape=replace(fit.shape, **{key: getattr(fit.shape, key)[order] for key in SITES}),
-        names=names,
-        inhomogeneous_Hz2=fit.inhomogeneous_Hz2[order],
-        inhomogeneous_se_Hz2=fit.inhomogeneous_se_Hz2[order],
+        shape=fit.shape.ordered(at),
+        names=tuple(_renumbered(name, rank) for name in fit.names),
+        amplitudes=tuple(a[np.ix_(at, at)] if is_2d else a[:, at] for a in fit.amplitudes),
+        inhomogeneous_Hz2=fit.inhomogeneous_Hz2[at],
+        inhomogeneous_se_Hz2=fit.inhomogeneous_se_Hz2[at],
     )
 
 

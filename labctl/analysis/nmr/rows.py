@@ -62,6 +62,18 @@ class Rows:
         count = max(_LEAST_POINTS, int(np.searchsorted(self.t2_s, t2_end_s)))
         return replace(self, signal=self.signal[:, :count], t2_s=self.t2_s[:count])
 
+    def first(self, count: int) -> Rows:
+        """Return the first rows of a 2D; other data, and shorter ones, as they are."""
+        if self.t1_s is None or self.is_sine is None or self.signal.shape[0] <= count:
+            return self
+        return replace(
+            self,
+            signal=self.signal[:count],
+            factor=self.factor[:count],
+            t1_s=self.t1_s[:count],
+            is_sine=self.is_sine[:count],
+        )
+
     def scaled(self, which: NDArray[np.intp] | None = None) -> NDArray[np.complex128]:
         """Return the rows (or some of them) in counts per scan, sign alternation undone."""
         chosen = np.arange(self.signal.shape[0]) if which is None else which

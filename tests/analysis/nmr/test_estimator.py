@@ -93,6 +93,45 @@ def test_every_quadrature_and_start_of_t1(sample: Any, truth: Any, quadrature: s
     assert matrix.chi2_red == pytest.approx(1, abs=0.1)
 
 
+@pytest.mark.parametrize(
+    ("lorentz", "gauss"), [((0.0,) * 3, (30.0, 15.0, 40.0)), ((12.0, 6.0, 0.0), (20.0, 10.0, 35.0))]
+)
+def test_gauss_and_voigt_lines_are_read_as_lorentz_lines_are(sample: Any, truth: Any, lorentz: Any, gauss: Any) -> None:
+    """Purely Gaussian lines, and Voigt lines, give amplitudes within their errors and leave noise alone."""
+    shaped = replace(sample, lorentz=lorentz, gauss=gauss)
+    z = []
+    for seed in range(3):
+        datasets = [shaped.exsy(truth, seed=10 * seed + mixing) for mixing in range(2)]
+        lines = refine_lines(datasets, sites=sample.ppm)
+        matrix = estimate_amplitudes(datasets[0], lines)
+        cov = matrix.cov + matrix.line_slope.T @ lines.cov @ matrix.line_slope
+        z.append((matrix.A - truth).ravel() / np.sqrt(np.diag(cov)))
+        assert matrix.chi2_red == pytest.approx(1, abs=0.05)
+    assert np.sqrt(np.mean(np.square(z))) == pytest.approx(1, abs=0.4)
+
+
+def test_sub_sites_eleven_hertz_apart_are_told_apart(sample: Any) -> None:
+    """A second line 0.15 ppm from the narrow one is a site of its own: unbiased, with errors that know of it."""
+    four = replace(
+        sample,
+        offset=(169.97, 94.92, 105.95, -335.52),
+        lorentz=(30.0, 15.0, 15.0, 40.0),
+        gauss=(0.0,) * 4,
+        ppm={"Li2S": 2.31, "LPSC": 1.29, "LPSC b": 1.44, "LiI": -4.56},
+    )
+    true = 1000.0 * np.array(
+        [[0.38, 0.03, 0.03, 0.02], [0.03, 0.20, 0.01, 0.01], [0.03, 0.01, 0.14, 0.01], [0.02, 0.01, 0.01, 0.05]]
+    )
+    lines = refine_lines([replace(four, noise=0.01).exsy(true)], sites=four.ppm)
+    matrices = [estimate_amplitudes(four.exsy(true, seed=seed), lines) for seed in range(8)]
+    z = np.array([(matrix.A - true) / matrix.A_se for matrix in matrices])
+
+    assert np.sqrt(np.mean(z**2)) == pytest.approx(1, abs=0.2)
+    to_both = matrices[0].cov[1, 2] / np.sqrt(matrices[0].cov[1, 1] * matrices[0].cov[2, 2])
+    assert to_both < -0.4  # what one of the two loses the other gets
+    assert not any("told apart" in text for text in lines.warnings)
+
+
 @pytest.mark.parametrize("rows", [24, 31, 48])
 def test_partial_rows_are_welcome(sample: Any, truth: Any, rows: int) -> None:
     """Any number of rows, odd ones too, gives an unbiased matrix; fewer rows than asked are said to be fewer."""

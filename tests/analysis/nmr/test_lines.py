@@ -135,6 +135,18 @@ def test_an_absent_site_is_held_and_said_to_be_absent(sample: Any, truth: Any) -
     assert any("LiI is not seen" in warning for warning in lines.warnings)
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (2, 0, 3, 1)])
+def test_close_lines_keep_their_names(sample: Any, order: tuple[int, ...]) -> None:
+    """Two lines 11 Hz apart that pass each other during the fit come out under the names that were given them."""
+    offset, ppm = (169.97, 94.92, 105.95, -335.52), (2.31, 1.29, 1.44, -4.56)
+    sites = {f"{ppm[j]} ppm": ppm[j] for j in order}
+    four = replace(sample, offset=offset, lorentz=(30.0, 15.0, 15.0, 40.0), gauss=(0.0,) * 4, noise=1.0)
+    lines = refine_lines([four.exsy(np.diag([400.0, 200.0, 140.0, 60.0]))], sites=sites)
+
+    assert [line.name for line in lines.lines] == list(sites)
+    assert [line.offset_Hz for line in lines.lines] == pytest.approx([offset[j] for j in order], abs=0.3)
+
+
 def test_sites_too_close_to_tell_apart_are_doubted(sample: Any, truth: Any) -> None:
     """Two sites 3 Hz apart under 30 Hz lines are reported as hardly separable."""
     lines = refine_lines([sample.exsy(truth)], sites={"bulk": 2.31, "active": 2.27, "LPSC": 1.29, "LiI": -4.56})

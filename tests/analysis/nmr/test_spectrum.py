@@ -92,12 +92,12 @@ def test_what_the_lines_leave_is_white(sample: Any, truth: Any, quadrature: str)
 
 def test_residuals_allow_for_lasting_offsets(sample: Any, truth: Any) -> None:
     """Where t1 and t2 share a part of the width, the map takes off what the allowing estimator fits: noise is left."""
-    kept = np.diag([300.0, 300.0, 40.0])
-    dataset = sample.exsy(truth - kept, rows=96)
+    kept, sample = np.diag([300.0, 300.0, 40.0]), replace(sample, points=768)
+    dataset = sample.exsy(truth - kept, rows=48)
     data, nodes, weights = dataset.data.copy(), *np.polynomial.hermite_e.hermegauss(31)
     for node, weight in zip(nodes, weights / weights.sum(), strict=True):
         moved = tuple(f + 6.0 * node for f in sample.offset)
-        data += weight * replace(sample, offset=moved, noise=0.0).exsy(kept, rows=96).data
+        data += weight * replace(sample, offset=moved, noise=0.0).exsy(kept, rows=48).data
     dataset = replace(dataset, data=data)
     separable = refine_lines([dataset], sites=sample.ppm)
     lines = with_lasting_offsets([dataset], separable)
