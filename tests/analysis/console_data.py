@@ -77,10 +77,19 @@ class ConsoleData:
     ----------
     folder : Path
         Where the folders are; made by `acquire`.
+    sample_text : str
+        A sample file instead of that of `truth`.
+    points : int
+        Complex points of t2, the filter's 68 included.
     """
 
     folder: Path
     truth: Truth = field(default_factory=Truth)
+    sample_text: str = ""
+    points: int = POINTS
+    width_Hz: float = WIDTH_HZ
+    recycle_s: float = RECYCLE_S
+    delays_s: tuple[float, ...] = DELAYS_S
     expnos: list[int] = field(default_factory=list)
 
     def acquire(
@@ -96,22 +105,22 @@ class ConsoleData:
         for index, T_K in enumerate(temperatures_K):
             lab = Lab(
                 self.folder.parent / f"console{index}",
-                sample=self.truth.sample(),
+                sample=self.sample_text or self.truth.sample(),
                 layout="4.2",
                 setpoint=f"{T_K} K",
                 friction={"quadratic_K_per_kHz2": 0.0, "linear_K_per_kHz": 0.0},
                 thermal={"wander": "0 K", "sensor_noise": "0 K"},
             )
-            common = f'STOREPAR("SW_h", {WIDTH_HZ}) STOREPAR("TD", {2 * POINTS}) STOREPAR("NS", {SCANS})'
-            common += f' STOREPAR("DS", 0) STOREPAR("D 1", {RECYCLE_S})'
+            common = f'STOREPAR("SW_h", {self.width_Hz}) STOREPAR("TD", {2 * self.points}) STOREPAR("NS", {SCANS})'
+            common += f' STOREPAR("DS", 0) STOREPAR("D 1", {self.recycle_s})'
             wanted = []
             for number, tmix in enumerate(tmix_s):
                 own = f'STOREPARN(1, "TD", {rows}) STOREPARN(1, "FnMODE", 5) STOREPAR("INF 1", {INCREMENT_US})'
                 wanted.append((100 * (index + 1) + number, 4, [common, own, f'STOREPAR("D 8", {tmix})']))
             if recoveries:
-                delays = "\n".join(map(str, DELAYS_S))
+                delays = "\n".join(map(str, self.delays_s))
                 (lab.link.lists_dir / "vd" / "delays").write_text(f"{delays}\n", encoding="utf-8")
-                own = f'STOREPARN(1, "TD", {len(DELAYS_S)}) STOREPAR("VDLIST", "delays")'
+                own = f'STOREPARN(1, "TD", {len(self.delays_s)}) STOREPAR("VDLIST", "delays")'
                 wanted.append((100 * (index + 1) + 50, 3, [common, own]))
             for expno, template, statements in wanted:
                 lab.run(f"{lab.dataset(expno, template, *statements)}\nZG")
