@@ -129,6 +129,7 @@ def write_json(path: Path, text: str) -> None:
 
 
 def _write_report(run_dir: Path, results: Results, told: History, protocol: Path) -> None:
+    from labctl.report.campaign_figures import diffusivities
     from labctl.report.figures import arrhenius_plot, build_up, saturation_recovery, trace
     from labctl.report.page import write_report
     from labctl.report.spectra import reference_spectra, residual_maps, two_dimensional_spectra
@@ -146,6 +147,7 @@ def _write_report(run_dir: Path, results: Results, told: History, protocol: Path
         two_dimensional_spectra(results, run_dir, folder),
         residual_maps(results, run_dir, folder),
         build_up(results, folder),
+        diffusivities(results, folder),
         arrhenius_plot(results, folder),
         saturation_recovery(results, folder),
         trace(readings, told.begun_s, folder),

@@ -95,8 +95,13 @@ def build_up(results: Results, folder: Path) -> Figure | None:
     )
 
 
-MODEL_LINES = {"exchange": "-", "layered": "--", "product": ":"}
-MODEL_NAMES = {"exchange": "exchange", "layered": "layered diffusion", "product": "pairs one by one (comparison)"}
+MODEL_LINES = {"exchange": "-", "layered": "--", "product": ":", "global": "-."}
+MODEL_NAMES = {
+    "exchange": "exchange",
+    "global": "all temperatures together",
+    "layered": "layered diffusion",
+    "product": "pairs one by one (comparison)",
+}
 
 
 def _build_up_curve(panel: Axes, entry: BuildUp, index: int) -> None:
@@ -119,7 +124,7 @@ def _build_up_curve(panel: Axes, entry: BuildUp, index: int) -> None:
 
 def arrhenius_plot(results: Results, folder: Path) -> Figure | None:
     """Draw ln of each rate or diffusivity against 1/T with its line and one-sigma band."""
-    entries = results.exsy.arrhenius
+    entries = [one for one in results.exsy.arrhenius if one.model != "global"]  # that has a figure of its own
     if not entries:
         return None
     models = sorted({entry.model for entry in entries}, key=lambda model: (model == "product", model))

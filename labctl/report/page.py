@@ -13,6 +13,7 @@ import jinja2
 from labctl import __version__
 from labctl.analysis.results import Arrhenius, Results
 from labctl.report import cycling_tables
+from labctl.report.campaign_tables import campaign_tables
 from labctl.report.numbers import plus_minus
 from labctl.units import duration_text
 
@@ -77,6 +78,7 @@ def write_report(
     page = environment.get_template("report.html.j2").render(
         results=results,
         headline=_headline(results),
+        campaign_tables=campaign_tables(results),
         cell_names=cell_names,
         cycling_summary=cycling_tables.summary_table(cells),
         cycle_tables=[
@@ -102,7 +104,7 @@ def write_report(
 def _headline(results: Results) -> list[Arrhenius]:
     """Return the activation energies that answer the campaign's question: never those of pairs fitted one by one."""
     own = [one for one in results.exsy.arrhenius if one.model != "product"]
-    return sorted(own, key=lambda one: (one.model, one.quantity))
+    return sorted(own, key=lambda one: (one.model != "global", one.model, one.quantity))
 
 
 def _when(seconds: float | None) -> str:
