@@ -252,8 +252,8 @@ def _assumptions(fitted: CampaignFit) -> list[str]:
     if structure.length_m is None:
         notes.append("kD = D/d^2; D needs d from microscopy")
     else:
-        error = f" +- {structure.length_se_m:.2g}" if structure.length_se_m is not None else ", taken as exact"
-        notes.append(f"D = kD d^2 with d = {structure.length_m:.3g}{error} m as stated")
+        error = f"+- {1e6 * structure.length_se_m:.2g} um" if structure.length_se_m else "taken as exact"
+        notes.append(f"D = kD d^2 with d = {1e6 * structure.length_m:.3g} um, {error}, as stated")
     for name, bound in main.bounds.items():
         notes.append(
             f"{_words(fitted, name)} held at its {_limit(bound)}; its bound takes Ea {bound.Ea_held_eV:.3f} eV"

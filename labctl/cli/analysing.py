@@ -137,7 +137,9 @@ def print_results(results: Results) -> None:
             table.add_row(_kelvin(matrix.T_K), duration_text(matrix.tmix_s), rows, chi2, matrix.dataset)
         out.print(table)
     for fit in results.exsy.fits:
-        out.print(f"{_kelvin(fit.T_K)} K, {fit.model} model, chi2/nu {fit.chi2_red:.2f}", style="bold")
+        whole = fit.campaign if fit.model == "layered" else None
+        at = f"{_kelvin(fit.T_K)} K" if whole is None else f"all temperatures, kD at {whole.T_ref_K:.1f} K"
+        out.print(f"{at}, {fit.model} model, chi2/nu {fit.chi2_red:.2f}", style="bold")
         if fit.model == "exchange":
             for i, source in enumerate(fit.sites):
                 for j, target in enumerate(fit.sites):
@@ -147,8 +149,11 @@ def print_results(results: Results) -> None:
             out.print(f"  D/d^2({'-'.join(fit.pair)}) = {plus_minus(fit.kD_per_s, fit.kD_se, '1/s')}")
         else:
             for phase in fit.phases:
-                bound = f" ({phase.bound} bound)" if phase.bound else ""
-                out.print(f"  D/R^2({phase.phase}){bound} = {plus_minus(phase.kD_per_s, phase.kD_se, '1/s')}")
+                if phase.bound is not None:
+                    sign = ">" if phase.bound == "lower" else "<"
+                    out.print(f"  D/d^2({phase.phase}) {sign} {phase.kD_per_s:.3g} 1/s (95 %)")
+                else:
+                    out.print(f"  D/d^2({phase.phase}) = {plus_minus(phase.kD_per_s, phase.kD_se, '1/s')}")
     for one in (one for one in results.exsy.arrhenius if one.model != "product"):
         energy = plus_minus(one.Ea_eV, one.Ea_se_eV, "eV")
         out.print(f"Ea of {one.quantity} ({one.model}, {one.convention} against 1/T) = {energy}", style="bold")

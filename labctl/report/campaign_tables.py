@@ -147,8 +147,8 @@ def _verdict(whole: GlobalFit) -> str:
 def _straight(whole: GlobalFit) -> str:
     one = whole.straightness
     if one is None:
-        return "two temperatures: whether the Arrhenius law holds is untested"
+        return "Two temperatures: whether the Arrhenius law holds is untested"
     return (
-        f"a kD of its own at each temperature lowers χ² by {one.chi2_drop:.1f} for {one.parameters} parameters "
+        f"Fitting kD at each temperature by itself lowers χ² by {one.chi2_drop:.1f} for {one.parameters} parameters "
         f"(chance {one.p_value:.2g})"
     )
