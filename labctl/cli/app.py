@@ -155,6 +155,18 @@ def status(directory: RunDir, as_json: Json = False) -> None:
 
 
 @app.command()
+def watch(directory: RunDir) -> None:
+    """Show a running campaign live, from another terminal.
+
+    Stations, phases, temperatures, progress, last results and last alarms; plain lines where there is no terminal.
+    Ctrl-C leaves the campaign as it is.
+    """
+    from labctl.cli.watching import watch_command
+
+    raise typer.Exit(watch_command(directory))
+
+
+@app.command()
 def pause(directory: RunDir, reason: Reason, station: Station = "") -> None:
     """Begin nothing new until `continue`.
 

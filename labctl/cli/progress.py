@@ -1,28 +1,33 @@
-"""What a person sees of a running campaign: a bar with ETA on a terminal, plain lines elsewhere (standard error)."""
+"""What a person sees of the campaign a terminal runs: the live view there, plain lines elsewhere (standard error)."""
 
 from __future__ import annotations
 
 import datetime as dt
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labctl.cli.console import on_terminal
+from labctl.errors import InputError
 from labctl.units import duration_text
 
 if TYPE_CHECKING:
-    from labctl.plan.steps import Plan
+    from rich.console import Console, RenderableType
+
     from labctl.run.progress import ProgressReport
 
 OnProgress = Callable[["ProgressReport"], None]
 
 
 @contextmanager
-def watch_progress(plan: Plan, *, simulated: bool) -> Iterator[OnProgress]:
-    """Yield the function that the engine tells its progress."""
+def watch_progress(run_dir: Path, *, simulated: bool) -> Iterator[OnProgress]:
+    """Yield the function that the engine of a run folder tells its progress."""
     if on_terminal():
-        with _bar(plan, simulated=simulated) as on_progress:
+        from rich.console import Console
+
+        with _live(run_dir, Console(stderr=True, highlight=False), simulated=simulated) as on_progress:
             yield on_progress
     else:
         yield _Lines(simulated=simulated)
@@ -71,46 +76,26 @@ class _Lines:
 
 
 @contextmanager
-def _bar(plan: Plan, *, simulated: bool) -> Iterator[OnProgress]:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+def _live(run_dir: Path, console: Console, *, simulated: bool) -> Iterator[OnProgress]:
+    """The view that `labctl watch` shows too, renewed in a thread of its own; messages scroll past above it."""
+    from rich.live import Live
 
-    progress = Progress(
-        TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[left]} left, ends {task.fields[ends]}"),
-        TextColumn("[dim]{task.fields[step]} {task.fields[readings]}"),
-        console=Console(stderr=True, highlight=False),
-        refresh_per_second=5,
-    )
-    name = f"{plan.campaign} (simulated)" if simulated else plan.campaign
-    with progress:
-        task = progress.add_task(name, total=1.0, left="?", ends="?", step="", readings="")
-        news = News()
+    from labctl.cli.live_view import live_view
+    from labctl.run.following import Follower
+
+    follower = Follower(run_dir)
+
+    def drawn() -> RenderableType:
+        with suppress(InputError):  # the engine itself says what is wrong with its journal
+            follower.look()
+        return live_view(follower.followed, simulated=simulated)
+
+    news = News()
+    with Live(get_renderable=drawn, console=console, refresh_per_second=2) as live:
 
         def on_progress(report: ProgressReport) -> None:
-            ends = dt.datetime.fromtimestamp(report.eta_s, dt.UTC).astimezone()
-            progress.update(
-                task,
-                completed=report.campaign_fraction,
-                left=duration_text(max(0.0, report.eta_s - report.at_s)),
-                ends=f"{ends:%a %H:%M}",
-                step=report.step_id.split("/", 2)[-1],
-                readings=_readings(report),
-            )
             for line in news.lines(report):
                 moment = dt.datetime.fromtimestamp(report.at_s, dt.UTC).astimezone()
-                progress.console.print(f"{moment:%Y-%m-%d %H:%M} {report.station}: {line}", markup=False)
+                live.console.print(f"{moment:%Y-%m-%d %H:%M} {report.station}: {line}", markup=False)
 
         yield on_progress
-
-
-def _readings(report: ProgressReport) -> str:
-    values = {reading.quantity: reading.value for reading in report.readings}
-    parts = []
-    if "sensor_K" in values:
-        parts.append(f"{values['sensor_K'] - 273.15:.1f} °C")
-    if "spinning_Hz" in values:
-        parts.append(f"{values['spinning_Hz'] / 1000:.2f} kHz")
-    return " ".join(parts)

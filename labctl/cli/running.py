@@ -171,7 +171,7 @@ def go(run_dir: Path, *, outage_s: float, attended: str = "", say_notifications:
         person = [SimulatedPerson(opened, samples)] if start.simulated else []
         judging = _Judging(run_dir, plan)
         stack = contextlib.ExitStack()
-        with keyboard() as operator, _progress(plan, start) as on_progress, looking_on as watching, stack:
+        with keyboard() as operator, _progress(run_dir, start) as on_progress, looking_on as watching, stack:
             stack.callback(board.close)
             outcome = run_campaign(
                 begun.plan,
@@ -333,7 +333,7 @@ def new_folder(campaign: str) -> Path:
     return Path("runs") / f"{campaign}-{stamp}"
 
 
-def _progress(plan: Plan, start: Start) -> Any:
+def _progress(run_dir: Path, start: Start) -> Any:
     from labctl.cli.progress import watch_progress
 
-    return watch_progress(plan, simulated=start.simulated)
+    return watch_progress(run_dir, simulated=start.simulated)

@@ -30,8 +30,9 @@ def status_document(directory: Path) -> dict[str, Any]:
     From the journal: ``campaign simulated begun_s last_event_s rows steps steps_behind under_way[] last_parts[]
     certificate last_incidents[] asked[] amendments[]``. `running`: whether an engine holds the folder. From what that
     engine shows of itself, or the last one left (null if none ever did): ``engine {labctl host pid} phase as_of_s
-    fraction eta_s stations{name: {phase step attempt fraction detail next hold fault needs_person waits_until_s
-    waits_for readings readings_at_s}}``. Times are wall times [s since 1970 UTC], simulated ones in a dry run.
+    fraction eta_s stations{name: {phase steps steps_behind step attempt fraction detail next hold fault needs_person
+    setpoint_K waits_until_s waits_for readings readings_at_s}}``. Times are wall times [s since 1970 UTC], simulated
+    ones in a dry run.
     """
     from labctl.cli.operating import engine_runs
     from labctl.run.standing import amendments, standing

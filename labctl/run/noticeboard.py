@@ -21,6 +21,7 @@ from labctl.run.journal import Row
 from labctl.run.lifecycle import StationPhase
 from labctl.run.progress import ProgressReport
 from labctl.run.state import BEHIND, State
+from labctl.run.turn import is_warm
 
 STANDING = "standing.json"
 _EVERY_S = 1.0  # of real time, also in a dry run: it is for people
@@ -101,6 +102,8 @@ class Noticeboard:
         held = station.phase is StationPhase.HELD
         return {
             "phase": station.phase.value,
+            "steps": len(steps),
+            "steps_behind": sum(state.steps[step.id].status in BEHIND for step in steps),
             "step": station.open,
             "attempt": state.steps[station.open].attempt if station.open else 0,
             "fraction": report.fraction if report is not None and mine else None,
@@ -109,8 +112,21 @@ class Noticeboard:
             "hold": station.hold,
             "fault": station.fault,
             "needs_person": report.needs_person if report is not None and mine else station.hold,
+            "setpoint_K": _setpoint_K(state, name),
             "waits_until_s": station.waits_until_s if held else None,
             "waits_for": station.waits_for if held else "",
             "readings": {reading.quantity: reading.value for reading in report.readings} if report else {},
             "readings_at_s": max((reading.at_s for reading in report.readings), default=None) if report else None,
         }
+
+
+def _setpoint_K(state: State, name: str) -> float | None:
+    """The set point on its way or reached [K]; None before the first, and where nothing is warm."""
+    station = state.stations[name]
+    if not is_warm(state, name):
+        return None
+    steps = [state.by_id[station.open]] if station.open else []
+    for step in (*steps, *reversed(state.of_station[name][: station.index])):
+        if (setpoint_K := getattr(step.task, "setpoint_K", None)) is not None:
+            return float(setpoint_K)
+    return None

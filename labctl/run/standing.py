@@ -19,7 +19,14 @@ _INCIDENTS = ("failed", "operator", "safe_state", "alarm", "handed_off")
 
 
 @contextmanager
-def _journal(path: Path) -> Iterator[sqlite3.Connection]:
+def open_journal(path: Path) -> Iterator[sqlite3.Connection]:
+    """Yield a journal to read in; no lock is taken.
+
+    Raises
+    ------
+    InputError
+        No journal there, or it cannot be read.
+    """
     if not path.is_file():
         raise InputError(f"{path} does not exist", next_step="Name the folder of a campaign that was begun")
     db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
@@ -39,7 +46,7 @@ def amendments(path: Path) -> list[dict[str, Any]]:
     InputError
         No journal there, or it cannot be read.
     """
-    with _journal(path) as db:
+    with open_journal(path) as db:
         rows = db.execute(
             "SELECT json_extract(body, '$.protocol_file'), json_extract(body, '$.protocol_sha256'),"
             " json_extract(body, '$.reason'), json_extract(body, '$.by'), wall_s FROM journal"
@@ -59,7 +66,7 @@ def standing(path: Path, *, incidents: int = 5) -> dict[str, Any]:
     InputError
         No journal there, no campaign in it, or it cannot be read.
     """
-    with _journal(path) as db:
+    with open_journal(path) as db:
         db.execute("BEGIN")  # one moment of a journal that grows
         last = db.execute("SELECT seq, wall_s FROM journal ORDER BY seq DESC LIMIT 1").fetchone()
         if last is None:
@@ -182,7 +189,7 @@ def _incidents(db: sqlite3.Connection, wanted: int, *, kinds: tuple[str, ...] = 
     marks = ",".join("?" * len(kinds))
     query = f"SELECT kind, station, step_id, wall_s, body FROM journal WHERE +kind IN ({marks}) ORDER BY seq DESC"  # noqa: S608 - no value is pasted
     for kind, station, step_id, at_s, body in db.execute(query, kinds):
-        what = _words(json.loads(body))
+        what = words(json.loads(body))
         if what:
             found.append({"at_s": at_s, "kind": kind, "station": station, "step_id": step_id, "what": what})
         if len(found) == wanted:
@@ -190,7 +197,8 @@ def _incidents(db: sqlite3.Connection, wanted: int, *, kinds: tuple[str, ...] = 
     return found[::-1]
 
 
-def _words(body: dict[str, Any]) -> str:
+def words(body: dict[str, Any]) -> str:
+    """Return what an event's body says to people; empty if it is nothing out of the ordinary."""
     by = f" ({body['by']})" if body.get("by") else ""
     match body["event"]:
         case "Operated":
