@@ -179,7 +179,7 @@ class Engine:
         self._unsafe: dict[str, str] = {}
         self._waiting = Waiting(clock, hear_s=options.hear_s)
         self._turns = 0
-        self._taken = TakenStations(instruments, options.state_dir or default_state_dir())
+        self._taken = TakenStations(instruments, options.state_dir or default_state_dir(), clock=clock)
 
     # ---------------------------------------------------------------------------------- the life
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from labctl.clock import Clock
 from labctl.ports import Measurement, Reading
+from labctl.run import hazards
 from labctl.run.events import Alarmed, Event, Tripped
-from labctl.run.interlock import Vigil, judge
+from labctl.run.interlock import SILENCES, Vigil, judge
 from labctl.run.options import EngineOptions, StationOptions
 from labctl.run.perform import Performer
 from labctl.run.state import State
@@ -70,6 +72,11 @@ class StationGuard:
             held_K=held_temperature(state, self._station),
             measuring=measures(state, self._station),
             unanswered_s=self._unanswered_s(),
+        )
+        why = self._perform.unread_because(self._station)
+        breaches = tuple(
+            replace(breach, detail=hazards.because(breach.detail, why)) if breach.limit in SILENCES else breach
+            for breach in breaches
         )
         return tuple(
             Tripped(

@@ -21,6 +21,8 @@ _NAMES = {
     "heater_percent": "the heater power",
     "spinning_Hz": "the spinning rate",
     "setpoint_K": "the set point",
+    "voltage_V": "the cell's voltage",
+    "current_A": "the cell's current",
 }
 
 _BEYOND: Mapping[str, str] = {
@@ -155,6 +157,11 @@ def unread(oldest: str, age_s: float, *, growing: bool, trips: bool) -> str:
     if trips:
         return f"{what}{goes_on}. Hazard: nobody knows how hot it is. Look at instrument, computer and cables"
     return f"{what}{goes_on}. Look at the instrument's computer and its cables"
+
+
+def because(what: str, why: str) -> str:
+    """Add what the instrument, or its line, had to say for itself."""
+    return f"{what}. It says: {why}" if why else what
 
 
 def unanswered(age_s: float, *, trips: bool) -> str:

@@ -63,6 +63,7 @@ class Performer:
         self._calibrations = calibrations
         self._collect_since_s: dict[str, float] = {}
         self._part_trouble: dict[str, str] = {}
+        self._unread_because: dict[str, str] = {}
 
     def replan(self, steps: Mapping[str, Step]) -> None:
         """Take the steps of an amended plan."""
@@ -193,11 +194,18 @@ class Performer:
     # ------------------------------------------------------------------------------------ stations
 
     def readings(self, station: str) -> tuple[Reading, ...]:
-        """The latest readings; none when the instrument does not answer."""
+        """The latest readings; none when the instrument does not answer (`unread_because` says why)."""
         try:
-            return self._instruments[station].readings()
-        except InstrumentError:
+            found = self._instruments[station].readings()
+        except InstrumentError as error:
+            self._unread_because[station] = str(error)
             return ()
+        self._unread_because.pop(station, None)
+        return found
+
+    def unread_because(self, station: str) -> str:
+        """What the instrument said when it was last asked for readings and gave none; empty if it gave some."""
+        return self._unread_because.get(station, "")
 
     def make_safe(self, station: str, reason: str) -> str:
         """Ask for the safe state; returns what went wrong, or nothing."""

@@ -6,18 +6,21 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Self
 
+from labctl.clock import Clock
 from labctl.errors import InstrumentError, InstrumentSilent
 from labctl.ports import Fenced, Instrument
 from labctl.run.ownership import StationOwnership
 
 _OPENINGS = 3
+_APART_S = 2.0
 
 
 class TakenStations:
     """Takes stations within a ``with`` block; closing an instrument leaves it going on as it is."""
 
-    def __init__(self, instruments: Mapping[str, Instrument], state_dir: Path) -> None:
+    def __init__(self, instruments: Mapping[str, Instrument], state_dir: Path, *, clock: Clock) -> None:
         self._instruments = instruments
+        self._clock = clock
         self._state_dir = state_dir
         self._owned: dict[str, StationOwnership] = {}
         self._opened: list[Instrument] = []
@@ -61,13 +64,29 @@ class TakenStations:
             if isinstance(instrument, Fenced):
                 instrument.fence(self._owned[name].check)
             try:
-                _open(instrument, epoch)
+                self._open(instrument, epoch)
                 self._opened.append(instrument)
             except InstrumentError as error:
                 if not resumed:
                     raise
                 unreachable[name] = str(error)
         return unreachable
+
+    def _open(self, instrument: Instrument, epoch: int) -> None:
+        """Open an instrument; one lost answer is no reason to take the heat off a station that may be well."""
+        for _ in range(_OPENINGS - 1):
+            try:
+                return instrument.open(epoch)
+            except InstrumentSilent:
+                self._wait()
+        return instrument.open(epoch)
+
+    def _wait(self) -> None:
+        until_s = self._clock.monotonic_s() + _APART_S
+        for _ in range(100):  # a wait may end early, and a virtual one where something happens on the way
+            if self._clock.monotonic_s() >= until_s:
+                return
+            self._clock.wait_until(until_s)
 
     def check(self) -> None:
         """Make sure that no other engine has come.
@@ -79,13 +98,3 @@ class TakenStations:
         """
         for ownership in self._owned.values():
             ownership.check()
-
-
-def _open(instrument: Instrument, epoch: int) -> None:
-    """Open an instrument; one lost answer is no reason to take the heat off a station that may be well."""
-    for _ in range(_OPENINGS - 1):
-        try:
-            return instrument.open(epoch)
-        except InstrumentSilent:
-            continue
-    return instrument.open(epoch)

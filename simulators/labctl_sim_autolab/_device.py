@@ -36,6 +36,7 @@ POTENTIAL_OFFSET_V = 1.2e-4
 POTENTIAL_STEP_V = 3.05e-5
 POTENTIAL_NOISE_V = 2e-5
 _DC_Hz = 1e-3
+_GONE = ("usb_gone", "mains_gone")
 
 
 @dataclass(slots=True)
@@ -153,9 +154,11 @@ class Potentiostat:
                 course.phase, course.at_s = "active", None if fault.for_s is None else at_s + fault.for_s
                 if fault.kind == "usb_gone":
                     self.front.connected = self.front.connected and not self.settings.notices_unplugging
+                elif fault.kind == "mains_gone":
+                    self.front = Front(title=self.front.title, counts=self.front.counts)  # its relays fall open
             else:
                 course.phase, course.at_s = "done", None
-                if fault.kind == "usb_gone":
+                if fault.kind in _GONE:
                     self.front.connected = False
             self.save()
         live_through(self, now_s)
@@ -201,7 +204,7 @@ class Potentiostat:
             The cable is out, or nobody has connected.
         """
         self.live()
-        if self.fault("usb_gone") is not None:
+        if any(self.fault(kind) is not None for kind in _GONE):
             raise SdkError("Exception has been thrown by the target of an invocation: device I/O error (USB)")
         if not self.front.connected:
             raise SdkError("Object reference not set to an instance of an object: no instrument is connected")
@@ -209,7 +212,7 @@ class Potentiostat:
     def connect(self) -> None:
         """Take the instrument over USB, for oneself alone."""
         self.spend(CONNECT_s)
-        if self.fault("usb_gone") is not None:
+        if any(self.fault(kind) is not None for kind in _GONE):
             raise SdkError("No Autolab found")
         if self.fault("nova_holds") is not None:
             raise SdkError("Access is denied: the instrument is in use by another process")

@@ -31,29 +31,104 @@ STATION = "potentiostat"
 TRIGGERS: Trigger = {"title": "text"}
 """What `during` may name: part of a sweep's title."""
 
-_EXAMPLES = {"A": "2 mA", "V": "50 mV", "ohm": "10 ohm"}
+_EXAMPLES = {"A": "20 mA", "V": "50 mV", "ohm": "10 ohm"}
 
 
-def _kind(what: str, unit: str = "", reaction: Reaction | None = None, message: str = "") -> FaultKind:
+def _kind(
+    what: str,
+    unit: str,
+    reaction: Reaction,
+    *,
+    says: str = "",
+    hazard: str = "",
+    otherwise: Mapping[str, Reaction] | None = None,
+    rehearsed: Mapping[str, str] | None = None,
+) -> FaultKind:
     """Return a fault and the unit of its size, if it has one."""
     by = {"by": Parameter(what="size", unit=unit, example=_EXAMPLES[unit], signed=True)} if unit else {}
-    return FaultKind(what=what, lasts="optional", parameters=by, reaction=reaction, message=message)
+    return FaultKind(
+        what=what,
+        lasts="optional",
+        parameters=by,
+        reaction=reaction,
+        otherwise=otherwise or {},
+        message=says,
+        hazard=hazard,
+        rehearsed=rehearsed or {},
+    )
 
+
+_SWEEPING = ("first point", "mid sweep", "last point")
+_AWAY = ("heating", "settling", "soaking", "between steps", "cooling back")
+_NOTHING = Reaction.NOTHING
+_UNREACHED: Mapping[str, Reaction] = {**dict.fromkeys(_AWAY, _NOTHING), "nobody there": _NOTHING}
+_COOLING: Mapping[str, Reaction] = {"cooling back": _NOTHING}
+_STAYS_ON = "the cell may still be on: press the cell switch on the front panel"
 
 FAULTS: Mapping[str, FaultKind] = {
     "usb_gone": _kind(
-        "the USB cable is pulled: calls fail, and the cell stays as it is", reaction=Reaction.NEW_ATTEMPT
+        "the USB cable is pulled: calls fail, and the cell stays as it is; safe if it is not back for the next attempt",
+        "",
+        Reaction.NEW_ATTEMPT,
+        says="attempt 2 follows",
+        hazard=_STAYS_ON,
+        otherwise={**_UNREACHED, "recovery": Reaction.SAFE},
+        rehearsed={"for": "1 min"},
     ),
-    "nova_holds": _kind("another program holds the instrument: connecting is refused", ""),
+    "nova_holds": _kind(
+        "another program holds the instrument: connecting is refused; what is connected goes on",
+        "",
+        Reaction.SAFE,
+        says="in use by another process",
+        hazard="it is not known whether the cell is on",
+        otherwise=dict.fromkeys((*_AWAY, *_SWEEPING), _NOTHING),
+    ),
+    "mains_gone": _kind(
+        "the potentiostat loses its mains: the cell relay opens, calls fail until power and USB are back",
+        "",
+        Reaction.NEW_ATTEMPT,
+        says="attempt 2 follows",
+        otherwise={**_UNREACHED, "recovery": Reaction.SAFE},
+        rehearsed={"for": "1 min"},
+    ),
     "open_cell": _kind(
         "a lead falls off: only the holder's stray capacitance is left; safe after the second attempt",
-        reaction=Reaction.SAFE,
-        message="open cell",
+        "",
+        Reaction.SAFE,
+        says="open cell",
+        otherwise=_COOLING,
     ),
-    "short_cell": _kind("the pellet's edge is bridged", "ohm"),
-    "overload": _kind("a machine next door: a current at the mains frequency that no range up to it can carry", "A"),
-    "latched": _kind("samples are taken and not stored: potential, current and overload flags stay what they were", ""),
-    "bias_jump": _kind("the cell's voltage moves", "V"),
+    "short_cell": _kind(
+        "the pellet's edge is bridged: spectra are flagged, or fail, as the lab file says (`bridged`, `short_below`)",
+        "ohm",
+        Reaction.ALARM,
+        says="bridged?",
+        otherwise={**_COOLING, "mid sweep": Reaction.NEW_ATTEMPT, "last point": Reaction.NEW_ATTEMPT},
+    ),
+    "overload": _kind(
+        "a machine next door: a current at the mains frequency that no range up to it can carry; safe after the second"
+        " attempt",
+        "A",
+        Reaction.SAFE,
+        says="over the highest range allowed",
+        otherwise=_COOLING,
+    ),
+    "latched": _kind(
+        "samples are taken and not stored: potential, current and overload flags stay what they were; safe after the"
+        " second attempt",
+        "",
+        Reaction.SAFE,
+        says="the sampler no longer samples",
+        otherwise=_COOLING,
+    ),
+    "bias_jump": _kind(
+        "the cell's voltage moves: the spectrum is flagged, none follows, safe after the second attempt",
+        "V",
+        Reaction.SAFE,
+        says="would drive a cell whose open-circuit potential",
+        hazard="a bias of 0 V would discharge the cell",
+        otherwise=_COOLING,
+    ),
 }
 """Every fault of the potentiostat."""
 

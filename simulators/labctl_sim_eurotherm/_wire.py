@@ -231,6 +231,7 @@ class InstrumentLink:
         """Let go; the controller goes on."""
 
     def _send(self, pdu: bytes) -> None:
+        self._port.refuse(self._clock.now_s())
         frame = bytes([self._address]) + pdu
         self._port.feed(frame + crc16(frame), self._clock.now_s())
         self._port.idle()

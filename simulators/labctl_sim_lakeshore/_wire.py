@@ -262,6 +262,7 @@ class InstrumentLink:
 
     def send(self, message: str) -> None:
         """Send one line."""
+        self._port.refuse(self._clock.now_s())
         self._port.feed(message.encode("ascii") + b"\r\n", self._clock.now_s())
 
     def receive(self, timeout_s: float) -> str | None:

@@ -19,6 +19,8 @@ from labctl_sim_oven.faults import Fault
 
 _VERSION = 1
 _STRIDE_s = 10.0  # while temperatures move
+_LASTING = ("mute", "line_held")
+"""Faults of the wire that last for a time, not for a number of messages."""
 _SOAK_STRIDE_s = 60.0  # while they stand and the loop is closed
 
 
@@ -149,7 +151,7 @@ class Lab:
         course.phase, course.at_s, course.left = "active", None, 0
         if fault.for_s is not None:
             course.at_s = self._now_s + fault.for_s
-        if fault.where == "wire" and fault.kind != "mute":
+        if fault.where == "wire" and fault.kind not in _LASTING:
             course.left = fault.replies
         elif fault.where == "oven":
             self._ail(fault, begins=True)
@@ -187,6 +189,12 @@ class Lab:
             case "stale_reading":
                 ailments.sensor_stale_K = oven.sensor_K() if begins else None
 
+    @property
+    def line_held(self) -> bool:
+        """Whether another program has the line, so that it cannot be opened."""
+        pairs = zip(self._faults, self._courses, strict=True)
+        return any(fault.kind == "line_held" and course.phase == "active" for fault, course in pairs)
+
     def hit(self) -> Hit:
         """Return what befalls the message that has just come, and use it up."""
         deaf = lost = twice = False
@@ -194,12 +202,12 @@ class Lab:
         for fault, course in zip(self._faults, self._courses, strict=True):
             if course.phase != "active" or fault.where != "wire":
                 continue
-            if fault.kind != "mute":
+            if fault.kind not in _LASTING:
                 course.left -= 1
                 if course.left <= 0:
                     course.phase = "done"
             match fault.kind:
-                case "mute" | "command_lost":
+                case "mute" | "line_held" | "command_lost":
                     deaf = True
                 case "reply_lost":
                     lost = True

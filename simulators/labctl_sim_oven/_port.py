@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Protocol
 
+from labctl.errors import InstrumentSilent
 from labctl_sim_oven._lab import Hit, Lab
 
 
@@ -45,6 +46,22 @@ class Port:
         self._free_s = float("-inf")
         self.outgoing: deque[tuple[float, bytes]] = deque()
         """(when, what) of the answers under way."""
+
+    def refuse(self, now_s: float) -> None:
+        """Return if a program of this computer can have the line.
+
+        Raises
+        ------
+        InstrumentSilent
+            Another program holds it.
+        """
+        self._lab.advance(now_s)
+        if self._lab.line_held:
+            raise InstrumentSilent(
+                "the line cannot be opened: access is denied",
+                instrument="oven",
+                next_step="Look whether another program holds it",
+            )
 
     def feed(self, data: bytes, now_s: float) -> None:
         """Take in bytes that arrived."""

@@ -213,10 +213,23 @@ def test_what_befalls_a_test_is_told_and_nothing_is_resumed_or_reset(tmp_path: P
         assert {fclass for fclass, _ in lab.link.asked[asked:]} <= {1, 4}, "only reads"
 
 
+def test_a_channel_that_somebody_took_is_theirs(tmp_path: Path) -> None:
+    """The test of an operator who reset ours is named, and neither looked into nor touched."""
+    with _lab(tmp_path, "fault: channel_stolen, at: 3 h") as lab:
+        _until_running(lab.driver, lambda: lab.live(12.0))
+        lab.live(4 * 3600.0)
+        asked = len(lab.link.asked)
+        with pytest.raises(ForeignDataError, match="another test than"):
+            lab.look()
+        assert "somebody-elses-test" in lab.driver.evidence(_order()).detail
+        lab.driver.make_safe("a test")
+        assert {fclass for fclass, _ in lab.link.asked[asked:]} <= {1, 4}, "only reads"
+
+
 def test_every_fault_is_driven_once() -> None:
     """The tables above name all faults there are."""
     forbidding = {"occupied", "start_refused", "limits_clamped", "login_needed"}
-    assert set(AFTERWARDS) | forbidding == set(REST)
+    assert set(AFTERWARDS) | forbidding | {"channel_stolen"} == set(REST)
 
 
 def test_a_small_channel_and_another_type_of_system(tmp_path: Path) -> None:

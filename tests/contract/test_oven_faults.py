@@ -81,6 +81,7 @@ WHAT_COMES_OF_IT: Mapping[str, tuple[str, Seen]] = {
     "local_mode": ("", not_taken),
     "decimal_shift": ("", got_over),
     "mute": (", for: 1 min", got_over),
+    "line_held": (", for: 1 min", got_over),
     "command_lost": (", replies: 3", got_over),
     "reply_lost": (", replies: 3", got_over),
     "reply_late": (", by: 3 s, replies: 3", got_over),

@@ -235,6 +235,7 @@ class SideBySide:
             ),
             "look": _ailing_look,
             "evidence": _ailing_evidence,
+            "open": lambda _: "",
             "begin": lambda _: "",
             "make_safe": lambda _: "",
             "is_safe": lambda _: "",
