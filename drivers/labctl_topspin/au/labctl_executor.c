@@ -1379,8 +1379,8 @@ int executor_main(char *folder)
     now_s = time(0);
     last_s = now_s;
 
-    configuration_path(1, path);
-    if (!finished(path)) {
+    follow_configuration(1);
+    if (epoch < 1) {    /* not even one that is whole: the first writer may have died half-way */
         Proc_err(ERROPT_AK_NO, "labctl_executor: no guard.cfg in %s", job);
         return -1;
     }
@@ -1390,7 +1390,6 @@ int executor_main(char *folder)
     XCMD("setdef ackn no")
     XCMD("setdef quest can")
 
-    follow_configuration(1);
     if (claim_instance() < 0) {
         Proc_err(ERROPT_AK_NO, "labctl_executor: cannot write to %s/executor", job);
         return -1;

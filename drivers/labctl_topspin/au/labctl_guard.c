@@ -897,8 +897,8 @@ int guard_main(char *folder)
 
     now_s = time(0);
     last_s = now_s;
-    configuration_path(1, path);
-    if (!finished(path)) {
+    follow_configuration(1);
+    if (epoch < 1) {    /* not even one that is whole: the first writer may have died half-way */
         Proc_err(ERROPT_AK_NO, "labctl_guard: no guard.cfg in %s", job);
         return -1;
     }
@@ -908,7 +908,6 @@ int guard_main(char *folder)
     XCMD("setdef ackn no")
     XCMD("setdef quest can")
 
-    follow_configuration(1);
     if (take_up_where_the_last_guard_left() < 0) {
         Proc_err(ERROPT_AK_NO, "labctl_guard: cannot write to %s/guard", job);
         return -1;
