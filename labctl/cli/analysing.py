@@ -60,12 +60,34 @@ def analyze_command(
         print_results(results)
 
 
-def report_command(directory: Path) -> None:
-    """Make results, figures and report of a run folder again."""
-    from labctl.cli.finishing import finish, print_summary
+def report_command(directory: Path, *, png: bool = False, crate: Path | None = None, license_url: str = "") -> None:
+    """Make results, tables, figures and report of a run folder again.
 
-    results = finish(directory)
+    Parameters
+    ----------
+    png : bool
+        Write the figures as PNG beside their SVG.
+    crate : Path, optional
+        A zip to write everything into, for deposit.
+    """
+    from contextlib import nullcontext
+
+    from labctl.cli.finishing import finish, print_summary
+    from labctl.errors import InputError
+
+    if crate is not None and crate.exists():
+        raise InputError(f"{crate} exists", next_step="Name another file; nothing is overwritten")
+    if license_url and crate is None:
+        raise InputError("--license is that of a crate", next_step="Give --crate FILE too")
+    if png:
+        from labctl.report.figures import png_too
+    with png_too() if png else nullcontext():
+        results = finish(directory)
     print_summary(results, "as acquired so far", {}, directory)
+    if crate is not None:
+        from labctl.report.crate import write_crate
+
+        print(f"crate {write_crate(directory, results, crate, license_url=license_url)}")
 
 
 def parse_sites(text: str) -> dict[str, float]:

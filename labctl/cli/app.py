@@ -277,11 +277,18 @@ def analyze(
 
 
 @app.command()
-def report(directory: RunDir) -> None:
+def report(
+    directory: RunDir,
+    png: Annotated[bool, typer.Option("--png", help="figures as PNG too")] = False,
+    crate: Annotated[
+        Path | None, typer.Option("--crate", metavar="FILE.zip", help="everything as one RO-Crate, to deposit")
+    ] = None,
+    license_url: Annotated[str, typer.Option("--license", metavar="URL", help="of the data in the crate")] = "",
+) -> None:
     """Make results, figures and report of a run folder again."""
     from labctl.cli.analysing import report_command
 
-    report_command(directory)
+    report_command(directory, png=png, crate=crate, license_url=license_url)
 
 
 @app.command()

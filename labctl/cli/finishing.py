@@ -53,7 +53,7 @@ def _share(settings: Mapping[str, Any], key: str, fallback: float) -> float:
 
 
 def finish(run_dir: Path) -> Results:
-    """Analyse everything a run folder holds, and write results.json, figures and report.html."""
+    """Analyse everything a run folder holds, and write results.json, tables, figures and report.html."""
     from labctl.analysis.campaign import analyze_campaign
     from labctl.analysis.results import Certificate, Results
     from labctl.cli.amending import latest_protocol
@@ -133,8 +133,10 @@ def _write_report(run_dir: Path, results: Results, told: History, protocol: Path
     from labctl.report.figures import arrhenius_plot, build_up, saturation_recovery, trace
     from labctl.report.page import write_report
     from labctl.report.spectra import reference_spectra, residual_maps, two_dimensional_spectra
+    from labctl.report.tidy import write_csv
     from labctl.run.trace import read_trace
 
+    write_csv(results, run_dir / "tables")
     folder = run_dir / "figures"
     readings = [
         (at_s, quantity, value)

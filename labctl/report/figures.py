@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,8 @@ Array = npt.NDArray[np.float64]
 #: Colours that stay apart in print and for colour-blind eyes (Okabe and Ito 2008).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5b6675", "#A6761D")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
+PNG_DPI = 200
+_PNG_TOO: ContextVar[bool] = ContextVar("_PNG_TOO", default=False)
 _PLAIN = FuncFormatter(lambda value, _: f"{value:.3g}")
 KB_EV_PER_K = 8.617333262e-5
 
@@ -54,10 +58,22 @@ def canvas(width_in: float = 9.0, height_in: float = 4.2, **subplots: Any) -> tu
 
 
 def save(drawing: Drawing, path: Path) -> Path:
-    """Write the SVG without a date, so that equal results give equal files."""
+    """Write the SVG without a date, so that equal results give equal files; a PNG beside it where asked for."""
     path.parent.mkdir(parents=True, exist_ok=True)
     drawing.savefig(path, format="svg", metadata={"Date": None})
+    if _PNG_TOO.get():
+        drawing.savefig(path.with_suffix(".png"), format="png", dpi=PNG_DPI, metadata={"Software": None})
     return path
+
+
+@contextmanager
+def png_too() -> Iterator[None]:
+    """Let every figure saved meanwhile be a PNG (`PNG_DPI`) as well, for slides and programs that read no SVG."""
+    token = _PNG_TOO.set(True)
+    try:
+        yield
+    finally:
+        _PNG_TOO.reset(token)
 
 
 def temperature_label(T_K: float | None) -> str:

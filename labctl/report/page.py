@@ -15,6 +15,7 @@ from labctl.analysis.results import Arrhenius, Results
 from labctl.report import cycling_tables
 from labctl.report.campaign_tables import campaign_tables
 from labctl.report.numbers import plus_minus
+from labctl.report.tidy import csv_tables
 from labctl.units import duration_text
 
 
@@ -92,6 +93,14 @@ def write_report(
                 "data": base64.b64encode(figure.path.read_bytes()).decode("ascii"),
             }
             for figure in figures
+        ],
+        tables=[
+            {
+                "name": name,
+                "rows": text.count("\r\n") - 1,
+                "data": base64.b64encode(text.encode("utf-8-sig")).decode("ascii"),
+            }
+            for name, text in csv_tables(results).items()
         ],
         timeline=timeline,
         protocol_text=protocol_text,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -12,14 +13,42 @@ Row = Mapping[str, object]
 
 
 def write_tables(results: Results, folder: Path) -> list[Path]:
-    """Write every table that has rows, and ``results.json`` with all of it, into a folder; return the files.
+    """Write every table that has rows (`csv_tables`), and ``results.json`` with all of it, into a folder.
 
-    Tables: ``datasets``, ``t1``, ``recoveries``, ``exsy_matrices``, ``exsy_rates``, ``exsy_diffusion``,
-    ``exsy_buildup``, ``arrhenius``, ``impedance``, ``cycles`` and ``warnings``. Files of these names, which an earlier
-    call left, are replaced.
+    Returns the files. Files of these names, which an earlier call left, are replaced.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    tables: dict[str, Iterable[Row]] = {
+    written = [folder / "results.json"]
+    written[0].write_text(results.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return written + write_csv(results, folder)
+
+
+def write_csv(results: Results, folder: Path) -> list[Path]:
+    """Write the tables alone and return the files; tables of an earlier call that have no rows now are removed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = csv_tables(results)
+    for name in _tables(results):
+        if name not in made:
+            (folder / f"{name}.csv").unlink(missing_ok=True)
+    written = []
+    for name, text in made.items():
+        written.append(folder / f"{name}.csv")
+        written[-1].write_text(text, encoding="utf-8", newline="")
+    return written
+
+
+def csv_tables(results: Results) -> dict[str, str]:
+    """Return every table that has rows as the text of a CSV file (RFC 4180), by name.
+
+    ``datasets``, ``t1``, ``recoveries``, ``exsy_matrices``, ``exsy_rates``, ``exsy_diffusion``, ``exsy_buildup``,
+    ``arrhenius``, ``exsy_paper``, ``impedance``, ``conductivity``, ``cycles`` and ``warnings``.
+    """
+    listed = {name: list(rows) for name, rows in _tables(results).items()}
+    return {name: _text(rows) for name, rows in listed.items() if rows}
+
+
+def _tables(results: Results) -> dict[str, Iterable[Row]]:
+    return {
         "datasets": _datasets(results),
         "t1": ({**one.model_dump(exclude=_LISTS), "warnings": "; ".join(one.warnings)} for one in results.t1),
         "recoveries": _recoveries(results),
@@ -28,29 +57,24 @@ def write_tables(results: Results, folder: Path) -> list[Path]:
         "exsy_diffusion": _diffusion(results),
         "exsy_buildup": _buildup(results),
         "arrhenius": (_energy(one.model_dump()) for one in results.exsy.arrhenius),
+        "exsy_paper": _paper(results),
         "impedance": (_scalars(one.model_dump()) for one in results.eis.spectra),
+        "conductivity": (_energy(one.model_dump()) for one in results.eis.arrhenius),
         "cycles": _cycles(results),
         "warnings": (one.model_dump() for one in results.warnings),
     }
-    written = [folder / "results.json"]
-    written[0].write_text(results.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    for name, rows in tables.items():
-        listed = list(rows)
-        if listed:
-            written.append(_write(folder / f"{name}.csv", listed))
-    return written
 
 
 _LISTS = {"delays_s", "intensities", "intensity_se"}
 
 
-def _write(path: Path, rows: Sequence[Row]) -> Path:
+def _text(rows: Sequence[Row]) -> str:
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, columns, restval="")
-        table.writeheader()
-        table.writerows(rows)
-    return path
+    text = io.StringIO(newline="")
+    table = csv.DictWriter(text, columns, restval="")
+    table.writeheader()
+    table.writerows(rows)
+    return text.getvalue()
 
 
 def _datasets(results: Results) -> Iterable[Row]:
@@ -115,31 +139,31 @@ def _rates(results: Results) -> Iterable[Row]:
 
 def _diffusion(results: Results) -> Iterable[Row]:
     for fit in results.exsy.fits:
+        if fit.model == "exchange":
+            continue
+        common = {"T_K": fit.T_K, "model": fit.model, "mode": fit.mode, "geometry": fit.geometry}
         if fit.model == "product":
-            yield {
-                "T_K": fit.T_K,
-                "model": fit.model,
-                "mode": fit.mode,
-                "of": "-".join(fit.pair),
-                "kD_per_s": fit.kD_per_s,
-                "kD_se_per_s": fit.kD_se,
-                "bound": "",
-                "geometry": fit.geometry,
-                "chi2_red": fit.chi2_red,
-            }
-        if fit.model == "layered":
+            row: Row = {"of": "-".join(fit.pair), "kD_per_s": fit.kD_per_s, "kD_se_per_s": fit.kD_se}
+            yield {**common, **row, "bound": "", "chi2_red": fit.chi2_red}
+        else:
             for phase in fit.phases:
+                told = _scalars(phase.model_dump(exclude={"phase", "kD_se"}))
                 yield {
-                    "T_K": fit.T_K,
-                    "model": fit.model,
-                    "mode": fit.mode,
+                    **common,
                     "of": phase.phase,
-                    "kD_per_s": phase.kD_per_s,
+                    **told,
                     "kD_se_per_s": phase.kD_se,
                     "bound": phase.bound or "",
-                    "geometry": fit.geometry,
                     "chi2_red": fit.chi2_red,
                 }
+
+
+def _paper(results: Results) -> Iterable[Row]:
+    paper = results.exsy.paper
+    for one in paper.pairs if paper is not None else ():
+        row = {**_scalars(one.model_dump()), "pair": "-".join(one.pair)}
+        for T_K, kD_per_s, se, chi2_red in zip(one.T_K, one.kD_per_s, one.kD_se_per_s, one.chi2_red, strict=True):
+            yield {**row, "T_K": T_K, "kD_per_s": kD_per_s, "kD_se_per_s": se, "chi2_red": chi2_red}
 
 
 def _buildup(results: Results) -> Iterable[Row]:

@@ -10,6 +10,7 @@ import pytest
 from labctl.analysis.results import Results
 from labctl.report import figures
 from labctl.report.page import Timeline, write_report
+from labctl.report.tidy import csv_tables
 from tests.report.browser import Page, chromium, opened
 
 BROWSER = chromium()
@@ -49,6 +50,17 @@ def test_every_figure_is_drawn(page: tuple[Page, Path]) -> None:
     sizes = browser.evaluate("[...document.images].map(one => [one.naturalWidth, one.naturalHeight, one.alt])")
     assert len(sizes) == 3
     assert all(width > 200 and height > 100 and alt for width, height, alt in sizes)
+
+
+def test_tables_can_be_taken_out(page: tuple[Page, Path], kept_results: Results) -> None:
+    """Every table is a link that holds the CSV file itself, byte for byte what would be written beside the report."""
+    browser, report = page
+    browser.open(report)
+    links = browser.evaluate(
+        "Promise.all([...document.querySelectorAll('a[download]')].map(async one => "
+        "[one.download, await (await fetch(one.href)).text()]))"
+    )
+    assert dict(links) == {f"{name}.csv": text for name, text in csv_tables(kept_results).items()}
 
 
 @pytest.mark.parametrize("width", [360, 390, 768, 1200])

@@ -83,6 +83,15 @@ def test_equal_results_give_equal_figures(results: Results, tmp_path: Path) -> N
     assert first.path.read_bytes() == second.path.read_bytes()
 
 
+def test_figures_are_png_too_only_while_asked_for(results: Results, tmp_path: Path) -> None:
+    """A PNG stands beside the SVG of figures drawn meanwhile, and beside none drawn after."""
+    with figures.png_too():
+        figures.arrhenius_plot(results, tmp_path / "with")
+    figures.arrhenius_plot(results, tmp_path / "without")
+    assert (tmp_path / "with" / "arrhenius.png").read_bytes().startswith(b"\x89PNG")
+    assert [one.name for one in (tmp_path / "without").iterdir()] == ["arrhenius.svg"]
+
+
 def test_empty_results_draw_nothing(tmp_path: Path) -> None:
     """A campaign without data still has a page."""
     empty = Results()

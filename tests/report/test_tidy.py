@@ -17,7 +17,7 @@ from labctl.analysis.results import (
     ResultWarning,
     Site,
 )
-from labctl.report.tidy import write_tables
+from labctl.report.tidy import write_csv, write_tables
 
 
 @pytest.fixture
@@ -142,6 +142,17 @@ def test_text_survives_and_json_is_whole(results: Results, tmp_path: Path) -> No
     write_tables(results, tmp_path)
     assert _read(tmp_path / "warnings.csv")[0]["message"] == 'said "no",\nand again'
     assert Results.model_validate_json((tmp_path / "results.json").read_text(encoding="utf-8")) == results
+
+
+def test_a_table_that_has_no_rows_any_more_goes(results: Results, tmp_path: Path) -> None:
+    """Tables made again hold what is known now: no rows, no file; files of others stay."""
+    (tmp_path / "mine.csv").write_text("a,b", encoding="utf-8")
+    write_csv(results, tmp_path)
+    results.warnings.clear()
+    write_csv(results, tmp_path)
+    assert not (tmp_path / "warnings.csv").exists()
+    assert (tmp_path / "exsy_rates.csv").exists()
+    assert (tmp_path / "mine.csv").exists()
 
 
 def test_empty_tables_are_not_written(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import io
 import json
 import shutil
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,46 @@ def test_a_moved_folder_is_reported_by_a_relative_path(
         assert f'id="{figure}"' in page
     results = json.loads(Path("moved/results.json").read_text(encoding="utf-8"))
     assert all((tmp_path / "moved" / one["path"]).is_dir() for one in results["datasets"])
+
+
+def test_a_campaign_is_deposited_as_one_file(run_dir: Path, tmp_path: Path) -> None:
+    """`labctl report --crate` zips raw data, journal, report, figures and tables, by the checksums acquired."""
+    crate = tmp_path / "small.zip"
+    assert run_app(["report", str(run_dir), "--png", "--crate", str(crate), "--license", "https://example.org/by"]) == 0
+    with zipfile.ZipFile(crate) as zipped:
+        graph = {one["@id"]: one for one in json.loads(zipped.read("ro-crate-metadata.json"))["@graph"]}
+        for manifest in manifests(run_dir):
+            for file in manifest["files"]:
+                assert graph[file["path"]]["sha256"] == file["sha256"]
+        names = set(zipped.namelist())
+        journal = zipped.read("journal.jsonl").decode().splitlines()
+    wanted = {"journal.sqlite", "report.html", "tables/exsy_matrices.csv", "figures/spectra_2d.svg"}
+    assert {*wanted, "figures/spectra_2d.png", "protocol.yaml", "lab.yaml"} <= names
+    assert graph["./"]["license"] == {"@id": "https://example.org/by"}
+    live = Journal(run_dir / "journal.sqlite", clock=SystemClock(), read_only=True)
+    assert [json.loads(line)["sha"] for line in journal] == [row.sha for row in live.rows()]
+    live.close()
+    assert run_app(["report", str(run_dir), "--crate", str(crate)]) == 2
+
+
+def test_the_raw_folder_alone_is_analysed(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without journal and manifests, kinds are found by parameters; tables and spectra go where they are told to."""
+    raw = tmp_path / "raw"
+    shutil.copytree(run_dir / "nmr500", raw)
+    before = {path: path.read_bytes() for path in raw.rglob("*") if path.is_file()}
+    line = ["analyze", str(raw), "--csv", str(tmp_path / "csv"), "--export", str(tmp_path / "spectra"), "--json"]
+    assert run_app(line) == 0
+    results = Results.model_validate_json(capsys.readouterr().out)
+    assert {one.kind for one in results.datasets} >= {"exsy", "saturation_recovery", "one_pulse"}
+    assert results.t1
+    assert len({round(one.T_K or 0.0) for one in results.exsy.matrices}) == 1
+    assert Results.model_validate_json((tmp_path / "csv" / "results.json").read_text(encoding="utf-8")) == results
+    with (tmp_path / "csv" / "exsy_matrices.csv").open(encoding="utf-8", newline="") as file:
+        assert len(list(csv.DictReader(file))) == sum(len(one.A) ** 2 for one in results.exsy.matrices)
+    processed = list((tmp_path / "spectra" / "bruker").glob("*/pdata/1/2rr"))
+    assert len(processed) == len(results.exsy.matrices)
+    assert {path: path.read_bytes() for path in raw.rglob("*") if path.is_file()} == before
+    assert run_app(["analyze", str(raw), "--pdata"]) == 2
 
 
 def test_results_follow_their_schema(run_dir: Path) -> None:
