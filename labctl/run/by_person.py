@@ -91,10 +91,11 @@ def amended(turn: Turn, event: Amended) -> None:
     old = turn.before
     plan = Plan(campaign=old.plan.campaign, steps=event.steps, settings=old.plan.settings, blackouts=event.blackouts)
     fresh = initial_state(plan)
-    of_station = {**dict.fromkeys(turn.stations, ()), **fresh.of_station}
+    none = dict.fromkeys(turn.stations, ())
+    of_station, heating_of = {**none, **fresh.of_station}, {**none, **fresh.heating_of}
     kept = {step.id for step in plan.steps if step.id in old.by_id and old.by_id[step.id].key == step.key}
     records = {step.id: turn.steps[step.id] if step.id in kept else StepState() for step in plan.steps}
-    turn.before = replace(old, plan=plan, by_id=fresh.by_id, of_station=of_station)
+    turn.before = replace(old, plan=plan, by_id=fresh.by_id, of_station=of_station, heating_of=heating_of)
     turn.take_steps(records)
     for name in fresh.of_station:
         turn.stations.setdefault(name, StationState())

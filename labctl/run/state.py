@@ -9,7 +9,7 @@ from typing import Literal
 from labctl.dataset.model import Dataset, Verdict
 from labctl.errors import InputError
 from labctl.plan.steps import Plan, Step
-from labctl.ports import Measurement, Order, Task
+from labctl.ports import CoolDown, Measurement, Order, SetTemperature, Task
 from labctl.run.events import Planned, PlannedStep, Policy
 from labctl.run.lifecycle import CampaignPhase, StationPhase
 
@@ -85,11 +85,20 @@ class StationState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """A whole campaign. `by_id` and `of_station` index the plan, which only a person's amendment changes."""
+    """A whole campaign. What indexes the plan changes with it, by a person's amendment alone.
+
+    Attributes
+    ----------
+    by_id, of_station : mapping
+        The plan's steps by id, and those of each station in order.
+    heating_of : mapping
+        Of those, the ones that change the temperature: asked for at every poll, and few among thousands.
+    """
 
     plan: Plan
     by_id: Mapping[str, Step] = field(repr=False, compare=False)
     of_station: Mapping[str, tuple[Step, ...]] = field(repr=False, compare=False)
+    heating_of: Mapping[str, tuple[Step, ...]] = field(repr=False, compare=False)
     policy: Policy = field(default_factory=Policy)
     phase: CampaignPhase = CampaignPhase.RUNNING
     stations: Mapping[str, StationState] = field(default_factory=dict)
@@ -115,10 +124,15 @@ def initial_state(plan: Plan) -> State:
         if missing:
             raise InputError(f"step {step.id} needs {', '.join(missing)}, which the plan does not have")
     names = dict.fromkeys(step.station for step in plan.steps)
+    of_station = {name: plan.of_station(name) for name in names}
     return State(
         plan=plan,
         by_id=by_id,
-        of_station={name: plan.of_station(name) for name in names},
+        of_station=of_station,
+        heating_of={
+            name: tuple(step for step in steps if isinstance(step.task, SetTemperature | CoolDown))
+            for name, steps in of_station.items()
+        },
         stations={name: StationState() for name in names},
         steps={step.id: StepState() for step in plan.steps},
     )

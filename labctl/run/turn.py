@@ -17,12 +17,11 @@ _NOT_HELD = (StationPhase.SAFING, StationPhase.SAFE, StationPhase.UNCONFIRMED, S
 def is_warm(state: State, station: str) -> bool:
     """Whether a set point has been sent that no cool-down or safe state has taken back yet."""
     warm = False
-    at = -1
-    for number, step in enumerate(state.of_station[station]):
+    for step in state.heating_of[station]:
         record = state.steps[step.id]
         if isinstance(step.task, SetTemperature) and record.attempt > 0:
-            warm, at = True, number
-        elif isinstance(step.task, CoolDown) and record.status in {"done", "halted"} and number > at:
+            warm = True
+        elif isinstance(step.task, CoolDown) and record.status in {"done", "halted"}:
             warm = False
     return warm and state.stations[station].phase is not StationPhase.SAFE
 
