@@ -120,11 +120,17 @@ class OrderWatch:
             return Observation(progress=Progress.DONE, detail=last.phase, fraction=1.0)
         if last.ending == "failed":
             if self._standing.goes_on_without_executor(order, records, view):
+                person = f"is EXPNO {expno(order)} still being acquired? If it is not, skip this step"
+                if self._standing.is_queued(order, records):
+                    person = (
+                        f"zg came back at once and EXPNO {expno(order)} has no data yet: is automatic spooling on?"
+                        " It is waited for. Switch spooling off in TopSpin; if nothing is acquired, skip this step"
+                    )
                 return Observation(
                     progress=Progress.RUNNING,
                     detail=f"{last.error}; EXPNO {expno(order)} is waited for",
                     data_growing=growing,
-                    needs_person=f"is EXPNO {expno(order)} still being acquired? If it is not, skip this step",
+                    needs_person=person,
                 )
             if self._standing.is_coming_over(view):  # whoever looks for raw data too early finds none
                 return Observation(

@@ -11,6 +11,9 @@ from labctl_topspin._job import JobFolder
 from labctl_topspin._link import Link
 from labctl_topspin._settings import Settings
 
+_NO_RAW_DATA = "zg left no raw data (AUERR 0)"
+_AT_ONCE_S = 15.0
+
 
 class OrderStanding:
     """Asks job folder, agents and datasets alike; nothing is remembered."""
@@ -55,18 +58,31 @@ class OrderStanding:
         return Evidence(standing=Standing.INTERRUPTED, detail=f"step {step.seq}: {what}")
 
     def goes_on_without_executor(self, order: Order, records: list[Record], view: DatasetView) -> bool:
-        """TopSpin was restarted in the middle of an acquisition: the spectrometer may go on by itself.
+        """TopSpin was restarted in the middle of an acquisition, or queued it: the spectrometer may go on by itself.
 
         It is waited for as long as the acquisition might still take, because a repeat costs more than the wait;
         unless somebody has asked for its end.
         """
         assert isinstance(order.task, Acquire)
         begun = next((record for record in records if record.phase == "acquiring"), None)
-        if begun is None or records[-1].phase != "orphaned" or view.ended:
+        if begun is None or view.ended or not (records[-1].phase == "orphaned" or self.is_queued(order, records)):
             return False
         if self._job.halt_was_asked(begun.seq):
             return False
         return self._has_time_left(order.task, begun)
+
+    def is_queued(self, order: Order, records: list[Record]) -> bool:
+        """Whether zg came back at once, without an error and without raw data: automatic spooling is on.
+
+        The dataset alone tells then when the acquisition begins and ends. What lasts no longer than that itself is
+        no evidence of it.
+        """
+        assert isinstance(order.task, Acquire)
+        last = records[-1]
+        begun = next((record for record in reversed(records) if record.phase == "acquiring"), None)
+        if begun is None or last.ending != "failed" or _NO_RAW_DATA not in last.error:
+            return False
+        return last.time_s - begun.time_s <= _AT_ONCE_S < 0.5 * order.task.duration_s
 
     def goes_on(self, order: Order, records: list[Record], view: DatasetView | None) -> bool:
         """Whether an acquisition was begun, has not ended by its audit trail, and may still take its time.

@@ -162,6 +162,13 @@ FAULTS: Mapping[str, FaultKind] = {
         reaction=Reaction.RETRY,
         rehearsed={"for": "10 min"},
     ),
+    "spooling": FaultKind(
+        what="somebody switches automatic spooling on: zg is queued and returns at once, the acquisition goes on",
+        lasts="optional",
+        reaction=Reaction.ALARM,
+        otherwise={"cooling": Reaction.NOTHING},
+        message="automatic spooling",
+    ),
     "topspin_restart": _silent("TopSpin is restarted: AU programs and setdef are gone, the acquisition goes on"),
     "dialog": _silent("a modal dialog holds up every command of AU programs", lasts="needed", rehearsed="40 min"),
     "ser_late": FaultKind(

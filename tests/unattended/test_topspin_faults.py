@@ -32,6 +32,7 @@ SAMPLE = (
     ("power_cut", "tuning"),
     ("clock_jump", "recovery"),
     ("disk_full", "heating"),
+    ("spooling", "between steps"),
 )
 """One night for most faults and each phase; `-m slow` takes the whole product."""
 ALL = [(name, phase) for name in FAULTS for phase in PHASES]
@@ -105,6 +106,26 @@ def test_a_short_silence_kills_no_2d(name: str, lasts: str, course: Course, tmp_
     assert "was last read" in ending.said
     assert isinstance(ending.outcome, CampaignOutcome)
     assert ending.outcome.exit_code == 0
+
+
+def test_what_never_settles_is_given_up(course: Course, tmp_path: Path) -> None:
+    """Two kelvins off, for ever: no limit is broken, and no spectrum is measured; the station goes safe."""
+    ending = let_loose(
+        tmp_path / "night", "overshoot", FAULTS["overshoot"], "settling", course, **{"by": "2 K", "for": "5 h"}
+    )
+    assert ending.reaction is Reaction.SAFE
+    assert "did not settle in time" in ending.said
+    assert not ending.night.manifests()
+
+
+def test_a_2d_whose_temperature_moved_is_flagged_and_kept(course: Course, tmp_path: Path) -> None:
+    """Two kelvins in mid-acquisition are no reason to end it, and people are told which dataset it is."""
+    ending = let_loose(
+        tmp_path / "night", "overshoot", FAULTS["overshoot"], "2D mid", course, **{"by": "2 K", "for": "40 min"}
+    )
+    assert ending.reaction is Reaction.ALARM
+    assert "tmix00: the sensor moved by +2.00 K during the acquisition" in ending.said
+    assert len(ending.night.manifests()) == 3
 
 
 def test_every_fault_and_every_phase_is_in_the_sample_or_the_product() -> None:
