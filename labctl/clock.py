@@ -89,11 +89,18 @@ class VirtualClock:
 
     def __init__(self, start_s: float) -> None:
         self._now_s = start_s
-        self._sources: list[NextEvent] = []
+        self._sources: list[tuple[str, NextEvent]] = []
+        self._woken: set[str] = set()
 
-    def add_source(self, next_event_s: NextEvent) -> None:
-        """Let a simulator say when its next event is due (``None``: nothing is due)."""
-        self._sources.append(next_event_s)
+    def add_source(self, next_event_s: NextEvent, *, of: str = "") -> None:
+        """Let a simulator say when its next event is due (``None``: nothing is due); `of` names whom it concerns."""
+        self._sources.append((of, next_event_s))
+
+    def woken(self) -> frozenset[str]:
+        """Return of whom events came due since the last call; an empty name: anybody."""
+        woken = frozenset(self._woken)
+        self._woken.clear()
+        return woken
 
     def now_s(self) -> float:
         return self._now_s
@@ -103,8 +110,9 @@ class VirtualClock:
 
     def wait_until(self, deadline_s: float) -> None:
         """Jump to `deadline_s` or to the earliest event of a source, whichever comes first; never back."""
-        due = [at_s for source in self._sources if (at_s := source()) is not None]
-        self._now_s = max(self._now_s, min([deadline_s, *due]))
+        due = [(at_s, of) for of, source in self._sources if (at_s := source()) is not None]
+        self._now_s = max(self._now_s, min([deadline_s, *(at_s for at_s, _ in due)]))
+        self._woken.update(of for at_s, of in due if at_s <= self._now_s)
 
     def wake(self) -> None:
         """Nothing to do: whoever waits has already returned."""

@@ -249,8 +249,9 @@ class Engine:
         if self._drain():
             self._desk.tell(self.state)
             now_s = self._clock.monotonic_s()
+            woken = self._clock.woken() if isinstance(self._clock, VirtualClock) else frozenset()
             for name in self.state.stations:
-                if self._virtual or now_s >= self._due_s[name]:
+                if now_s >= self._due_s[name] or name in woken or "" in woken:
                     self._look_at(name)
             if not self._drain():
                 return True

@@ -153,8 +153,8 @@ def open_instruments(
         reached_s = opened.simulated_now_s()
         if reached_s is not None:
             clock.wait_until(reached_s)  # before the sources are known, this is a plain jump
-        for simulator in simulators.values():
-            clock.add_source(simulator.next_event_s)
+        for name, simulator in simulators.items():
+            clock.add_source(simulator.next_event_s, of=name)
     return opened
 
 

@@ -19,7 +19,7 @@ from labctl_sim_maccor._records import Record
 from labctl_sim_maccor._settings import Settings
 from labctl_sim_sample import CellSample, CellState
 
-_STRIDE_TICKS = 6000  # the longest stretch that is searched for an event at once
+_STRIDE_TICKS = 60_000  # the longest stretch that is searched for an event at once, and of one chord of the energy
 _HOLDING_TICKS = 500  # a voltage is held by a current that is set anew this often
 _MOST_JUMPS = 1000
 DOING = {"rest": Doing.REST, "charge": Doing.CHARGE, "discharge": Doing.DISCHARGE}

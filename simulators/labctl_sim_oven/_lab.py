@@ -18,7 +18,7 @@ from labctl_sim_oven._oven import Oven, SAMPLING_s
 from labctl_sim_oven.faults import Fault
 
 _VERSION = 1
-_STRIDE_s = 10.0  # while temperatures move
+_STRIDE_s = 30.0  # while temperatures move
 _LASTING = ("mute", "line_held")
 """Faults of the wire that last for a time, not for a number of messages."""
 _SOAK_STRIDE_s = 60.0  # while they stand and the loop is closed

@@ -96,9 +96,11 @@ class SimulatedTopspin:
 
     def next_event_s(self) -> float | None:
         """Wall time of the next thing that happens by itself or that an AU program will notice; None if nothing."""
-        if self._clock.now_s() > self.console.now_s():
-            self.console.advance(self._clock.now_s())
-        return self.console.next_event_s()
+        due_s, now_s = self.console.next_event_s(), self._clock.now_s()
+        if due_s is not None and self.console.now_s() < now_s and due_s <= now_s:  # else nothing was missed
+            self.console.advance(now_s)
+            return self.console.next_event_s()
+        return due_s
 
     def now_s(self) -> float:
         """The console's own time."""

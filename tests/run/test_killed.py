@@ -154,7 +154,7 @@ def test_the_test_bites(tmp_path: Path, undisturbed: tuple[dict[str, bytes], int
     """With the question to the instrument switched off, the same kills repeat acquisitions."""
     _, commits, _ = undisturbed
     repeated = 0
-    for at in points(commits, all_of_them=False, step=2):
+    for at in points(commits, all_of_them=False, step=1):
         bench = forgetful(tmp_path / str(at))
         with pytest.raises(Killed):
             bench.run(hook=functools.partial(dying_hook, at=at, moment="after"))
