@@ -119,7 +119,9 @@ def _station(
     )
     yield Rule(style="dim")
     yield row
-    about = [*_readings(station), f"{station['steps_behind']} of {station['steps']} steps"]
+    about = _readings(station)
+    if "steps" in station:
+        about.append(f"{station['steps_behind']} of {station['steps']} steps")
     if station["waits_for"]:
         about.append(f"waits until {_moment(station['waits_until_s'], zone, '%a %H:%M')} for {station['waits_for']}")
     elif station["detail"]:
@@ -142,8 +144,9 @@ def _readings(station: Mapping[str, Any]) -> list[str]:
     values: Mapping[str, float] = station["readings"]
     said = []
     if "sensor_K" in values:
-        wanted_K = station["setpoint_K"]
-        of = "" if wanted_K is None else f" (set {wanted_K - 273.15:.1f})"
+        wanted_K, sample_K = station.get("setpoint_K"), station.get("sample_wanted_K")  # older engines show neither
+        within = "" if sample_K is None else f" for {sample_K - 273.15:.1f} in the sample"
+        of = "" if wanted_K is None else f" (set {wanted_K - 273.15:.1f}{within})"
         said.append(f"{values['sensor_K'] - 273.15:.1f} °C{of}")
     if values.get("spinning_Hz"):
         said.append(f"{values['spinning_Hz'] / 1000:.2f} kHz")

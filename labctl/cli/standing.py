@@ -31,8 +31,8 @@ def status_document(directory: Path) -> dict[str, Any]:
     certificate last_incidents[] asked[] amendments[]``. `running`: whether an engine holds the folder. From what that
     engine shows of itself, or the last one left (null if none ever did): ``engine {labctl host pid} phase as_of_s
     fraction eta_s stations{name: {phase steps steps_behind step attempt fraction detail next hold fault needs_person
-    setpoint_K waits_until_s waits_for readings readings_at_s}}``. Times are wall times [s since 1970 UTC], simulated
-    ones in a dry run.
+    setpoint_K sample_wanted_K waits_until_s waits_for readings readings_at_s}}``. Times are wall times [s since 1970
+    UTC], simulated ones in a dry run.
     """
     from labctl.cli.operating import engine_runs
     from labctl.run.standing import amendments, standing

@@ -112,7 +112,7 @@ class Noticeboard:
             "hold": station.hold,
             "fault": station.fault,
             "needs_person": report.needs_person if report is not None and mine else station.hold,
-            "setpoint_K": _setpoint_K(state, name),
+            **_wanted(state, name),
             "waits_until_s": station.waits_until_s if held else None,
             "waits_for": station.waits_for if held else "",
             "readings": {reading.quantity: reading.value for reading in report.readings} if report else {},
@@ -120,13 +120,12 @@ class Noticeboard:
         }
 
 
-def _setpoint_K(state: State, name: str) -> float | None:
-    """The set point on its way or reached [K]; None before the first, and where nothing is warm."""
+def _wanted(state: State, name: str) -> dict[str, float | None]:
+    """The set point on its way or reached, and what it means in the sample [K]; None where nothing is heated."""
     station = state.stations[name]
-    if not is_warm(state, name):
-        return None
     steps = [state.by_id[station.open]] if station.open else []
-    for step in (*steps, *reversed(state.of_station[name][: station.index])):
-        if (setpoint_K := getattr(step.task, "setpoint_K", None)) is not None:
-            return float(setpoint_K)
-    return None
+    if is_warm(state, name):
+        for step in (*steps, *reversed(state.of_station[name][: station.index])):
+            if (setpoint_K := getattr(step.task, "setpoint_K", None)) is not None:
+                return {"setpoint_K": setpoint_K, "sample_wanted_K": getattr(step.task, "sample_K", None)}
+    return {"setpoint_K": None, "sample_wanted_K": None}

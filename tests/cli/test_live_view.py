@@ -99,7 +99,8 @@ def test_a_running_campaign_is_seen_at_any_width(bench: Bench, width: int) -> No
     assert f"{100 * shown['fraction']:.0f} %" in lines[0]
     assert "running" in page
     assert SECOND_2D.removeprefix("nmr/") in page
-    assert f"{station['readings']['sensor_K'] - 273.15:.1f} °C (set {station['setpoint_K'] - 273.15:.1f})" in page
+    assert f"{station['readings']['sensor_K'] - 273.15:.1f} °C (set {station['setpoint_K'] - 273.15:.1f} for" in page
+    assert f"{station['sample_wanted_K'] - 273.15:.1f} in the sample" in page
     assert "10.00 kHz" in page
     assert "left, ends" in page
     assert "judged exsy" in page
