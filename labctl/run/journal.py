@@ -131,7 +131,11 @@ class Journal:
                 self._db = sqlite3.connect(path, isolation_level=None)
             except (sqlite3.OperationalError, OSError) as error:
                 self._lock.release()
-                raise _unwritable(path, error) from error
+                raise JournalUnwritable(
+                    f"the journal {path} cannot be made: {error}",
+                    expected="a local disk with free space",
+                    next_step="Free some space and give the command again; nothing was begun",
+                ) from error
             try:
                 self._prepare()
             except BaseException:
@@ -352,7 +356,7 @@ def _take(path: Path) -> FileLock:
     return lock
 
 
-def _unwritable(path: Path, error: sqlite3.Error | OSError) -> JournalUnwritable:
+def _unwritable(path: Path, error: sqlite3.Error) -> JournalUnwritable:
     return JournalUnwritable(
         f"the journal {path} cannot be written: {error}",
         expected="a local disk with free space",
