@@ -169,7 +169,7 @@ def go(run_dir: Path, *, outage_s: float, attended: str = "", say_notifications:
         )
         board = Noticeboard(run_dir, version=__version__)
         person = [SimulatedPerson(opened, samples)] if start.simulated else []
-        judging = _Judging(run_dir, plan)
+        judging = _Judging(run_dir, plan, latest)
         stack = contextlib.ExitStack()
         with keyboard() as operator, _progress(run_dir, start) as on_progress, looking_on as watching, stack:
             stack.callback(board.close)
@@ -183,6 +183,7 @@ def go(run_dir: Path, *, outage_s: float, attended: str = "", say_notifications:
                     bystanders=(*watching, board, *person),
                     replan=replanner(run_dir, plan.campaign),
                     on_amended=judging.amended,
+                    follow=judging.following,
                 ),
                 on_dataset=judging,
                 on_progress=board.after(on_progress),
@@ -256,13 +257,16 @@ def _options(
 class _Judging:
     """Hands each finished dataset to the analysis, with the ones before it; after a part of one, renews the report."""
 
-    def __init__(self, run_dir: Path, plan: Plan) -> None:
+    def __init__(self, run_dir: Path, plan: Plan, protocol: Path) -> None:
+        from labctl.cli.adapting import Following
         from labctl.cli.finishing import finish
         from labctl.cli.refreshing import Refreshing
         from labctl.dataset.store import manifest_path, read_manifests, read_verdict
 
         self._run_dir = run_dir
         self._plan = plan
+        self._protocol = protocol
+        self.following = Following(run_dir)
         self._refresh = Refreshing(run_dir, finish)
         self._earlier: list[tuple[Dataset, Verdict]] = []
         for dataset in read_manifests(run_dir):
@@ -272,7 +276,8 @@ class _Judging:
 
     def amended(self, event: Amended) -> None:
         """Judge by another protocol from now on."""
-        self._plan = checked(self._run_dir / event.protocol_file, self._run_dir / "lab.yaml").plan
+        self._protocol = self._run_dir / event.protocol_file
+        self._plan = checked(self._protocol, self._run_dir / "lab.yaml").plan
 
     def __call__(self, _manifest: Path, dataset: Dataset) -> Verdict:
         from labctl.analysis.judge import judge
@@ -280,11 +285,24 @@ class _Judging:
 
         context = analysis_context(self._plan, f"{dataset.station}/{dataset.procedure}")
         verdict = judge(self._run_dir, dataset, context, tuple(self._earlier))
+        verdict = self._with_decision(verdict, dataset)
         if dataset.part:
             self._refresh()  # nothing waits for the verdict on a part
         else:
             self._earlier.append((dataset, verdict))
         return verdict
+
+
+    def _with_decision(self, verdict: Verdict, dataset: Dataset) -> Verdict:
+        """Add what an adaptive procedure decided; if it cannot decide, the campaign ends as planned."""
+        try:
+            decided = self.following.consider(self._protocol, dataset, tuple(self._earlier))
+        except Exception as problem:  # noqa: BLE001 - whatever a decision stumbles over must not cost a dataset
+            text = f"what to measure next could not be decided: {type(problem).__name__}: {problem}"
+            return replace(verdict, warnings=(*verdict.warnings, text))
+        if not decided:
+            return verdict
+        return replace(verdict, message=f"{verdict.message}; {decided}" if verdict.message else decided)
 
 
 def _catch_up(clock: Clock, opened: OpenStations, run_dir: Path, outage_s: float) -> None:

@@ -7,7 +7,7 @@ temperature is paid once, which is why its hours count in full against the first
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -20,8 +20,10 @@ from labctl.design.proposal import PHASE_CYCLE, Choices, Goal
 
 FloatArray = NDArray[np.float64]
 
-SIZES = (1, 2, 4, 8)
+SIZES = (1, 2, 4, 8, 16, 32)
 """Phase cycles of the blocks on offer: long ones spare the overhead of each 2D, short ones are decided about sooner."""
+LEAST_GROWTH = 0.12
+"""A block is at least this part of all transients so far: a sliver changes no decision, and EXPNOs are finite."""
 SAMPLES = 24
 
 
@@ -132,6 +134,7 @@ def _offers(
     tmix_s = np.unique([choices.reference_tmix_s, *choices.mixing_times_s])
     found: list[Offer] = []
     temperatures = _temperatures(choices, visited)
+    least = LEAST_GROWTH * sum(block.transients for block in visited)
     for T_K in temperatures:
         delays = np.minimum(np.array(choices.recycle_factors) * model.T1_s(T_K), choices.longest_delay_s)
         seen = model.sensitivity(theta, T_K, tmix_s, delays)
@@ -151,6 +154,10 @@ def _offers(
                     )
                     if size > 1 and block.transients * costs.scan_s(block) > choices.longest_dataset_s:
                         continue
+                    if block.transients < least and block.scans < PHASE_CYCLE * SIZES[-1]:
+                        larger = replace(block, scans=2 * block.scans)
+                        if larger.transients * costs.scan_s(larger) <= choices.longest_dataset_s:
+                            continue
                     seconds = costs.dataset_s(block)
                     if at_K is None or at_K != T_K:
                         seconds += costs.per_temperature_s.get(T_K, 0.0)

@@ -1,4 +1,4 @@
-"""From a protocol with a `design` block to the question it asks: model, belief, goal, choices, costs, author's plan."""
+"""From a protocol with a `design` or `adapt` block to its question: model, belief, goal, choices, costs, own plan."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from labctl.plan.cost import SCAN_OVERHEAD_S, acquisition_time_s
 from labctl.plan.series import carrier_ppm
 from labctl.plan.steps import Step
 from labctl.ports import Acquire, Exsy
-from labctl.protocol.design import Design, of_phase
+from labctl.protocol.design import Adapt, Design, Wish, of_phase
 from labctl.protocol.sample import Sample
 from labctl.protocol.vt_exsy import VtExsy
 
@@ -47,7 +47,7 @@ class Question:
 
 
 def question(wanted: VtExsy, sample: Sample, larmor_MHz: float, steps: Sequence[Step]) -> Question:
-    """Return what the `design` block of a `vt_exsy` asks.
+    """Return what the `design` or `adapt` block of a `vt_exsy` asks.
 
     Parameters
     ----------
@@ -61,40 +61,44 @@ def question(wanted: VtExsy, sample: Sample, larmor_MHz: float, steps: Sequence[
     InputError
         There is no such block, or no T1 is expected.
     """
-    design, analysis = wanted.design, wanted.analysis
-    if design is None or analysis is None:
+    wish, analysis = wanted.adapt or wanted.design, wanted.analysis
+    if wish is None or analysis is None:
         raise InputError("this vt_exsy has no design block", expected="design: {goal: {Ea: 10 meV}, ...}")
     layers, densities = analysis.layers, analysis.densities_per_nm3
+    temperatures_K = wish.temperatures_K if isinstance(wish, Adapt) else wanted.temperatures_K
     model = Layered(
         phases=layers,
-        relaxing=_relaxing(wanted, design, layers),
-        encoding=_encoding(wanted, design, layers, sample, larmor_MHz),
+        relaxing=_relaxing(wanted, wish, layers),
+        encoding=_encoding(wanted, wish, layers, sample, larmor_MHz),
         geometry=analysis.geometry or "sphere",
         densities=tuple(densities[one] for one in layers) if densities else None,
-        reference_K=float(np.mean(wanted.temperatures_K)),
+        reference_K=float(np.mean(temperatures_K)),
     )
-    slowest_s = max(model.T1_s(T_K) for T_K in wanted.temperatures_K)
-    offered = {t for t in (*MIXING_TIMES_S, *wanted.mixing_times_s) if t <= MOST_T1 * slowest_s}
+    slowest_s = max(model.T1_s(T_K) for T_K in temperatures_K)
+    own = wish.mixing_times_s if isinstance(wish, Adapt) else wanted.mixing_times_s
+    offered = own if isinstance(wish, Adapt) and own else (*MIXING_TIMES_S, *own)
+    times_T1 = wanted.recycle_delay.times_T1
+    fixed = isinstance(wish, Adapt) and times_T1 is not None
     return Question(
         model=model,
-        belief=_belief(model, design),
-        goal=Goal(se={f"Ea_eV {phase}": design.goal.Ea_se_eV for phase in design.goal.of or layers}),
+        belief=_belief(model, wish),
+        goal=Goal(se={f"Ea_eV {phase}": wish.goal.Ea_se_eV for phase in wish.goal.of or layers}),
         choices=Choices(
-            temperatures_K=tuple(sorted(wanted.temperatures_K)),
-            mixing_times_s=tuple(sorted(offered)),
-            recycle_factors=RECYCLE_FACTORS,
-            rows=design.rows,
+            temperatures_K=tuple(sorted(temperatures_K)),
+            mixing_times_s=tuple(sorted({t for t in offered if t <= MOST_T1 * slowest_s})),
+            recycle_factors=(times_T1,) if fixed and times_T1 is not None else RECYCLE_FACTORS,
+            rows=wish.rows if isinstance(wish, Design) else (wanted.increments,),
             reference_tmix_s=min(REFERENCE_TMIX_S, *wanted.mixing_times_s),
             longest_delay_s=wanted.recycle_delay.max_s,
-            longest_dataset_s=np.inf,
-            budget_s=design.budget_s,
+            longest_dataset_s=wanted.max_dataset_s if isinstance(wish, Adapt) else np.inf,
+            budget_s=wish.budget_s,
         ),
-        costs=_costs(wanted, steps),
+        costs=_costs(wanted, steps, temperatures_K),
         author=tuple(_blocks(steps)),
     )
 
 
-def _relaxing(wanted: VtExsy, design: Design, layers: Sequence[str]) -> Relaxing:
+def _relaxing(wanted: VtExsy, wish: Wish, layers: Sequence[str]) -> Relaxing:
     """T1 of the layers: the expected values, with the activation that several of them show."""
     if wanted.t1 is None or wanted.t1.expect_s is None:
         raise InputError(
@@ -115,36 +119,36 @@ def _relaxing(wanted: VtExsy, design: Design, layers: Sequence[str]) -> Relaxing
     return Relaxing(
         T1_s=tuple(float(one) for one in first if one is not None),
         reference_K=T_K[0],
-        Ea_eV=float(np.mean(slopes)) if slopes else design.T1_Ea_eV,
+        Ea_eV=float(np.mean(slopes)) if slopes else wish.T1_Ea_eV,
     )
 
 
-def _encoding(wanted: VtExsy, design: Design, layers: Sequence[str], sample: Sample, larmor_MHz: float) -> Encoding:
+def _encoding(wanted: VtExsy, wish: Wish, layers: Sequence[str], sample: Sample, larmor_MHz: float) -> Encoding:
     carrier = carrier_ppm(wanted, list(sample.sites.values()))
     return Encoding(
         lines=Lines(
             offset_Hz=tuple((sample.sites[one] - carrier) * larmor_MHz for one in layers),
-            fwhm_Hz=tuple(of_phase(design.widths_Hz, one) or 0.0 for one in layers),
+            fwhm_Hz=tuple(of_phase(wish.widths_Hz, one) or 0.0 for one in layers),
         ),
         increment_s=wanted.increment_s,
         first_t1_s=0.5 * wanted.increment_s,
-        noise=design.noise.amplitude_percent / 100,
-        noise_rows=design.noise.rows,
-        noise_scans=design.noise.scans,
+        noise=wish.noise.amplitude_percent / 100,
+        noise_rows=wish.noise.rows,
+        noise_scans=wish.noise.scans,
         points=wanted.points,
         spectral_width_Hz=wanted.spectral_width_Hz,
     )
 
 
-def _belief(model: Layered, design: Design) -> Belief:
-    lever = -(1 / model.reference_K - 1 / design.kD_at_K) / BOLTZMANN_EV_PER_K
-    Ea = [of_phase(design.Ea_eV, one) or 0.0 for one in model.phases]
-    kD = [of_phase(design.kD_per_s, one) or 0.0 for one in model.phases]
-    p = np.array([design.populations[one] for one in model.phases])
+def _belief(model: Layered, wish: Wish) -> Belief:
+    lever = -(1 / model.reference_K - 1 / wish.kD_at_K) / BOLTZMANN_EV_PER_K
+    Ea = [of_phase(wish.Ea_eV, one) or 0.0 for one in model.phases]
+    kD = [of_phase(wish.kD_per_s, one) or 0.0 for one in model.phases]
+    p = np.array([wish.populations[one] for one in model.phases])
     mean = [
         *(float(np.log(k) + E * lever) for k, E in zip(kD, Ea, strict=True)),
         *Ea,
-        float(np.log(design.contact / 100)),
+        float(np.log(wish.contact / 100)),
         *np.log(p[:-1] / p[-1]),
     ]
     count = len(model.phases)
@@ -152,11 +156,11 @@ def _belief(model: Layered, design: Design) -> Belief:
     names = model.names
     covariance = np.zeros((len(names), len(names)))
     for i in range(count):
-        a, b = np.log(design.kD_within) ** 2, design.Ea_within_eV**2
+        a, b = np.log(wish.kD_within) ** 2, wish.Ea_within_eV**2
         covariance[i, i] = a + lever**2 * b
         covariance[i, count + i] = covariance[count + i, i] = lever * b
         covariance[count + i, count + i] = b
-    covariance[2 * count, 2 * count] = (design.contact_within / design.contact) ** 2
+    covariance[2 * count, 2 * count] = (wish.contact_within / wish.contact) ** 2
     for i in range(2 * count + 1, len(names)):
         covariance[i, i] = 2 * SURE_POPULATION**2
     return Belief(names=names, mean=np.array(mean), covariance=covariance)
@@ -177,7 +181,7 @@ def _blocks(steps: Sequence[Step]) -> list[Block]:
     ]
 
 
-def _costs(wanted: VtExsy, steps: Sequence[Step]) -> Costs:
+def _costs(wanted: VtExsy, steps: Sequence[Step], temperatures_K: Sequence[float]) -> Costs:
     """Overheads as the plan has them: what a visit takes beside its 2Ds, and what stands around each 2D."""
     visits: dict[float, float] = {}
     around_s, number = 0.0, 0
@@ -198,11 +202,12 @@ def _costs(wanted: VtExsy, steps: Sequence[Step]) -> Costs:
             around_s += step.estimate_s
         else:
             visits[at_K] = visits.get(at_K, 0.0) + step.estimate_s
+    usual_s = sum(visits.values()) / len(visits) if visits else 0.0  # where the plan has not been yet
     return Costs(
         increment_s=wanted.increment_s,
         per_scan_s=acquisition_time_s(two_d) + SCAN_OVERHEAD_S,
         dummy_scans=wanted.dummy_scans,
         per_dataset_s=around_s / max(number, 1),
-        per_temperature_s=visits,
+        per_temperature_s={T_K: visits.get(T_K, usual_s) for T_K in (*temperatures_K, *visits)},
         once_s=once_s,
     )

@@ -32,19 +32,19 @@ def protocol_text(
     slowest_T1 = [one.recycle_delay_s / model.T1_s(one.T_K) for one in found.blocks]
     new = CommentedMap()
     for name, value in block.items():
-        if name == "design":  # it has been answered; the result is a fixed plan
+        if name in {"design", "adapt"}:  # it has been answered; the result is a fixed plan
             continue
         if name not in REPLACED:
             new[name] = value
             continue
         if name == "temperatures":
-            new[name] = _flow([_celsius(T_K) for T_K in temperatures])
+            new[name] = _flow([celsius_text(T_K) for T_K in temperatures])
         elif name == "mixing_times":
-            new[name] = _flow([_time(one.tmix_s) for one in at[temperatures[0]]])
+            new[name] = _flow([time_text(one.tmix_s) for one in at[temperatures[0]]])
             new["visits"] = [
                 _flow_map(
                     {
-                        "mixing_times": _flow([_time(one.tmix_s) for one in at[T_K]]),
+                        "mixing_times": _flow([time_text(one.tmix_s) for one in at[T_K]]),
                         "scans": _flow([one.scans for one in at[T_K]]),
                     }
                 )
@@ -54,18 +54,23 @@ def protocol_text(
             new[name] = found.blocks[0].rows
         elif name == "recycle_delay":
             factor = float(f"{max(slowest_T1):.3g}")
-            new[name] = _flow_map({"times_T1": factor, "of": "slowest", "max": _time(longest_delay_s)})
+            new[name] = _flow_map({"times_T1": factor, "of": "slowest", "max": time_text(longest_delay_s)})
         elif name == "scans":
             new[name] = 8
         elif name == "order":
             new[name] = value
     proposed["procedures"][procedure]["vt_exsy"] = new
+    return "".join(f"# {line}".rstrip() + "\n" for line in head.splitlines()) + yaml_text(proposed)
+
+
+def yaml_text(document: Mapping[str, Any]) -> str:
+    """Return plain data as YAML, short lists in one line."""
     writer = YAML()
     writer.width = 120
     writer.indent(mapping=2, sequence=4, offset=2)
     text = StringIO()
-    writer.dump(proposed, text)
-    return "".join(f"# {line}".rstrip() + "\n" for line in head.splitlines()) + text.getvalue()
+    writer.dump(_plain(document), text)
+    return text.getvalue()
 
 
 def _plain(value: Any) -> Any:
@@ -90,9 +95,11 @@ def _flow_map(items: Mapping[str, Any]) -> CommentedMap:
     return line
 
 
-def _time(seconds: float) -> str:
+def time_text(seconds: float) -> str:
+    """Return a time as an author writes it: ``500 ms``, ``1.5 s``."""
     return f"{seconds * 1000:.6g} ms" if seconds < 1 else f"{seconds:.6g} s"
 
 
-def _celsius(kelvin: float) -> str:
+def celsius_text(kelvin: float) -> str:
+    """Return a temperature as an author writes it: ``20 degC``."""
     return f"{round(kelvin - 273.15, 6):g} degC"

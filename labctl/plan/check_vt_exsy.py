@@ -121,7 +121,7 @@ def _check_times(
 ) -> None:
     first: dict[float, int] = {}
     for index, tmix_s in enumerate(mixing_times_s):
-        if tmix_s in first:
+        if tmix_s in first and p.adapt is None:
             note.warning(
                 (*where, index),
                 f"repeats the {nth(first[tmix_s] + 1)} mixing time; each entry is measured",

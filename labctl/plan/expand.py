@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -62,6 +62,7 @@ def unchecked(protocol: Protocol, lab: Lab) -> Plan:
     visits: Counter[str] = Counter()
     last_setpoint_K: dict[str, float] = {}
     inside: dict[str, str] = {}
+    adaptive: set[str] = set()
     for procedure in protocol.procedures:
         wanted, sample = procedure.wanted, protocol.sample_of(procedure)
         station = lab.station(wanted.station)
@@ -103,10 +104,32 @@ def unchecked(protocol: Protocol, lab: Lab) -> Plan:
             steps += writer.steps()
             visits[wanted.station], last_setpoint_K[wanted.station] = writer.visit, writer.at_K
             settings[f"{wanted.station}/{name}"] = _settings(sample, wanted, writer)
+            if wanted.adapt is not None:
+                adaptive.add(f"{wanted.station}/{name}")
         steps[first] = replace(steps[first], person=person)
     for name, at_K in last_setpoint_K.items():
         steps.append(_cool_down(protocol, name, at_K, f"{name}/cool"))
-    return Plan(campaign=protocol.campaign, steps=tuple(steps), settings=settings, blackouts=_blackouts(protocol, lab))
+    gated = _gated(steps, adaptive)
+    return Plan(campaign=protocol.campaign, steps=gated, settings=settings, blackouts=_blackouts(protocol, lab))
+
+
+def _gated(steps: Sequence[Step], adaptive: Collection[str]) -> tuple[Step, ...]:
+    """Let nothing that leaves a temperature begin before the verdict on the last 2D there, where that may add another.
+
+    `adaptive` holds ``station/procedure`` of such procedures.
+    """
+    pending: dict[str, str] = {}
+    gated: list[Step] = []
+    for step in steps:
+        last = pending.get(step.station)
+        if last is not None and step.id.rpartition("/")[0] != last.rpartition("/")[0]:
+            gated.append(replace(step, needs=(*step.needs, last)))
+            del pending[step.station]
+        else:
+            gated.append(step)
+        if step.role == "exsy" and any(step.id.startswith(f"{one}/") for one in adaptive):
+            pending[step.station] = step.id
+    return tuple(gated)
 
 
 def change_of_sample(wanted: VtExsy | EisLadder | FixedCapacityCycling, sample: str, before: str) -> str:

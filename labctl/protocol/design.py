@@ -62,11 +62,8 @@ class Noise(ShortForm):
     _short = model_validator(mode="before")(as_block("amplitude"))
 
 
-class Design(Written):
-    """Prior and goal of a designed campaign: what is known goes under `analysis`, what is believed goes here.
-
-    The procedure's temperatures are those that may be chosen from.
-    """
+class Wish(Written):
+    """Prior and goal of a campaign: what is known goes under `analysis`, what is believed goes here."""
 
     goal: Aim = key("goal", "what is wanted")
     budget_s: Annotated[float, Quantity("s", "200 h", above="1 h", at_most="1000 d")] = key(
@@ -95,9 +92,6 @@ class Design(Written):
     )
     widths_Hz: WidthByPhase = key("widths", "FWHM of each line, or one for all")
     noise: Noise = key("noise", "a text is the amplitude's standard error in 320 rows of 8 scans")
-    rows: Annotated[tuple[Annotated[int, Field(strict=True, ge=16, le=4096)], ...], Field(min_length=1)] = key(
-        "rows", "numbers of rows to choose from; fewer than 48 want known line shapes", default=(48,)
-    )
 
     def require(self, layers: Sequence[str]) -> None:
         """Raise a validator's error unless everything is said of each of the layers."""
@@ -114,3 +108,23 @@ class Design(Written):
                 raise fault(f"{name} names {', '.join(strange)}", expected=f"of {', '.join(layers)}")
         if strange := [one for one in self.goal.of if one not in layers]:
             raise fault(f"goal.of names {', '.join(strange)}", expected=f"of {', '.join(layers)}")
+
+
+class Design(Wish):
+    """What `labctl plan --design` is asked; the procedure's temperatures are those that may be chosen from."""
+
+    rows: Annotated[tuple[Annotated[int, Field(strict=True, ge=16, le=4096)], ...], Field(min_length=1)] = key(
+        "rows", "numbers of rows to choose from; fewer than 48 want known line shapes", default=(48,)
+    )
+
+
+class Adapt(Wish):
+    """A campaign that chooses its next 2D by all that were measured before; the procedure's own are the pilot."""
+
+    temperatures_K: Annotated[
+        tuple[Annotated[float, Quantity("K", "20 degC", above="0 K", at_most="1500 K")], ...],
+        Field(min_length=2, max_length=30),
+    ] = key("temperatures", "of the sample, to choose from")
+    mixing_times_s: Annotated[
+        tuple[Annotated[float, Quantity("s", "100 ms", above="0 s", at_most="1 h")], ...], Field(max_length=99)
+    ] = key("mixing_times", "to choose from; left out: a series from 20 ms to twice the slowest T1", default=())

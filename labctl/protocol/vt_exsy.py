@@ -20,7 +20,7 @@ from pydantic import (
 
 from labctl.protocol.analysis import Analysis
 from labctl.protocol.blackout import Blackout
-from labctl.protocol.design import Design
+from labctl.protocol.design import Adapt, Design, Wish
 from labctl.protocol.quantity import Quantity, ShortForm, Written, as_block, fault, key
 from labctl.protocol.sample import OWN_SAMPLE, Sample
 
@@ -313,6 +313,9 @@ class VtExsy(Written):
     design: Design | None = key(
         "design", "goal and prior from which `labctl plan --design` proposes what to measure", default=None
     )
+    adapt: Adapt | None = key(
+        "adapt", "goal, prior and choices of a campaign that decides after each 2D what to measure next", default=None
+    )
 
     @field_validator("visits")
     @classmethod
@@ -332,16 +335,35 @@ class VtExsy(Written):
                 )
         return visits
 
-    @field_validator("design")
+    @field_validator("design", "adapt")
     @classmethod
-    def _design_has_layers(cls, design: Design | None, info: ValidationInfo) -> Design | None:
-        if design is None or "analysis" not in info.data:
-            return design
+    def _has_layers(cls, wish: Wish | None, info: ValidationInfo) -> Wish | None:
+        if wish is None or "analysis" not in info.data:
+            return wish
         analysis = info.data["analysis"]
         if analysis is None or not analysis.layers:
             raise fault("needs to know the phases", expected="analysis: {layers: [...]}, from the innermost outwards")
-        design.require(analysis.layers)
-        return design
+        wish.require(analysis.layers)
+        return wish
+
+    @field_validator("adapt")
+    @classmethod
+    def _can_go_on(cls, adapt: Adapt | None, info: ValidationInfo) -> Adapt | None:
+        if adapt is None:
+            return None
+        given = info.data
+        if given.get("order", "as_written") != "as_written":
+            raise fault("adds mixing times to those that were measured", expected="order: as_written")
+        reference = given.get("reference_1d")
+        if reference is not None and not reference.around_each_2d:
+            raise fault("adds 2Ds one by one", expected="reference_1d: {around_each_2d: true}")
+        delay = given.get("recycle_delay")
+        if delay is not None and delay.times_T1 is None:
+            raise fault("wants a recycle delay that follows T1", expected="recycle_delay: {times_T1: 1.5, max: 60 s}")
+        pilot = given.get("temperatures_K", ())
+        if pilot and not any(abs(pilot[-1] - one_K) < 0.01 for one_K in adapt.temperatures_K):
+            raise fault("does not offer the temperature the pilot ends at", expected="it among adapt.temperatures")
+        return adapt
 
     def series(self, temperature_index: int) -> tuple[tuple[float, int], ...]:
         """Return mixing time [s] and scans per row of each 2D at a temperature (counted from 0), as written."""

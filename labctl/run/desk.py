@@ -11,14 +11,15 @@ import difflib
 import hashlib
 import os
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 
 from labctl.errors import InputError
 from labctl.plan.steps import Plan
 from labctl.run.amend import difference, fingerprint, merged, touched
-from labctl.run.events import Amended, Operated
+from labctl.run.events import Alarmed, Amended, HandedOff, Operated
 from labctl.run.lifecycle import StationPhase
-from labctl.run.requests import Mailbox, Reply, Request
+from labctl.run.requests import Mailbox, Reply, Request, request
 from labctl.run.state import BEHIND, State
 
 Replan = Callable[[str], Plan]
@@ -156,6 +157,26 @@ def amended_event(asked: Request, state: State, replan: Replan, run_dir: Path, *
         protocol_file=_freeze(run_dir, raw),
         protocol_sha256=hashlib.sha256(raw).hexdigest(),
     )
+
+
+def followed(
+    wanted: tuple[str, str], event: HandedOff, state: State, replan: Replan, run_dir: Path
+) -> tuple[Amended | Alarmed, ...]:
+    """Return the amendment that a verdict asks for: text of the protocol and the reason; nothing if it changes nothing.
+
+    What is not legal is an alarm: the campaign goes on as planned.
+    """
+    text, reason = wanted
+    asked = request("amend", reason[:500], protocol=text, base=fingerprint(state.plan))
+    try:
+        change = difference(state, replan(text))
+        if change.is_nothing:
+            return ()
+        amended = amended_event(asked, state, replan, run_dir, live=True)
+    except (Refused, InputError) as problem:
+        what = f"what should follow {event.step_id} is not possible: {problem}"
+        return (Alarmed(station=event.station, what=what),)
+    return (replace(amended, by="labctl", station=event.station),)
 
 
 def _freeze(run_dir: Path, raw: bytes) -> str:

@@ -43,7 +43,7 @@ from labctl.run.commands import (
     Watch,
 )
 from labctl.run.decide import decide
-from labctl.run.desk import OperatorDesk
+from labctl.run.desk import OperatorDesk, followed
 from labctl.run.duties import Duties
 from labctl.run.events import (
     Alarmed,
@@ -307,6 +307,10 @@ class Engine:
         """Write the event down, then decide; the commands that follow come back."""
         if isinstance(event, Started) and self.state.steps[event.step_id].status == "running":
             return ()  # seen before by the engine that died
+        led: tuple[Event | Command, ...] = ()
+        if isinstance(event, HandedOff):  # first what follows from the verdict: without it the plan might end here
+            for first in self._what_follows(event):
+                led += self._commit(first)
         step = self.state.by_id.get(event.step_id)
         station = self.state.stations.get(event.station)
         row: Row = self._journal.append(event, key=step.key if step else "", epoch=station.epoch if station else 0)
@@ -327,7 +331,15 @@ class Engine:
             case _:
                 pass
         self._todo.extend(self._bystanders.seen(row, event, self.state))
-        return commands
+        return (*led, *commands)
+
+    def _what_follows(self, event: HandedOff) -> tuple[Event, ...]:
+        """What a dataset changes of the plan; nothing the second time it is asked, after a death in between."""
+        wanted = self._options.follow(event) if self._options.follow is not None else None
+        if wanted is None:
+            return ()
+        assert self._options.replan is not None
+        return followed(wanted, event, self.state, self._options.replan, self._run_dir)
 
     def _record_verdict(self, before: State, event: HandedOff) -> None:
         """Tell the manifest too; the journal has it already, so a full disk here loses nothing."""

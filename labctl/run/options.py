@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from labctl.plan.steps import Plan
-from labctl.run.events import Alarmed, Amended, Event, Operated, Policy
+from labctl.run.events import Alarmed, Amended, Event, HandedOff, Operated, Policy
 from labctl.run.interlock import Calibration, Silence
 from labctl.run.journal import Row
 from labctl.run.state import State
@@ -93,6 +93,9 @@ class EngineOptions:
         Text of an amended protocol to its plan, checked against the lab; None: the plan stays while this engine lives.
     on_amended : callable or None
         Told of each amendment once it is committed.
+    follow : callable or None
+        Asked, as a verdict comes in and before it is committed, what the dataset means for what is still to come: text
+        of an amended protocol and the reason, or None. In this thread; must return at once.
     inline_analysis : bool or None
         Analysis between two turns instead of in a worker; None: under a virtual clock.
     bystanders : sequence of Bystander
@@ -118,6 +121,7 @@ class EngineOptions:
     hear_s: float = 1.0
     replan: Callable[[str], Plan] | None = None
     on_amended: Callable[[Amended], None] | None = None
+    follow: Callable[[HandedOff], tuple[str, str] | None] | None = None
     inline_analysis: bool | None = None
     bystanders: Sequence[Bystander] = ()
 

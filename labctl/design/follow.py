@@ -1,0 +1,154 @@
+"""From the 2Ds of an adaptive procedure to its next one: the protocol with a block more, or the reason to stop."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from labctl.analysis.matrices import ExchangeMatrix
+from labctl.design.adaptive import Decision, decide
+from labctl.design.ask import Question
+from labctl.design.belief import BOLTZMANN_EV_PER_K, Belief, Relaxing
+from labctl.design.learn import Seen, learn
+from labctl.design.model import Block
+from labctl.design.written import celsius_text, time_text
+
+SAME_K = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Next:
+    """What follows: the decision, the belief it rests on, and the new protocol (None: stop)."""
+
+    decision: Decision
+    belief: Belief
+    document: Mapping[str, Any] | None
+
+
+def what_follows(
+    asked: Question,
+    document: Mapping[str, Any],
+    place: int,
+    matrices: Sequence[ExchangeMatrix],
+    measured_T1: Mapping[float, Mapping[str, float]],
+    *,
+    spent_s: float,
+) -> Next:
+    """Return the decision after `matrices`, and the protocol that carries it out.
+
+    Parameters
+    ----------
+    document : mapping
+        The protocol as it stands now, plain data; `place` is the procedure's, counted from 0.
+    measured_T1 : mapping
+        Sample temperature [K] to T1 [s] by phase, where it was resolved.
+    spent_s : float
+        Since the procedure began [s].
+    """
+    asked = replace(asked, model=replace(asked.model, relaxing=_relaxing(asked, measured_T1)))
+    seen = [
+        Seen(
+            block=Block(
+                T_K=one.T_K, tmix_s=one.tmix_s, recycle_delay_s=one.recycle_delay_s, rows=one.rows, scans=one.scans
+            ),
+            values=one.A.ravel(),
+            covariance=one.covariance,
+        )
+        for one in matrices
+    ]
+    asked = replace(asked, model=replace(asked.model, encoding=_as_noisy_as(asked, seen)))
+    belief = learn(asked.model, asked.belief, seen)
+    block = document["procedures"][place]["vt_exsy"]
+    candidates = np.array(asked.choices.temperatures_K)
+    at_K = float(candidates[np.argmin(np.abs(candidates - matrices[-1].T_K))]) if matrices else None
+    visits = len(block["temperatures"])
+    choices = asked.choices
+    if visits > int(block.get("max_temperature_changes", 6)) and at_K is not None:
+        choices = replace(choices, temperatures_K=(at_K,))
+    decision = decide(
+        asked.model,
+        belief,
+        asked.goal,
+        choices,
+        asked.costs,
+        spent_s=spent_s,
+        at_K=at_K,
+        visited=[
+            replace(one.block, T_K=float(candidates[np.argmin(np.abs(candidates - one.block.T_K))])) for one in seen
+        ],
+    )
+    if decision.block is None:
+        return Next(decision=decision, belief=belief, document=None)
+    new = copy.deepcopy(dict(document))
+    _append(new["procedures"][place]["vt_exsy"], decision.block, asked, moved=at_K != decision.block.T_K)
+    return Next(decision=decision, belief=belief, document=new)
+
+
+def _append(block: dict[str, Any], chosen: Block, asked: Question, *, moved: bool) -> None:
+    """Write the chosen 2D behind what the procedure has: at the temperature it is at, or in a new visit."""
+    scans = block.get("scans", 8)
+    visits = block.setdefault("visits", [{} for _ in block["temperatures"]])
+    for visit in visits:  # what was common is said for each, so that nothing that was measured changes
+        visit.setdefault("mixing_times", list(block["mixing_times"]))
+        given = visit.get("scans", scans)
+        visit["scans"] = list(given) if isinstance(given, list) else [given] * len(visit["mixing_times"])
+    times, numbers = [time_text(chosen.tmix_s)], [chosen.scans]
+    if moved:
+        block["temperatures"] = [*block["temperatures"], celsius_text(chosen.T_K)]
+        reference = asked.choices.reference_tmix_s
+        if chosen.tmix_s != reference:  # its lines are measured where they have not mixed
+            times, numbers = [time_text(reference), *times], [scans, *numbers]
+        visits.append({"mixing_times": times, "scans": numbers})
+    else:
+        visits[-1]["mixing_times"] += times
+        visits[-1]["scans"] += numbers
+
+
+def _relaxing(asked: Question, measured: Mapping[float, Mapping[str, float]]) -> Relaxing:
+    """T1 through what was measured: a value for each phase at the mean temperature, one activation for all."""
+    model = asked.model
+    points = [
+        (T_K, place, T1_s)
+        for T_K, table in measured.items()
+        for place, phase in enumerate(model.phases)
+        if (T1_s := table.get(phase)) is not None
+    ]
+    if not points:
+        return model.relaxing
+    x = np.array([1 / (BOLTZMANN_EV_PER_K * T_K) for T_K, _, _ in points])
+    which, y = np.array([place for _, place, _ in points]), np.log([T1_s for _, _, T1_s in points])
+    Ea_eV = model.relaxing.Ea_eV
+    if np.ptp(x) > 0:
+        own = [which == place for place in set(which.tolist())]
+        dx = np.concatenate([x[one] - x[one].mean() for one in own])
+        dy = np.concatenate([y[one] - y[one].mean() for one in own])
+        if float(dx @ dx) > 0:
+            Ea_eV = float(dx @ dy / (dx @ dx))
+    reference_x = 1 / (BOLTZMANN_EV_PER_K * model.reference_K)
+    expected = np.log(model.relaxing.at(model.reference_K))
+    level = [
+        float(np.mean(y[which == place] - Ea_eV * (x[which == place] - reference_x)))
+        if np.any(which == place)
+        else float(expected[place])
+        for place in range(len(model.phases))
+    ]
+    return Relaxing(T1_s=tuple(float(one) for one in np.exp(level)), reference_K=model.reference_K, Ea_eV=Ea_eV)
+
+
+def _as_noisy_as(asked: Question, seen: Sequence[Seen]) -> Any:
+    """The encoding with the noise that the data have, not the one that was believed in."""
+    encoding, model = asked.model.encoding, asked.model
+    ratios = []
+    for one in seen:
+        at = one.block
+        told = model.sensitivity(
+            asked.belief.mean[None], at.T_K, np.array([at.tmix_s]), np.array([at.recycle_delay_s])
+        ).values[0, 0, 0]
+        scale = float(told.sum()) / float(one.values.sum())  # amplitudes come in counts
+        expected = np.diag(model.covariance(at.rows)) / at.scans
+        ratios.append(float(np.mean(np.diag(one.covariance) * scale**2) / np.mean(expected)))
+    return replace(encoding, noise=encoding.noise * float(np.sqrt(np.median(ratios)))) if ratios else encoding
