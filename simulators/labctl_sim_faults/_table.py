@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from labctl.units import duration_text
 from labctl_sim_faults._kinds import FaultKind
@@ -20,15 +21,24 @@ def table(known: Mapping[str, Registry]) -> str:
         shared.setdefault(declared.station, []).append(declared)
     for station, instruments in shared.items():
         names = ", ".join(f"`{declared.instrument}`" for declared in instruments)
-        kinds = {name: kind for declared in instruments for name, kind in declared.kinds.items()}
-        parts.append(f"### Faults of the {station} ({names})\n\n" + "\n".join(_rows(kinds)) + "\n")
+        parts.append(f"### Faults of the {station} ({names})\n\n" + "\n".join(_rows(_merged(instruments))) + "\n")
     return "\n".join(parts)
 
 
-def _rows(kinds: Mapping[str, FaultKind]) -> Iterator[str]:
+def _merged(instruments: Sequence[Registry]) -> list[tuple[str, FaultKind]]:
+    """Return each fault once, or once for each instrument that has it in a way of its own."""
+    found: list[tuple[str, FaultKind]] = []
+    for name in dict.fromkeys(name for declared in reversed(instruments) for name in declared.kinds):
+        having = [(declared.instrument, declared.kinds[name]) for declared in instruments if name in declared.kinds]
+        alike = all(kind == having[0][1] for _, kind in having)
+        found += [(name, having[0][1])] if alike else [(name, replace(kind, only=whose)) for whose, kind in having]
+    return found
+
+
+def _rows(kinds: Iterable[tuple[str, FaultKind]]) -> Iterator[str]:
     yield "| fault | takes | what happens | labctl | says | hazard |"
     yield "|---|---|---|---|---|---|"
-    for name, kind in kinds.items():
+    for name, kind in kinds:
         takes = [key for key in (f"`for`{'' if kind.lasts == 'needed' else '?'}",) if kind.lasts]
         for key, parameter in kind.parameters.items():
             takes.append(f"`{key}`{'?' if parameter.optional or parameter.default is not None else ''}")

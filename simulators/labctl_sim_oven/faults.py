@@ -22,7 +22,7 @@ How such a script is read stands in `labctl_sim_faults`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
@@ -147,7 +147,7 @@ FAULTS: Mapping[str, FaultKind] = {
         "controller",
         "mains fails for a moment: heater off or in manual, volatile registers gone",
         _S,
-        says="the heater went off, and nobody asked for that",
+        says="mains",
         hazard=_OFF,
         within_s=10.0,
     ),
@@ -155,7 +155,7 @@ FAULTS: Mapping[str, FaultKind] = {
         "controller",
         "the heater goes off; the set point still reads fine",
         _S,
-        says="the heater went off, and nobody asked for that",
+        says="tripped",
         hazard=_OFF,
         within_s=10.0,
     ),
@@ -212,10 +212,23 @@ FAULTS: Mapping[str, FaultKind] = {
 }
 """Every fault of the simulated controllers."""
 
+_EUROTHERM: Mapping[str, FaultKind] = {
+    "heater_open": replace(FAULTS["heater_open"], otherwise=dict.fromkeys(_COOLING, Reaction.NOTHING)),
+    "stale_reading": replace(
+        FAULTS["stale_reading"],
+        what="the controller goes on showing an old reading; one with a coarse display is believed until the set point"
+        " walks, or full power warms nothing",
+        message="sensor",
+        within_s=0.0,
+    ),
+}
+"""What is otherwise with a Eurotherm: it looks at its load only while there is power, and may show tenths."""
+
 
 def faults_of(controller: str) -> Mapping[str, FaultKind]:
     """Return those that one kind of controller can have."""
-    return {name: kind for name, kind in FAULTS.items() if kind.only in {"", controller}}
+    otherwise = _EUROTHERM if controller == "eurotherm" else {}
+    return {name: otherwise.get(name, kind) for name, kind in FAULTS.items() if kind.only in {"", controller}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
