@@ -246,7 +246,8 @@ class ScriptedInstrument:
 
     def stop(self, order: Order, reason: str) -> None:
         self._answer("stop", order)
-        self._end(order.token, "halted", f"halted: {reason}")
+        if order.token in self.entries:  # else it was never taken up: there is nothing to end
+            self._end(order.token, "halted", f"halted: {reason}")
 
     def make_safe(self, reason: str) -> None:
         self._answer("make_safe")
