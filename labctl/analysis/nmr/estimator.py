@@ -26,7 +26,7 @@ from labctl.analysis.nmr.doubt import Doubt
 from labctl.analysis.nmr.joint_fit import Products
 from labctl.analysis.nmr.lasting import Lasting, slopes, solve
 from labctl.analysis.nmr.lines import SHAPE_ADVICE, LineSet
-from labctl.analysis.nmr.rows import Rows, prepare
+from labctl.analysis.nmr.rows import Rows
 from labctl.errors import InputError
 from labctl.formats.bruker_dataset import BrukerDataset
 
@@ -114,7 +114,7 @@ def estimate_amplitudes(
     InputError
         Not a phase-sensitive 2D, too few rows, or F1 too short to tell the lines apart.
     """
-    rows = prepare(dataset, t2_end_s=lines.t2_end_s, name=name)
+    rows = lines.rows_of(dataset, name=name)
     if rows.t1_s is None:
         raise InputError(f"{rows.dataset}: an amplitude matrix needs a 2D, not a {dataset.dimension}")
     if lines.lasting is not None:

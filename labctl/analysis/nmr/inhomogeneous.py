@@ -18,7 +18,6 @@ from labctl.analysis.nmr.estimator import AmplitudeMatrix
 from labctl.analysis.nmr.lasting import Lasting, LastingFit, fit_lasting, lasting_fwhm_Hz, separable_chi2, solve
 from labctl.analysis.nmr.lines import SHAPE_ADVICE, Line, LineSet
 from labctl.analysis.nmr.own_shapes import with_empirical_shapes
-from labctl.analysis.nmr.rows import prepare
 from labctl.formats.bruker_dataset import BrukerDataset
 
 LOOK_ADVICE = "look at the residual map: what is left beside the lines is what the list lacks"
@@ -42,7 +41,7 @@ def with_lasting_offsets(datasets: Sequence[BrukerDataset], lines: LineSet) -> L
     if not any(line.inhomogeneous_Hz > SHARE * line.fwhm_Hz for line in lines.lines):
         return with_empirical_shapes(datasets, lines)
     chosen = sorted(datasets, key=lambda one: one.mixing_time_s or 0.0)[:_MOST_2DS]
-    rows = [prepare(one, t2_end_s=lines.t2_end_s).first(_MOST_ROWS) for one in chosen]
+    rows = [lines.rows_of(one).first(_MOST_ROWS) for one in chosen]
     shifts = [lines.shifts_Hz[index] if (index := lines.index_of(one)) is not None else 0.0 for one in chosen]
     fit = fit_lasting(rows, lines.shape, lines.free, shifts)
     if separable_chi2(rows, fit, lines.shape, shifts) - fit.chi2 < _CHI2_FALL:

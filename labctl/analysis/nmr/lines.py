@@ -10,6 +10,7 @@ import numpy as np
 
 from labctl.analysis.nmr.basis import Real, Shape, f2_basis, voigt_fwhm_Hz
 from labctl.analysis.nmr.doubt import Doubt
+from labctl.analysis.nmr.drift import Drift, fit_drift, without_drift
 from labctl.analysis.nmr.empirical import SHAPE
 from labctl.analysis.nmr.joint_fit import SHIFT, SITES, JointFit, fit_jointly
 from labctl.analysis.nmr.lasting import LASTING, Lasting
@@ -85,6 +86,8 @@ class LineSet:
         Residual of the joint fit over its noise.
     lasting : Lasting or None
         Parts of the widths that t1 and t2 share, where they were fitted; amplitudes then allow for them.
+    drifts : tuple of (Drift or None)
+        How the field moved while each of `datasets` was acquired, where that shows; `rows_of` has taken it off.
     warnings : tuple of str
         What a careful referee would raise (overlap, shape, a site that is not seen...).
     """
@@ -99,6 +102,7 @@ class LineSet:
     chi2_red: float
     lasting: Lasting | None = None
     warnings: tuple[str, ...] = ()
+    drifts: tuple[Drift | None, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -114,6 +118,15 @@ class LineSet:
         """Return the lines as they lie in one dataset; in one that was not fitted, as in the first."""
         index = self.index_of(dataset)
         return self.shape if index is None else self.shape.shifted(self.shifts_Hz[index])
+
+    def rows_of(self, dataset: BrukerDataset, *, name: str = "") -> Rows:
+        """Return the rows of a dataset as the fits see them, up to where lines have decayed, without field drift."""
+        return without_drift(prepare(dataset, t2_end_s=self.t2_end_s, name=name), self.drift_of(dataset))
+
+    def drift_of(self, dataset: BrukerDataset) -> Drift | None:
+        """Return how the field moved while a dataset was acquired; None where that does not show, or is not known."""
+        index = self.index_of(dataset)
+        return self.drifts[index] if index is not None and self.drifts else None
 
     def reordered(self, order: Sequence[int], names: Sequence[str]) -> LineSet:
         """Return the same lines in another order under new names; matrices read before must be reordered alike."""
@@ -181,7 +194,8 @@ def refine_lines(datasets: Sequence[BrukerDataset], *, sites: Mapping[str, float
     start = coarse_shape(rows, offsets, shift_Hz=shift_Hz)
     warnings: list[str] = []
     reach_Hz = SHIFT_PPM * first.reference_MHz if sites else np.inf
-    fit, t2_end_s = _fit(rows, start, names, warnings, reach_Hz)
+    fit, t2_end_s, drifts = _fit(rows, start, names, warnings, reach_Hz)
+    rows = [without_drift(one, drift) for one, drift in zip(rows, drifts, strict=True)]
     fit = _positive(fit)
     if sites and fit.chi2_red > _WORST_CHI2:
         warnings.extend(_unlisted(fit, rows, first))
@@ -199,13 +213,14 @@ def refine_lines(datasets: Sequence[BrukerDataset], *, sites: Mapping[str, float
         cov=fit.cov,
         chi2_red=fit.chi2_red,
         warnings=tuple(warnings),
+        drifts=drifts,
     )
 
 
 def _fit(
     rows: Sequence[Rows], start: Shape, names: Sequence[str], warnings: list[str], reach_Hz: float
-) -> tuple[JointFit, float]:
-    """Return the fit and the end of t2; no line of a 2D may have gone further than `reach_Hz` and half its width.
+) -> tuple[JointFit, float, tuple[Drift | None, ...]]:
+    """Return the fit, the end of t2 and the drifts; no line of a 2D may be off by over `reach_Hz` and half a width.
 
     Three passes: Lorentzian lines in one phase; everything that might be needed; what of it is significant.
     """
@@ -240,6 +255,9 @@ def _fit(
             for j in seen
             if _astray(first.shape, start, j, reach_Hz)
         )
+    drifts = tuple(fit_drift(one, first.shape) for one in _cropped(rows, first.shape)[0])
+    warnings.extend(_drifted(rows, drifts, first.shape))
+    rows = [without_drift(one, drift) for one, drift in zip(rows, drifts, strict=True)]
     base = _base(seen)
     cropped, t2_end_s = _cropped(rows, first.shape)
     extra = [f"gauss2_Hz2/{j}" for j in seen]
@@ -253,7 +271,23 @@ def _fit(
     kept = [name for name in extra if abs(_value(full.shape, name)) > _SIGNIFICANT * scale * full.se(name) > 0]
     dropped = [name for name in extra if name not in kept]
     held = full.shifts_Hz if drifted else np.zeros(len(rows))
-    return fit_jointly(cropped, _without(full.shape, dropped), base + kept + shifts, shifts_Hz=held), t2_end_s
+    return fit_jointly(cropped, _without(full.shape, dropped), base + kept + shifts, shifts_Hz=held), t2_end_s, drifts
+
+
+def _drifted(rows: Sequence[Rows], drifts: Sequence[Drift | None], shape: Shape) -> list[Doubt]:
+    """What to say of fields that moved by more than a tenth of the narrowest line while a 2D was acquired."""
+    told = []
+    for one, drift in zip(rows, drifts, strict=True):
+        span_Hz = drift.span_Hz(one.signal.shape[0]) if drift is not None else 0.0
+        if span_Hz > 0.1 * float(shape.lorentz_Hz.min()):
+            told.append(
+                Doubt(
+                    f"the field moved by {span_Hz:.1f} Hz while {one.dataset} was acquired: allowed for",
+                    span_Hz,
+                    "settle longer, or split long 2Ds; a program that takes no account of it reads broader lines",
+                )
+            )
+    return told
 
 
 def _base(seen: Sequence[int]) -> list[str]:

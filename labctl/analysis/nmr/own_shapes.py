@@ -12,7 +12,6 @@ from labctl.analysis.nmr import empirical
 from labctl.analysis.nmr.doubt import Doubt
 from labctl.analysis.nmr.estimator import estimate_amplitudes
 from labctl.analysis.nmr.lines import Line, LineSet
-from labctl.analysis.nmr.rows import prepare
 from labctl.formats.bruker_dataset import BrukerDataset
 
 _MISFIT = 1.08
@@ -30,7 +29,7 @@ def with_empirical_shapes(datasets: Sequence[BrukerDataset], lines: LineSet) -> 
     if lines.lasting is not None or lines.chi2_red < _MISFIT:
         return lines
     chosen = sorted(datasets, key=lambda one: one.mixing_time_s or 0.0)[:_MOST_2DS]
-    rows = [prepare(one, t2_end_s=lines.t2_end_s).first(_MOST_ROWS) for one in chosen]
+    rows = [lines.rows_of(one).first(_MOST_ROWS) for one in chosen]
     if any(one.t1_s is None for one in rows):
         return lines
     shifts = [lines.shifts_Hz[index] if (index := lines.index_of(one)) is not None else 0.0 for one in chosen]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from labctl.analysis.nmr.basis import f1_basis, f2_basis
+from labctl.analysis.nmr.drift import without_drift
 from labctl.analysis.nmr.estimator import AmplitudeMatrix
 from labctl.analysis.nmr.lasting import excess, solve
 from labctl.analysis.nmr.lines import LineSet
@@ -168,7 +169,7 @@ def without_model(dataset: BrukerDataset, lines: LineSet, matrix: AmplitudeMatri
     InputError
         Not a phase-sensitive 2D.
     """
-    rows = prepare(dataset)
+    rows = without_drift(prepare(dataset), lines.drift_of(dataset))
     if rows.t1_s is None or rows.is_sine is None or dataset.indirect is None:
         raise InputError(f"{dataset.path}: a residual map needs a 2D, not a {dataset.dimension}")
     shape = lines.shape_of(dataset)
