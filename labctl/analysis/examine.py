@@ -85,7 +85,8 @@ def doubts_of_fits(
         polarised = _polarised(group.exchange, point.recycle_delay_s)
         yield from quality.doubts_of_asymmetry(point, sites, polarised=polarised, limit_sigma=limits.asymmetry_sigma)
     if len(points) > 1:
-        yield from quality.doubts_of_row_sums(points, sites, _row_sums(group))
+        misfit = max(1.0, group.exchange.fit.chi2_red) ** 0.5 if group.exchange is not None else 1.0
+        yield from quality.doubts_of_row_sums(points, sites, _row_sums(group), misfit=misfit)
     for build in builds:
         pair = "-".join(build.pair)
         if build.early_slope is not None and build.early_slope_se is not None:

@@ -83,7 +83,7 @@ def doubts_of_asymmetry(
 
 
 def doubts_of_row_sums(
-    data: Sequence[MixingPoint], sites: Sequence[str], expected: FloatArray | None = None
+    data: Sequence[MixingPoint], sites: Sequence[str], expected: FloatArray | None = None, *, misfit: float = 1.0
 ) -> Iterable[ResultWarning]:
     """Sources whose signal changes with Tmix otherwise than relaxation says: a peak is lost, or one is missing.
 
@@ -91,12 +91,14 @@ def doubts_of_row_sums(
     ----------
     expected : ndarray, shape (M, K), optional
         Row sums of the normalised matrices by the fitted model; without, they should be the same at every Tmix.
+    misfit : float
+        What chi2 of that model scales errors by: a model that is wrong anyhow must not pass for a lost peak.
     """
     count = len(sites)
     summing = np.kron(np.eye(count), np.ones(count))
     found = [(summing @ a.ravel(), summing @ C @ summing.T) for a, C in (point.normalised() for point in data)]
     sums = np.array([one for one, _ in found])
-    errors = np.sqrt(np.array([np.clip(np.diag(C), 1e-300, None) for _, C in found]))
+    errors = misfit * np.sqrt(np.array([np.clip(np.diag(C), 1e-300, None) for _, C in found]))
     if expected is None:
         weight = 1.0 / errors**2
         expected = np.broadcast_to((sums * weight).sum(axis=0) / weight.sum(axis=0), sums.shape)
@@ -107,7 +109,7 @@ def doubts_of_row_sums(
         if abs(sigma) > SURE + 1 and abs(part) > ROW_SUM:
             yield ResultWarning(
                 code="row_sum",
-                message=f"all that left {site} adds up to {100 * part:+.1f} % of what populations and T1 say, at Tmix "
+                message=f"all that left {site} is off by {100 * part:+.1f} % from what populations and T1 say, at Tmix "
                 f"{data[at].tmix_s:g} s ({abs(sigma):.1f} standard errors)",
                 advice="a site may be missing from the list, or T1 of the sites differ more than was assumed",
                 where=data[at].dataset,

@@ -75,7 +75,7 @@ def test_row_sums_that_change_with_tmix_are_told() -> None:
     assert not list(quality.doubts_of_row_sums(clean, SITES))
     found = list(quality.doubts_of_row_sums([*clean[:3], _point(lost, 10.0, 2e-4)], SITES))
     assert {one.code for one in found} == {"row_sum"}
-    assert any("a adds up to -" in one.message for one in found)
+    assert any("a is off by -" in one.message for one in found)
 
 
 def test_row_sums_may_follow_a_model() -> None:

@@ -275,19 +275,22 @@ def _fit(
 
 
 def _drifted(rows: Sequence[Rows], drifts: Sequence[Drift | None], shape: Shape) -> list[Doubt]:
-    """What to say of fields that moved by more than a tenth of the narrowest line while a 2D was acquired."""
-    told = []
-    for one, drift in zip(rows, drifts, strict=True):
-        span_Hz = drift.span_Hz(one.signal.shape[0]) if drift is not None else 0.0
-        if span_Hz > 0.1 * float(shape.lorentz_Hz.min()):
-            told.append(
-                Doubt(
-                    f"the field moved by {span_Hz:.1f} Hz while {one.dataset} was acquired: allowed for",
-                    span_Hz,
-                    "settle longer, or split long 2Ds; a program that takes no account of it reads broader lines",
-                )
-            )
-    return told
+    """What to say of a field that moved by more than a tenth of the narrowest line while a 2D was acquired."""
+    spans_Hz = [
+        0.0 if drift is None else drift.span_Hz(one.signal.shape[0]) for one, drift in zip(rows, drifts, strict=True)
+    ]
+    worst = int(np.argmax(spans_Hz))
+    moved = sum(span_Hz > 0.1 * float(shape.lorentz_Hz.min()) for span_Hz in spans_Hz)
+    if not moved:
+        return []
+    return [
+        Doubt(
+            f"the field moved during {moved} of {len(rows)} 2Ds, by {spans_Hz[worst]:.1f} Hz while "
+            f"{rows[worst].dataset} was acquired: allowed for",
+            spans_Hz[worst],
+            "settle longer, or split long 2Ds; a program that takes no account of it reads broader lines",
+        )
+    ]
 
 
 def _base(seen: Sequence[int]) -> list[str]:
