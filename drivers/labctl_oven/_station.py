@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from labctl.clock import Clock
-from labctl.errors import InstrumentError
+from labctl.errors import InstrumentError, InstrumentSilent
 from labctl.ports import (
     AwaitStable,
     Check,
@@ -218,12 +218,15 @@ class OvenStation:
 
     def _look_at_cooling(self, order: Order, task: CoolDown) -> Observation:
         loop = self.controller.loop()
-        if loop.heating_allowed and not self.controller.at_setpoint(task.setpoint_K):
-            if loop.ramping:
-                return self._look_at_ramp(order, task.setpoint_K, loop)
-            self.controller.heater_off()  # it stands somewhere else: no heat is better than the wrong heat
-        elif loop.heating_allowed:
-            self.controller.heater_off()
+        if loop.heating_allowed and loop.ramping and not self.controller.at_setpoint(task.setpoint_K):
+            return self._look_at_ramp(order, task.setpoint_K, loop)
+        if loop.heating_allowed:  # at its end, or standing somewhere else: no heat is better than the wrong heat
+            try:
+                self.controller.heater_off()
+            except InstrumentSilent:
+                raise  # asked again at the next look
+            except InstrumentError as problem:
+                return Observation(progress=Progress.FAILED, detail=f"the heater cannot be switched off: {problem}")
         after = self.controller.loop()
         if after.heating_allowed:
             return Observation(progress=Progress.RUNNING, detail="the heater is not off yet", look_again_s=5.0)
