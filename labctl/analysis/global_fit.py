@@ -105,6 +105,7 @@ def fit_campaign(groups: Sequence[TemperatureFits], structure: Structure) -> Cam
         return None
     order = orders[0] if given else _best_order(search, orders, structure.geometry or GEOMETRIES[0])
     hypotheses = [Hypothesis(family="layered", order=order, geometry=geometry) for geometry in GEOMETRIES]
+    first = search
     search, layered, partial = _with_relaxation_and_contact(search, hypotheses, structure)
     stated = [one for one in layered if structure.geometry in {None, one.hypothesis.geometry}]
     main = stated[0]
@@ -113,7 +114,7 @@ def fit_campaign(groups: Sequence[TemperatureFits], structure: Structure) -> Cam
             main = one
     others = tuple(one for one in layered if one is not main)
     rivals = {one.hypothesis.name: one for one in (main, *others)}
-    rivals["exchange"] = search.discrete(exchange.hypothesis)
+    rivals["exchange"] = exchange if search is first else search.discrete(exchange.hypothesis)
     if len(sites) > 2:
         chain = search.discrete(Hypothesis(family="interface", order=main.hypothesis.order))
         rivals[chain.hypothesis.name] = chain

@@ -100,6 +100,14 @@ class Problem:
         covariance[np.ix_(free, free)] = found.covariance
         return Solution(fit=found, value=values, covariance=covariance, held=dict(held))
 
+    def within(self, value: FloatArray) -> FloatArray:
+        """Return parameters, shape (P,), moved inside their bounds; logarithmic ones stay positive."""
+        lower, upper = np.array([one.bounds() for one in self.model.parameters]).T
+        logs = np.array([one.scale == "log" for one in self.model.parameters])
+        walking = np.where(logs, np.log(np.maximum(value, 1e-290)), value)
+        walking = np.clip(walking, lower, upper)
+        return np.where(logs, np.exp(np.where(logs, walking, 0.0)), walking)
+
     def chi2(self, value: FloatArray, name: str, trial: float) -> float:
         """Return chi2 with one parameter at another value and all others as they are."""
         full = value.copy()
@@ -124,18 +132,20 @@ class Problem:
     def _end(self, best: Solution, name: str, sign: float, limit: float) -> float | None:
         """Walk by secants of the root of the rise of chi2, which is nearly straight, inside a bracket."""
         want = float(np.sqrt(TWO_SIDED_95 * best.scale))
-        at, start = self.at(best, name), best.value
+        at, place = self.at(best, name), self.index[name]
+        slope = best.covariance[:, place] / best.covariance[place, place]
         inside: tuple[float, float] = (0.0, 0.0)
         outside: tuple[float, float] | None = None
         reach, most = 1.96 * self.error(best, name), abs(limit - at)
         for _ in range(8):
             reach = min(reach, most)
-            found = self.solve({**best.held, name: at + sign * reach}, start, tolerance=ROUGH)
+            start = best.value + sign * reach * slope
+            found = self.solve({**best.held, name: at + sign * reach}, self.within(start), tolerance=ROUGH)
             root = float(np.sqrt(max(0.0, found.chi2 - best.chi2)))
             if abs(root / want - 1) < 0.02:
                 return at + sign * reach
             if root < want:
-                inside, start = (reach, root), found.value
+                inside = (reach, root)
                 if reach >= most:
                     return None
             else:

@@ -202,7 +202,7 @@ class Search:
         logs = np.log([np.maximum(state.kinetic, floor / self.tmix_s.max())[where] for state in self.states])
         guess = np.exp(logs.mean(axis=0))
         problem = self.problem(hypothesis, guess, np.full(guess.size, TYPICAL_EA_EV))
-        return Found(hypothesis=hypothesis, problem=problem, solution=problem.solve(self.always_held))
+        return Found(hypothesis=hypothesis, problem=problem, solution=problem.solve(self.always_held, tolerance=1e-6))
 
     # ------------------------------------------------------------------------------------------- layered
 
