@@ -97,6 +97,8 @@ def finish(run_dir: Path) -> Results:
         results = Results(campaign=plan.campaign, provenance=provenance)
     for entry in results.datasets:
         entry.path = _within(run_dir, entry.path)
+    for warning in results.warnings:
+        warning.message = warning.message.replace(f"{run_dir.as_posix()}/", "")
     results.certificate = Certificate(
         planned=certified.planned,
         acquired=certified.acquired,

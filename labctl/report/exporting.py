@@ -16,7 +16,7 @@ from labctl.errors import InputError, LabctlError
 from labctl.formats.bruker_dataset import BrukerDataset, IndirectAxis, read_dataset
 from labctl.formats.bruker_pdata import ProcessedAxis, write_2d
 from labctl.formats.csdm import write_csdm
-from labctl.report.spectra import BROADENING_HZ, residual_maps, two_dimensional_spectra
+from labctl.report.spectra import broadening_Hz, residual_maps, two_dimensional_spectra
 
 
 def export_spectra(
@@ -89,7 +89,7 @@ def _bruker(dataset: BrukerDataset, lines: LineSet | None, expno_dir: Path, entr
         return spectrum_2d(
             dataset,
             lines=lines,
-            broadening_Hz=BROADENING_HZ,
+            broadening_Hz=broadening_Hz(lines),
             as_vendor=True,
             window_ppm=(-1e6, 1e6),
             turn_rad=(f2_rad, f1_rad),
@@ -102,7 +102,7 @@ def _bruker(dataset: BrukerDataset, lines: LineSet | None, expno_dir: Path, entr
         name: processed(f2_rad, f1_rad).intensity[:, kept]
         for name, f2_rad, f1_rad in (("2ir", quarter, 0.0), ("2ri", 0.0, quarter), ("2ii", quarter, quarter))
     }
-    f1, f2 = _axes(dataset, whole.f1_ppm, whole.f2_ppm[kept])
+    f1, f2 = _axes(dataset, whole.f1_ppm, whole.f2_ppm[kept], broadening_Hz(lines))
     f2 = replace(f2, transform_size=len(whole.f2_ppm), first=kept.start)
     title = f"{dataset.title}\n{_words(entry)}; processed by labctl, phases of the fitted lines".strip()
     return write_2d(
@@ -117,18 +117,21 @@ def _bruker(dataset: BrukerDataset, lines: LineSet | None, expno_dir: Path, entr
 
 
 def _csdm(dataset: BrukerDataset, lines: LineSet | None, folder: Path, name: str, entry: DatasetEntry) -> Path:
-    spectrum = spectrum_2d(dataset, lines=lines, broadening_Hz=BROADENING_HZ)
+    spectrum = spectrum_2d(dataset, lines=lines, broadening_Hz=broadening_Hz(lines))
     path, number = folder / f"{name}.csdf", 1
     while path.exists():
         number += 1
         path = folder / f"{name}.{number}.csdf"
     known = {"T_K": entry.T_K, "dataset": entry.dataset, **entry.parameters}
-    axes = _axes(dataset, spectrum.f1_ppm, spectrum.f2_ppm)
+    axes = _axes(dataset, spectrum.f1_ppm, spectrum.f2_ppm, broadening_Hz(lines))
     return write_csdm(path, spectrum.intensity, axes, description=_words(entry), application=known)
 
 
 def _axes(
-    dataset: BrukerDataset, f1_ppm: npt.NDArray[np.float64], f2_ppm: npt.NDArray[np.float64]
+    dataset: BrukerDataset,
+    f1_ppm: npt.NDArray[np.float64],
+    f2_ppm: npt.NDArray[np.float64],
+    broadening: tuple[float, float],
 ) -> tuple[ProcessedAxis, ProcessedAxis]:
     indirect = dataset.indirect
     assert indirect is not None
@@ -137,10 +140,10 @@ def _axes(
             ppm=f1_ppm,
             reference_MHz=_reference_MHz(indirect),
             nucleus=indirect.nucleus,
-            broadening_Hz=BROADENING_HZ[1],
+            broadening_Hz=broadening[1],
         ),
         ProcessedAxis(
-            ppm=f2_ppm, reference_MHz=dataset.reference_MHz, nucleus=dataset.nucleus, broadening_Hz=BROADENING_HZ[0]
+            ppm=f2_ppm, reference_MHz=dataset.reference_MHz, nucleus=dataset.nucleus, broadening_Hz=broadening[0]
         ),
     )
 

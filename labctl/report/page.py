@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import jinja2
 
 from labctl import __version__
-from labctl.analysis.results import Arrhenius, Results
+from labctl.analysis.results import Arrhenius, Results, ResultWarning
 from labctl.report import cycling_tables
 from labctl.report.campaign_tables import campaign_tables
 from labctl.report.numbers import plus_minus
@@ -66,7 +67,14 @@ def write_report(
         undefined=jinja2.StrictUndefined,
     )
     environment.filters.update(
-        duration=duration_text, when=_when, kelvin=_kelvin, celsius=_celsius, number=_number, tmix=_tmix, arrow=_arrow
+        duration=duration_text,
+        when=_when,
+        kelvin=_kelvin,
+        celsius=_celsius,
+        number=_number,
+        tmix=_tmix,
+        arrow=_arrow,
+        span=_span,
     )
     environment.globals.update(
         pm=plus_minus,
@@ -79,6 +87,7 @@ def write_report(
     page = environment.get_template("report.html.j2").render(
         results=results,
         headline=_headline(results),
+        doubts=grouped(results.warnings),
         campaign_tables=campaign_tables(results),
         cell_names=cell_names,
         cycling_summary=cycling_tables.summary_table(cells),
@@ -110,6 +119,26 @@ def write_report(
     return path
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubts:
+    """Warnings of one code: the gravest (the first, or of the largest number), what to do, and all of them."""
+
+    code: str
+    gravest: ResultWarning
+    all: tuple[ResultWarning, ...]
+
+
+def grouped(warnings: Sequence[ResultWarning]) -> list[Doubts]:
+    """Return warnings by code, in the order in which the codes first appear: what holds often is told once."""
+    by_code: dict[str, list[ResultWarning]] = {}
+    for one in warnings:
+        by_code.setdefault(one.code, []).append(one)
+    return [
+        Doubts(code=code, gravest=max(members, key=lambda one: abs(one.value or 0.0)), all=tuple(members))
+        for code, members in by_code.items()
+    ]
+
+
 def _headline(results: Results) -> list[Arrhenius]:
     """Return the activation energies that answer the campaign's question: never those of pairs fitted one by one."""
     own = [one for one in results.exsy.arrhenius if one.model != "product"]
@@ -132,6 +161,11 @@ def _celsius(value: float | None) -> str:
 
 def _number(value: float | None, digits: int = 3) -> str:
     return "" if value is None else f"{value:.{digits}g}"
+
+
+def _span(T_K: Sequence[float]) -> str:
+    """Return ``"5 from 293.1 to 373.1 K"``."""
+    return "" if not T_K else f"{len(T_K)} from {min(T_K):.1f} to {max(T_K):.1f} K" if len(T_K) > 1 else _kelvin(T_K[0])
 
 
 def _arrow(quantity: str) -> str:

@@ -23,8 +23,9 @@ from labctl.units import duration_text
 
 SAME_TEMPERATURE_K = 1.0
 CONTOURS = 14
-BROADENING_HZ = (5.0, 10.0)
-"""Exponential apodisation of pictures in F2 and F1; fits use none."""
+LEAST_BROADENING_HZ = (5.0, 10.0)
+BROADENING = 0.3
+"""Exponential apodisation of pictures in F2 and F1: a part of the narrowest width, at least so much; fits use none."""
 ABOVE_NOISE = 4.0
 """The lowest contour stands this many standard deviations above the noise."""
 
@@ -48,7 +49,9 @@ def reference_spectra(results: Results, run_dir: Path, folder: Path) -> Figure |
         try:
             dataset = read_dataset(run_dir / entry.path)
             lines = _lines(dataset, sites)
-            spectrum = spectrum_1d(dataset, lines=lines, zero_fill=8, broadening_Hz=BROADENING_HZ[0], window_ppm=window)
+            spectrum = spectrum_1d(
+                dataset, lines=lines, zero_fill=8, broadening_Hz=broadening_Hz(lines)[0], window_ppm=window
+            )
         except LabctlError:
             continue  # it stands among the warnings of the analysis already
         curves.append((entry, spectrum))
@@ -79,8 +82,8 @@ def reference_spectra(results: Results, run_dir: Path, folder: Path) -> Figure |
     return Figure(
         path=save(drawing, folder / "spectra_1d.svg"),
         title="1D spectra",
-        caption="The last reference 1D of each temperature, all on one scale, lines broadened by "
-        f"{BROADENING_HZ[0]:g} Hz; dotted: the sites.",
+        caption="The last reference 1D of each temperature, all on one scale, broadened by a third of the "
+        "narrowest width; dotted: the sites.",
     )
 
 
@@ -106,7 +109,8 @@ def two_dimensional_spectra(results: Results, run_dir: Path, folder: Path) -> Fi
         caption="Shortest (left) and longest (right) mixing time at the coldest and the hottest temperature. Contours "
         "from 2 % of the tallest peak (or 4 standard deviations of the noise), a factor 1.4 apart, negative ones "
         "orange; beside them the projections (highest points). Boxes mark where exchange between sites appears. "
-        f"Lines are broadened by {BROADENING_HZ[0]:g} Hz in F2 and {BROADENING_HZ[1]:g} Hz in F1; ripples along F1 are "
+        "Lines are broadened by a third of the narrowest width "
+        f"(at least {LEAST_BROADENING_HZ[0]:g} Hz in F2, {LEAST_BROADENING_HZ[1]:g} Hz in F1); ripples along F1 are "
         "those of few rows.",
     )
 
@@ -128,7 +132,7 @@ def residual_maps(results: Results, run_dir: Path, folder: Path) -> Figure | Non
             image = drawn if drawn is not None else image
     if image is None:
         return None
-    drawing.colorbar(image, ax=axes, label="(data − model) / standard deviation of the noise", shrink=0.7)
+    drawing.colorbar(image, ax=axes, label="(data − model) / noise", shrink=0.7)
     return Figure(
         path=save(drawing, folder / "residuals_2d.svg"),
         title="What the lines leave",
@@ -144,7 +148,7 @@ def _draw_residual(
         dataset = read_dataset(run_dir / entry.path)
         lines = with_lasting_offsets([dataset], refine_lines([dataset], sites=sites or None))
         left = without_model(dataset, lines, estimate_amplitudes(dataset, lines))
-        spectrum = spectrum_2d(left, lines=lines, broadening_Hz=BROADENING_HZ, window_ppm=(-1e6, 1e6))
+        spectrum = spectrum_2d(left, lines=lines, broadening_Hz=broadening_Hz(lines), window_ppm=(-1e6, 1e6))
     except LabctlError:
         panel.set_visible(False)
         return None
@@ -180,10 +184,11 @@ def _draw_2d(
 ) -> int:
     try:
         dataset = read_dataset(run_dir / entry.path)
+        lines = _lines(dataset, sites)
         spectrum = spectrum_2d(
             dataset,
-            lines=_lines(dataset, sites),
-            broadening_Hz=BROADENING_HZ,
+            lines=lines,
+            broadening_Hz=broadening_Hz(lines),
             zero_fill=(4, 8),
             window_ppm=window,
         )
@@ -201,9 +206,11 @@ def _draw_2d(
     panel.contour(spectrum.f2_ppm, spectrum.f1_ppm[inside], shown, levels=levels, colors=COLOURS[0], linewidths=0.7)
     panel.contour(spectrum.f2_ppm, spectrum.f1_ppm[inside], -shown, levels=levels, colors=COLOURS[1], linewidths=0.5)
     panel.plot(window, window, color="#5b6675", lw=0.5, ls=":")
-    half = 0.06 * (max(window) - min(window))
+    apart = np.diff(sorted(sites.values()))
+    half = min(0.06 * (max(window) - min(window)), 0.45 * float(apart.min()) if apart.size else np.inf)
+    beside = 0.07 * (max(window) - min(window))
     for name, f1 in sites.items():
-        panel.text(f1 - 1.2 * half, f1 + 1.2 * half, name, fontsize=7, color="#5b6675", ha="left", va="top")
+        panel.text(f1 - beside, f1 + beside, name, fontsize=7, color="#5b6675", ha="left", va="top")
         for f2 in sites.values():
             if f1 != f2:
                 panel.add_patch(
@@ -261,6 +268,13 @@ def _lines(dataset: BrukerDataset, sites: Mapping[str, float]) -> LineSet | None
         return refine_lines([dataset], sites=sites or None)
     except LabctlError:
         return None
+
+
+def broadening_Hz(lines: LineSet | None) -> tuple[float, float]:
+    """Return the apodisation of pictures in F2 and F1 [Hz]."""
+    narrowest = min((line.fwhm_Hz for line in lines.lines), default=0.0) if lines is not None else 0.0
+    at_F2, at_F1 = (max(least, BROADENING * narrowest) for least in LEAST_BROADENING_HZ)
+    return at_F2, at_F1
 
 
 def _heading(entry: DatasetEntry) -> str:

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.analysis.paper_results import PaperMode, PaperPair
-from labctl.analysis.results import Results
+from labctl.analysis.results import Results, ResultWarning
 from labctl.report import figures
 from labctl.report.numbers import plus_minus
-from labctl.report.page import Timeline, write_report
+from labctl.report.page import Timeline, grouped, write_report
 
 
 def test_the_page_holds_every_figure_and_needs_nothing_beside_it(results: Results, tmp_path: Path) -> None:
@@ -90,6 +90,23 @@ def test_figures_are_png_too_only_while_asked_for(results: Results, tmp_path: Pa
     figures.arrhenius_plot(results, tmp_path / "without")
     assert (tmp_path / "with" / "arrhenius.png").read_bytes().startswith(b"\x89PNG")
     assert [one.name for one in (tmp_path / "without").iterdir()] == ["arrhenius.svg"]
+
+
+def test_warnings_of_one_kind_are_told_once(results: Results, tmp_path: Path) -> None:
+    """Of twelve alike the gravest stands out, with its advice; all of them are there, folded."""
+    results.warnings = [
+        ResultWarning(
+            code="drift", message=f"moved by {shift} Hz", advice="wait", where=f"T{shift}", value=float(shift)
+        )
+        for shift in (*range(6), -40, *range(7, 12))
+    ]
+    results.warnings.append(ResultWarning(code="chi2", message="too much"))
+    first, second = grouped(results.warnings)
+    assert (first.gravest.value, len(first.all), second.code) == (-40.0, 12, "chi2")
+    text = write_report(tmp_path / "r.html", results, (), timeline=Timeline(), protocol_text="").read_text("utf-8")
+    assert text.index("moved by -40 Hz") < text.index("moved by 0 Hz")
+    assert all(f"moved by {one.value:.0f} Hz" in text for one in first.all)
+    assert text.count("wait") == 1
 
 
 def test_empty_results_draw_nothing(tmp_path: Path) -> None:
