@@ -32,7 +32,7 @@ _STYLES = {
     "unconfirmed": "bold white on red",
     "finished": "dim",
 }
-_STALE_S = 15.0
+_STALE_S = 60.0  # longer than analysis between two looks of a dry run
 
 
 def live_view(

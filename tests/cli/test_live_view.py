@@ -15,7 +15,7 @@ from labctl.cli import progress
 from labctl.cli.live_view import live_view
 from labctl.cli.locating import lab_file
 from labctl.cli.run_folder import freeze
-from labctl.cli.watching import watch_command
+from labctl.cli.watching import _draw, watch_command
 from labctl.dataset.model import Dataset, Verdict
 from labctl.run import noticeboard
 from labctl.run.events import Operated
@@ -200,3 +200,13 @@ def test_the_terminal_that_runs_a_campaign_shows_the_same(bench: Bench) -> None:
     written = paper.getvalue()
     assert "100 %" in written
     assert all(line in written for line in last if line and ":" not in line)
+
+
+def test_watching_what_has_ended_draws_it_once(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    """On a terminal the last view stays, and it is said that no engine runs the campaign."""
+    assert bench.run().exit_code == 0
+    _draw(Follower(bench.run_dir), bench.run_dir, simulated=True)
+    page = capsys.readouterr().out
+    assert page.count("small (simulated)") == 1
+    assert "last results" in page
+    assert "no engine runs it now" in page.splitlines()[-1]

@@ -18,7 +18,7 @@ from labctl.testing import ScriptedInstrument
 from tests.run.campaigns import acquire, step
 
 POLL_S = 5.0
-LONG = {slot: acquire(OnePulse(purpose="line"), slot=slot, duration_s=60.0) for slot in (10, 20)}
+LONG = {slot: acquire(OnePulse(purpose="line"), slot=slot, duration_s=61.7) for slot in (10, 20)}
 
 
 def order(duration_s: float) -> Order:
