@@ -28,8 +28,7 @@ def buildup(
             site=index[one.site],
             delays_s=np.array(one.delays_s),
             intensities=np.array(one.intensities),
-            # what line shapes leave unexplained counts as noise here too
-            intensity_se=np.array(one.intensity_se) * max(1.0, one.chi2_red) ** 0.5,
+            intensity_se=np.array(one.intensity_se),  # scatter beyond the noise is in it already
             T1_s=one.T1_s,
             dataset=one.dataset,
         )

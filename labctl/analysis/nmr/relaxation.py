@@ -138,7 +138,10 @@ def _recovery(
     if errors[2] > 0.5 * T1_s:
         doubts.append(f"T1 is not resolved: {T1_s:.3g} +- {errors[2]:.2g} s")
     if noise_chi2_red > 2.0:
-        doubts.append(f"intensities scatter by {scatter:.1%} beyond their noise (chi2_red {noise_chi2_red:.2g})")
+        doubts.append(
+            f"one exponential leaves {scatter:.1%} beyond the noise (chi2_red {noise_chi2_red:.2g}): scatter, or "
+            "exchange during the recovery, which the fit of all sites allows for"
+        )
     return Recovery(
         site=site,
         ppm=ppm,

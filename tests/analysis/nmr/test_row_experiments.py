@@ -72,7 +72,7 @@ def test_scatter_beyond_noise_widens_the_errors(sample: Any) -> None:
         found = fit_recovery(sample.rows(gain * _recovering(), seed=seed).recovery(DELAYS), sites=sample.ppm)
         z.append((found[1].T1_s - T1[1]) / found[1].T1_se_s)
         scatter.append(found[1].relative_scatter)
-        assert any("beyond their noise" in warning for warning in found[1].warnings)
+        assert any("beyond the noise" in warning for warning in found[1].warnings)
     assert np.median(scatter) == pytest.approx(0.02, rel=0.25)
     assert 0.6 < np.sqrt(np.mean(np.square(z))) < 1.4
 
