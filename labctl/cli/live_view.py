@@ -32,6 +32,7 @@ _STYLES = {
     "unconfirmed": "bold white on red",
     "finished": "dim",
 }
+_LONGEST = 150
 _STALE_S = 60.0  # longer than analysis between two looks of a dry run
 
 
@@ -161,9 +162,13 @@ def _news(title: str, news: Iterable[News], zone: dt.tzinfo | None, *, style: st
     table = Table.grid(padding=(0, 1))
     table.add_column(no_wrap=True, style="dim")
     table.add_column()
+    before = ""
     for one in news:
         who = one.step_id or one.station or "all"
-        table.add_row(_moment(one.at_s, zone, "%a %H:%M"), Text(f"{who}: {one.text}", style=style))
+        said = one.text.removesuffix(before).rstrip(": ") or one.text  # a fault, then that it is safe from it
+        said = said if len(said) <= _LONGEST else f"{said[: _LONGEST - 1]}…"  # whole where a person is asked for
+        table.add_row(_moment(one.at_s, zone, "%a %H:%M"), Text(f"{who}: {said}", style=style))
+        before = one.text
     if table.row_count:
         yield Rule(title, style="dim", align="left")
         yield table

@@ -121,7 +121,9 @@ def test_a_fault_stands_out(bench: Bench) -> None:
     page = "\n".join(drawn(follower.followed, 100))
     assert "safe" in page
     assert "a person is needed: " in page
-    assert "gas" in page.split("last alarms")[1]
+    alarms = page.split("last alarms")[1]
+    assert "gas" in alarms
+    assert "nmr: safe state reached\n" in "\n".join(line.rstrip() for line in alarms.splitlines()) + "\n"
 
 
 def test_following_in_pieces_tells_what_looking_once_does(bench: Bench) -> None:
