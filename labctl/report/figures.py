@@ -33,6 +33,7 @@ Array = npt.NDArray[np.float64]
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5b6675", "#A6761D")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 PNG_DPI = 200
+_DAYS_FROM_S = 96 * 3600.0
 _PNG_TOO: ContextVar[bool] = ContextVar("_PNG_TOO", default=False)
 _PLAIN = FuncFormatter(lambda value, _: f"{value:.3g}")
 KB_EV_PER_K = 8.617333262e-5
@@ -144,13 +145,14 @@ def arrhenius_plot(results: Results, folder: Path) -> Figure | None:
     if not entries:
         return None
     models = sorted({entry.model for entry in entries}, key=lambda model: (model == "product", model))
-    drawing, axes = canvas(4.4 * len(models) + 0.4, 4.2, ncols=len(models), squeeze=False)
+    most = max(sum(entry.model == model for entry in entries) for model in models)
+    drawing, axes = canvas(4.4 * len(models) + 0.4, 4.2 + 0.19 * most, ncols=len(models), squeeze=False)
     for panel, model in zip(axes.flat, models, strict=True):
         for index, entry in enumerate(one for one in entries if one.model == model):
             _arrhenius_line(panel, entry, index)
         panel.set_title(MODEL_NAMES.get(model, model))
         panel.set_xlabel("1000 / T [1/K]")
-        panel.legend(fontsize=8)
+        panel.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14), borderaxespad=0.0)
         _plain_decades(panel)
         _celsius_axis(panel)
     axes.flat[0].set_ylabel("rate or D/d² [1/s]")
@@ -259,11 +261,11 @@ def trace(readings: Sequence[tuple[float, str, float]], begun_s: float, folder: 
     readings : sequence of (wall time [s], quantity, value)
         ``sensor_K``, ``heater_percent``, ``gas_L_per_h``, ``spinning_Hz``.
     begun_s : float
-        Wall time of the campaign's start; the axis counts hours from it.
+        Wall time of the campaign's start; the axis counts hours from it, or days where they are many.
     """
     series: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for at_s, quantity, value in readings:
-        series[quantity].append(((at_s - begun_s) / 3600.0, value))
+        series[quantity].append((at_s - begun_s, value))
     labels = {
         "sensor_K": "sensor [K]",
         "setpoint_K": "set point [K]",
@@ -274,17 +276,19 @@ def trace(readings: Sequence[tuple[float, str, float]], begun_s: float, folder: 
     wanted = [name for name in ("sensor_K", "heater_percent", "spinning_Hz", "gas_L_per_h") if series.get(name)]
     if not wanted:
         return None
+    longest_s = max(at_s for name in wanted for at_s, _ in series[name])
+    unit, unit_s = ("days", 86400.0) if longest_s > _DAYS_FROM_S else ("hours", 3600.0)
     drawing, axes = canvas(9.0, 1.5 * len(wanted) + 0.6, nrows=len(wanted), sharex=True, squeeze=False)
     for index, (panel, name) in enumerate(zip(axes.flat, wanted, strict=True)):
-        hours, values = np.array(sorted(series[name])).T
-        panel.plot(hours, values, color=COLOURS[index], lw=1)
+        at_s, values = np.array(sorted(series[name])).T
+        panel.plot(at_s / unit_s, values, color=COLOURS[index], lw=1)
         if name == "sensor_K" and series.get("setpoint_K"):
-            at_h, setpoint = np.array(sorted(series["setpoint_K"])).T
-            panel.step(at_h, setpoint, where="post", color="#5b6675", lw=0.8, ls="--")
+            set_s, setpoint = np.array(sorted(series["setpoint_K"])).T
+            panel.step(set_s / unit_s, setpoint, where="post", color="#5b6675", lw=0.8, ls="--")
         panel.set_ylabel(labels[name])
         panel.ticklabel_format(useOffset=False)
     start = dt.datetime.fromtimestamp(begun_s, dt.UTC)
-    axes.flat[-1].set_xlabel(f"hours since {start:%Y-%m-%d %H:%M} UTC")
+    axes.flat[-1].set_xlabel(f"{unit} since {start:%Y-%m-%d %H:%M} UTC")
     return Figure(
         path=save(drawing, folder / "trace.svg"),
         title="Temperature and spinning over the campaign",
