@@ -95,6 +95,7 @@ class MaccorDriver:
     def open(self, epoch: int) -> None:
         """Find the tester and the channel."""
         del epoch  # MacNet has no place for it: `fence` stands in
+        self._be_unsure()
         count = self._tester.channels()
         if not 1 <= self._settings.channel <= count:
             raise InstrumentError(
@@ -298,7 +299,8 @@ class MaccorDriver:
         if standing is Standing.FOREIGN:
             other = self._tester.test_name(self._channel)
             return Evidence(standing=standing, detail=f"{self._channel} holds the test {other!r}: {status.words}")
-        return Evidence(standing=standing, detail=f"{test} on {self._channel}: {status.words}")
+        hazard = f". {AILING}. Look at the cell before anything else" if status.stat is Stat.PROBLEM else ""
+        return Evidence(standing=standing, detail=f"{test} on {self._channel}: {status.words}{hazard}")
 
     def _not_yet(self, test: str) -> InstrumentSilent:
         return InstrumentSilent(

@@ -12,6 +12,7 @@ measuring, except for a bug of ours, which ends in the safe state.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -218,10 +219,7 @@ class Engine:
     def _walk(self, unreachable: Mapping[str, str], *, resumed: bool) -> CampaignOutcome:
         try:
             self._todo.append(Opened(epochs=self._taken.epochs, resumed=resumed, version=self._options.version))
-            self._todo.extend(
-                Tripped(station=name, limit="reach", detail=f"it cannot be reached: {what}")
-                for name, what in unreachable.items()
-            )
+            self._todo.extend(self._out_of_reach(name, what) for name, what in unreachable.items())
             self._drain()
             if self._options.attended and any(s.phase in LEFT_BY_PERSON for s in self.state.stations.values()):
                 self._todo.append(Operated(verb="continue", reason=self._options.attended))
@@ -237,6 +235,14 @@ class Engine:
                 f"{type(error).__name__}: {error}", next_step="Please report this with the run folder"
             ) from error
         return outcome_of(self.state, self._turns)
+
+    def _out_of_reach(self, name: str, what: str) -> Event:
+        """Take the heat off that nobody can watch; what may be silent for ever has guards of its own and goes on."""
+        told = self._options.stations.get(name)
+        if told is not None and math.isinf(told.silence.trip_s):
+            goes_on = "it goes on under guards of its own, and is asked again. Look at its computer and its cables"
+            return Alarmed(station=name, what=f"it cannot be reached: {what}; {goes_on}", person=True)
+        return Tripped(station=name, limit="reach", detail=f"it cannot be reached: {what}")
 
     # ---------------------------------------------------------------------------------- one turn
 

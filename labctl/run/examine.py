@@ -50,6 +50,7 @@ def evidence_seen(turn: Turn, event: EvidenceSeen) -> None:
             turn.fire(name, StationTrigger.COLLECT)
             turn.commands.append(Collect(order=order, partial=False))
         case Standing.INTERRUPTED if acquires:
+            turn.set(name, failure=station.failure or event.detail)
             turn.fire(name, StationTrigger.COLLECT)
             turn.commands.append(Collect(order=order, partial=True))
         case Standing.INTERRUPTED:

@@ -166,7 +166,7 @@ def because(what: str, why: str) -> str:
 
 def unanswered(age_s: float, *, trips: bool) -> str:
     """Say that readings come, and nothing is heard of what runs there."""
-    what = f"readings come, and yet nothing was heard of what runs there for {age_s:.0f} s"
+    what = f"nothing was heard of what runs there for {age_s:.0f} s"
     if trips:
         return f"{what}. Hazard: nobody knows whether it goes on. Look at the instrument and what its screen says"
     return f"{what}. Look at the instrument and what its screen says"

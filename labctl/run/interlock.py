@@ -33,7 +33,7 @@ _BOUNDS: tuple[tuple[str, str, int], ...] = (
     ("spinning_max_Hz", "spinning_Hz", +1),
 )
 _NO_GRACE = frozenset({"sensor_max_K", "sample_max_K"})
-SILENCES = frozenset({"silence", "silence_alarm"})
+SILENCES = frozenset({"silence", "silence_alarm", "unanswered", "unanswered_alarm"})
 _POLLS = 2
 _RATE_WINDOW_S = 30.0  # shorter differences of a 0.1 K sensor are noise
 _HEATER_OFF_PERCENT = 1.0

@@ -63,9 +63,9 @@ class TakenStations:
             instrument = self._instruments[name]
             if isinstance(instrument, Fenced):
                 instrument.fence(self._owned[name].check)
+            self._opened.append(instrument)  # to be closed either way: it may come within reach later
             try:
                 self._open(instrument, epoch)
-                self._opened.append(instrument)
             except InstrumentError as error:
                 if not resumed:
                     raise

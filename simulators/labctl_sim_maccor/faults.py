@@ -105,7 +105,7 @@ FAULTS: Mapping[str, FaultKind] = {
     "id_constant": _kind("link", "replies carry the id 1987, whatever was asked", _R),
     "refuses": _kind(
         "link", "connections are closed as soon as they are made; the test goes on under its own guards", _A,
-        lasts=True, says="was last read", otherwise={"start": _P}, rehearsed={"for": "20 min"},
+        lasts=True, says="closes connections", rehearsed={"for": "20 min"},
     ),
     "slow": _kind("link", "each request takes longer", _R, lasts=True, unit="s", default=0.5),
     "occupied": _kind(
@@ -160,7 +160,7 @@ FAULTS: Mapping[str, FaultKind] = {
     **{
         name: _kind(
             "tester", f"all channels show {shown}; looked at again until that is over", _A, lasts=True,
-            says="nothing was heard", rehearsed={"for": "20 min"}, otherwise={"start": _R},
+            says="nothing was heard", rehearsed={"for": "20 min"}, otherwise={"start": _P},
         )
         for name, shown in (
             ("no_controller", "No Cntllr"), ("shut_down", "ShutDown"), ("blocked", "Blocked"),

@@ -187,7 +187,7 @@ FAULTS: Mapping[str, FaultKind] = {
         "it neither acts nor answers",
         _S,
         lasts="needed",
-        says="was last read",
+        says="Look at the controller's display",
         hazard="nobody knows how hot it is",
         within_s=140.0,
         rehearsed={"for": "30 min"},
