@@ -24,6 +24,8 @@ def diffusivities(results: Results, folder: Path) -> Figure | None:
     if fit is None or fit.campaign is None:
         return None
     panels = [(fit.geometry, fit.phases), *((one.geometry, one.phases) for one in fit.campaign.geometries)]
+    if not any(phase.curve is not None or phase.bound is not None for _, phases in panels for phase in phases):
+        return None
     drawing, axes = canvas(4.9 * len(panels) + 0.3, 4.2, ncols=len(panels), squeeze=False)
     points = {one.quantity.removeprefix("kD "): one for one in results.exsy.arrhenius if one.model == "global"}
     span = (min(fit.campaign.T_K), max(fit.campaign.T_K))
@@ -34,7 +36,10 @@ def diffusivities(results: Results, folder: Path) -> Figure | None:
         panel.set_yscale("log")
         panel.set_xlabel("1000 / T [1/K]")
         panel.set_title(geometry.partition(" (")[0], fontsize=9)
-        panel.legend(fontsize=8)
+        if panel.get_legend_handles_labels()[1]:
+            panel.legend(fontsize=8)
+        else:
+            panel.text(0.5, 0.5, "no kD resolved", ha="center", color="#5b6675", transform=panel.transAxes)
     axes.flat[0].set_ylabel("D/d² [1/s]")
     return Figure(
         path=save(drawing, folder / "kD_of_temperature.svg"),

@@ -12,7 +12,7 @@ from labctl.analysis.global_fit import fit_campaign
 from labctl.analysis.results import Results
 from labctl.analysis.structure import Structure
 from labctl.report.campaign_figures import diffusivities
-from labctl.report.campaign_tables import campaign_tables
+from labctl.report.campaign_tables import campaign_fit, campaign_tables
 from labctl.report.page import Timeline, write_report
 from tests.analysis.layered_campaign import Layers, Plan, measure
 
@@ -69,3 +69,17 @@ def test_without_a_campaign_there_is_nothing(tmp_path: Path) -> None:
     """Results without a global fit have neither its table nor its figure."""
     assert campaign_tables(Results()) is None
     assert diffusivities(Results(), tmp_path) is None
+
+
+def test_a_geometry_that_resolves_nothing_says_so(results: Results, tmp_path: Path) -> None:
+    """Where neither a curve nor a bound is known the panel is empty but for that; where none is anywhere, no figure."""
+    bare = results.model_copy(deep=True)
+    fit = campaign_fit(bare)
+    assert fit is not None
+    assert fit.campaign is not None
+    for phase in fit.campaign.geometries[0].phases:
+        phase.curve = phase.bound = None
+    assert diffusivities(bare, tmp_path) is not None
+    for phase in fit.phases:
+        phase.curve = phase.bound = None
+    assert diffusivities(bare, tmp_path) is None
