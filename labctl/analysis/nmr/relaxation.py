@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize
+from scipy import optimize, special
 
 from labctl.analysis.nmr.basis import Real
 from labctl.analysis.nmr.lines import LineSet
@@ -17,6 +17,8 @@ from labctl.formats.bruker_dataset import BrukerDataset
 MODEL = "M0 (1 - alpha exp(-t/T1))"
 
 _LEAST_DELAYS = 4
+_LEAST_FOR_TWO, _CHANCE = 7, 0.05
+"""Delays that two exponentials need, and the chance below which what they leave counts as scatter."""
 _SEEN = 6.0
 """Standard errors that the strongest row of a site must have: a line free to settle on noise finds about four."""
 _GRID = 80
@@ -38,7 +40,8 @@ class Recovery:
     relative_scatter : float
         Scatter beyond the noise as a fraction of each intensity (gain, spinning, field between rows); 0 if none.
     intensities, intensity_se : tuple of float
-        Counts per scan, errors including the scatter.
+        Counts per scan, for fits of all sites: errors include what scatters about two exponentials where there are
+        several sites (exchange makes a recovery two of them), about one where there is one.
     """
 
     site: str
@@ -99,6 +102,7 @@ def fit_recovery(
             dataset=label,
             method=rows.method,
             warnings=rows.warnings,
+            exchanging=len(rows.sites) > 1,
         )
         for j, site in enumerate(rows.sites)
     )
@@ -115,13 +119,23 @@ def _recovery(
     dataset: str,
     method: str,
     warnings: tuple[str, ...],
+    exchanging: bool,
 ) -> Recovery:
-    se = np.full(values.size, noise)
+    se = whole_se = np.full(values.size, noise)
     parameters, cov, chi2_red = fit_three_parameters(delays_s, values, se)
     noise_chi2_red, scatter = chi2_red, 0.0
     if chi2_red > 1.0:
         scatter = _excess_scatter(delays_s, values, se)
-        se = np.hypot(se, scatter * np.abs(values))
+        se = whole_se = np.hypot(se, scatter * np.abs(values))
+        if exchanging and values.size >= _LEAST_FOR_TWO:
+            freedom = values.size - 5
+            chance = special.gammaincc(
+                freedom / 2, freedom / 2 * _two_exponentials(delays_s, values, np.full_like(se, noise))
+            )
+            about_two = 0.0
+            if chance < _CHANCE:
+                about_two = _least_scatter(lambda trial: _two_exponentials(delays_s, values, trial), values, noise)
+            whole_se = np.hypot(noise, min(scatter, about_two) * np.abs(values))
         parameters, cov, chi2_red = fit_three_parameters(delays_s, values, se)
         cov = cov * max(1.0, chi2_red)
     M0, alpha, T1_s = parameters
@@ -155,7 +169,7 @@ def _recovery(
         chi2_red=float(noise_chi2_red),
         delays_s=tuple(float(delay) for delay in delays_s),
         intensities=tuple(float(value) for value in values),
-        intensity_se=tuple(float(error) for error in se),
+        intensity_se=tuple(float(error) for error in whole_se),
         model=f"{MODEL}; {method}",
         dataset=dataset,
         relative_scatter=float(scatter),
@@ -200,9 +214,28 @@ def fit_three_parameters(delays_s: Real, values: Real, se: Real) -> tuple[Real, 
 
 
 def _excess_scatter(delays_s: Real, values: Real, se: Real) -> float:
-    """Relative scatter that brings chi2_red to 1: it goes with the signal, as gain and spinning do."""
+    """Relative scatter about one exponential that brings chi2_red to 1."""
+    return _least_scatter(lambda trial: fit_three_parameters(delays_s, values, trial)[2], values, float(se[0]))
+
+
+def _least_scatter(chi2_red: Callable[[Real], float], values: Real, noise: float) -> float:
+    """Relative scatter that brings chi2_red to 1: it goes with the signal, as gain and spinning do; 0 if none does."""
 
     def excess(scatter: float) -> float:
-        return fit_three_parameters(delays_s, values, np.hypot(se, scatter * np.abs(values)))[2] - 1.0
+        return chi2_red(np.hypot(noise, scatter * np.abs(values))) - 1.0
 
+    if excess(0.0) <= 0:
+        return 0.0
     return float(optimize.brentq(excess, 0.0, 1.0, xtol=1e-3)) if excess(1.0) < 0 else 1.0
+
+
+def _two_exponentials(delays_s: Real, values: Real, se: Real) -> float:
+    """Return chi2_red of ``M0 - a exp(-t/T) - b exp(-t/T')``, T and T' from a grid, the rest by least squares."""
+    positive = delays_s[delays_s > 0]
+    decay = np.exp(-delays_s / np.geomspace(positive.min() / 3, delays_s.max() * 3, 24)[:, None]) / se
+    first, second = np.triu_indices(len(decay), 1)
+    design = np.stack([np.broadcast_to(1 / se, (first.size, se.size)), decay[first], decay[second]], axis=2)
+    q, _ = np.linalg.qr(design)
+    data = values / se
+    explained = np.sum((np.swapaxes(q, 1, 2) @ data) ** 2, axis=1)
+    return float(data @ data - explained.max()) / max(1, values.size - 5)
