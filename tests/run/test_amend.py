@@ -18,6 +18,7 @@ from labctl.run.desk import Refused
 from labctl.run.events import Amended, Operated, event_from_json, event_json
 from labctl.run.history import certificate
 from labctl.run.journal import Journal
+from labctl.run.options import EngineOptions
 from labctl.run.replay import change_at_rest, replayed
 from labctl.run.requests import Request, request
 from labctl.run.standing import amendments
@@ -36,7 +37,7 @@ WARMER = small_plan(temperatures_K=(333.0,))
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     """A spectrometer with two 2Ds at one temperature."""
-    return Bench(folder=tmp_path, plan=OLD)
+    return Bench(folder=tmp_path, plan=OLD, options=EngineOptions(virtual_poll_s=3600.0))
 
 
 def amend(text: str = "more", *, base: Plan = OLD) -> Request:

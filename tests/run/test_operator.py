@@ -14,6 +14,7 @@ from labctl.errors import InputError
 from labctl.run.events import Operated
 from labctl.run.history import history
 from labctl.run.lifecycle import CampaignPhase, StationPhase
+from labctl.run.options import EngineOptions
 from labctl.run.requests import Mailbox, Reply, Request, request
 from tests.run.bench import START_S, Bench, Killed
 from tests.run.campaigns import small_plan
@@ -26,7 +27,8 @@ NEXT = "nmr/vt_exsy/T00/tmix01"
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     """A spectrometer with two 2Ds at one temperature."""
-    return Bench(folder=tmp_path, plan=small_plan(temperatures_K=(313.0,)))
+    options = EngineOptions(virtual_poll_s=3600.0)  # several requests are heard while one step goes on
+    return Bench(folder=tmp_path, plan=small_plan(temperatures_K=(313.0,)), options=options)
 
 
 class Asker:
