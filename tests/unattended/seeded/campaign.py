@@ -40,16 +40,22 @@ _LEFT = (StationPhase.PAUSED, StationPhase.SAFE, StationPhase.UNCONFIRMED)
 
 
 class SeededCampaign:
-    """One campaign, drawn from a seed."""
+    """One campaign, drawn from a seed.
 
-    def __init__(self, seed: int, folder: Path) -> None:
+    Parameters
+    ----------
+    kinds : tuple of str
+        Only these faults, and only the spectrometer; empty: whatever is drawn.
+    """
+
+    def __init__(self, seed: int, folder: Path, *, kinds: tuple[str, ...] = ()) -> None:
         self.seed = seed
         self.folder = folder
         self.run_dir = folder / "run"
         self.clock = VirtualClock(START_S)
         self.chance = random.Random(seed)
         folder.mkdir(parents=True, exist_ok=True)
-        self.sites, self.schedule = draw(self.chance, self.clock, folder)
+        self.sites, self.schedule = draw(self.chance, self.clock, folder, kinds)
         self.told = self.schedule.lines()
         steps = tuple(step for site in self.sites.values() for step in site.steps)
         self.plan = Plan(campaign=CAMPAIGN, steps=steps)
@@ -98,6 +104,9 @@ class SeededCampaign:
                 break
             if persons >= _PERSONS or lives >= _LIVES or self.chance.random() < 0.3:
                 break
+            if self.chance.random() < 0.2:  # started once more, by something that starts what has ended
+                self._pass(60.0)
+                continue
             persons += 1
             self._pass(self.chance.choice((60.0, 3600.0, 36_000.0)))
             attended = "looked after everything"

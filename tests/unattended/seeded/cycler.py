@@ -71,7 +71,7 @@ class Cycler(Site):
             inner(test, procedure, index)
 
         tester._open = open_  # type: ignore[method-assign]  # a tap on what is there
-        clock.add_source(self.simulator.next_event_s)
+        clock.add_source(self.simulator.next_event_s, of=name)
 
     def driver(self, host: HostClock) -> Instrument:
         found: Instrument = labctl_maccor.open_driver(

@@ -22,6 +22,7 @@ from tests.unattended.seeded.watched import Death, Loss
 START_S = 1_768_200_000.0
 KNOWN = registry()
 VERBS = ("pause", "pause", "continue", "continue", "continue", "abort", "skip", "skip", "acknowledge")
+_LOST = ("", "begin", "measurement", "measurement", "measurement", "make_safe", "collect", "evidence")
 _ON_FAULT: tuple[OnFault, ...] = ("safe", "pause")
 _ODDS = (("nmr", 0.8), ("oven", 0.12), ("autolab", 0.1), ("cycler", 0.22))
 
@@ -70,13 +71,16 @@ class Schedule:
         return [*told, *([f"somebody's data stand where {self.taken_slot} goes"] if self.taken_slot else [])]
 
 
-def draw(chance: random.Random, clock: VirtualClock, folder: Path) -> tuple[dict[str, Site], Schedule]:
-    """Draw one to three stations, their plans, and what goes wrong."""
+def draw(
+    chance: random.Random, clock: VirtualClock, folder: Path, kinds: tuple[str, ...] = ()
+) -> tuple[dict[str, Site], Schedule]:
+    """Draw one to three stations, their plans, and what goes wrong; with `kinds` the spectrometer and its faults."""
     names = [name for name, odds in _ODDS if chance.random() < odds][:3] or ["nmr"]
+    names = ["nmr"] if kinds else names
     controllers = {name: chance.choice(("lakeshore", "eurotherm")) for name in ("oven", "autolab")}
     schedule = Schedule()
-    for _ in range(chance.choice((0, 1, 1, 2, 2, 3))):
-        _draw_fault(chance, chance.choice(names), controllers, schedule)
+    for _ in range(chance.choice((0, 1, 1, 2, 2, 3, 4)) if not kinds else 2):
+        _draw_fault(chance, chance.choice(names) if not kinds else "nmr", controllers, kinds, schedule)
     path = None
     if schedule.script:
         path = folder / "faults.yaml"
@@ -101,8 +105,8 @@ def draw(chance: random.Random, clock: VirtualClock, folder: Path) -> tuple[dict
 def _draw_rest(chance: random.Random, sites: dict[str, Site], schedule: Schedule) -> None:
     """Deaths, persons, the disk, the clock, the wires, somebody else's data."""
     for _ in range(chance.choice((0, 0, 1, 2, 3))):
-        at, most = chance.choice(("turn", "commit", "call", "begin")), chance.choice((4, 20, 80, 200))
-        most = min(most, 12) if at == "begin" else most
+        at = chance.choice(("turn", "commit", "call", "begin", "measuring", "measuring"))
+        most = chance.choice((4, 12)) if at in {"begin", "measuring"} else chance.choice((4, 20, 80, 200))
         schedule.deaths.append(Death(at=at, number=chance.randint(1, most), after=chance.random() < 0.5))
     for _ in range(chance.choice((0, 0, 1, 2))):
         schedule.verbs.append((START_S + _moment_s(chance), chance.choice(VERBS)))
@@ -115,10 +119,10 @@ def _draw_rest(chance: random.Random, sites: dict[str, Site], schedule: Schedule
         schedule.jumps.append((START_S + _moment_s(chance), by_s))
     for name in sites:
         lost = schedule.losses[name] = []
-        if chance.random() < 0.25:
+        if chance.random() < 0.35:
             for _ in range(chance.choice((1, 1, 2))):
-                of = chance.choice(("", "begin", "begin", "make_safe", "collect", "evidence", "stop"))
-                call = chance.randint(2, chance.choice((10, 40, 160))) if not of else chance.randint(1, 8)
+                of = chance.choice(_LOST)
+                call = chance.randint(*((1, chance.choice((2, 8))) if of else (2, chance.choice((10, 40, 160)))))
                 calls = chance.choice((1, 1, 2, 5))
                 lost.append(Loss(call=call, calls=calls, reply=chance.random() < 0.6, of=of))
     if "nmr" in sites and chance.random() < 0.05:
@@ -136,10 +140,12 @@ def _moment_s(chance: random.Random) -> float:
     return float(chance.choice((600.0, 3000.0, 12_000.0)) * chance.random())
 
 
-def _draw_fault(chance: random.Random, name: str, controllers: dict[str, str], schedule: Schedule) -> None:
+def _draw_fault(
+    chance: random.Random, name: str, controllers: dict[str, str], kinds: tuple[str, ...], schedule: Schedule
+) -> None:
     at_s = _moment_s(chance)
     if name == "nmr":
-        kind = chance.choice(Spectrometer.KINDS)
+        kind = chance.choice(kinds or Spectrometer.KINDS)
         lasts = CONSOLE_FAULTS[kind].lasts if kind in CONSOLE_FAULTS else "optional"
         for_s = chance.choice((20.0, 300.0, 2400.0)) if lasts == "needed" or chance.random() < 0.5 else None
         schedule.console.append(ConsoleFault(kind=kind, at_s=START_S + at_s, for_s=for_s))

@@ -52,7 +52,7 @@ class OvenSite(Site):
         )
         self.lab: oven_lab.Lab = self.simulator.oven.lab if self.potentiostat else self.simulator.lab
         self.lab._state_dir = None  # it lives on in memory, as it lives on on disk elsewhere; writing costs most
-        clock.add_source(self.next_event_s)
+        clock.add_source(self.next_event_s, of=name)
         self._watch_oven()
         if self.potentiostat:
             self._watch_sweeps()

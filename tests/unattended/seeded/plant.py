@@ -10,7 +10,7 @@ from tests.unattended.seeded.sites import ROOM_K
 RATE_HZ = 10_000.0
 GAS_L_PER_H = 1200.0
 _COOLING_TAU_S = 400.0
-_RUNAWAY_K_PER_S = 0.1
+_RUNAWAY_K_PER_S = 0.2
 _RUNAWAY_TO_K = 420.0
 
 
@@ -56,7 +56,7 @@ class Plant:
 
     def readings(self) -> dict[str, float]:
         """What the sensors read now."""
-        power = 5.0 + 0.4 * (self.sensor_K - ROOM_K) + (40.0 if self.runs_away else 0.0)
+        power = 5.0 + 0.4 * (self.sensor_K - ROOM_K) + (20.0 if self.runs_away else 0.0)
         return {
             "sensor_K": self.sensor_K,
             "heater_percent": min(100.0, power) if self.heating else 0.0,

@@ -73,8 +73,8 @@ class Spectrometer(Site):
         self.tripped = False
         self._heard_s = self._seen_s = clock.now_s()
         self._was_cut_off = False
-        clock.add_source(self.console.next_event_s)
-        clock.add_source(self.next_event_s)
+        clock.add_source(self.console.next_event_s, of=name)
+        clock.add_source(self.next_event_s, of=name)
 
     def driver(self, host: HostClock) -> Instrument:
         self.console.host = host
@@ -136,8 +136,12 @@ class Spectrometer(Site):
         due += [at_s for at_s, _ in self.coming]
         if self.plant.heating and self.plant.runs_away and self.plant.sensor_K < 419.0:
             due.append(now_s + _MOVES_S)
+        if self.unseen_s() > 0.0 and self.unseen_s() < 1800.0:
+            due.append(now_s + 3.0 * _MOVES_S)
         if self.plant.heating or self.measures():
-            due += [self._heard_s + LEASE_S, self._heard_s + _ALONE_S + 1.0]
+            due.append(self._heard_s + LEASE_S)
+            if not self.engine_lives:
+                due.append(self._heard_s + _ALONE_S + 1.0)
         return min((at_s for at_s in due if at_s > now_s), default=None)
 
     def _duration_s(self, task: Any) -> float:

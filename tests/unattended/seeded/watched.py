@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from labctl.errors import InstrumentSilent
-from labctl.ports import Instrument, Order, Reading, SetTemperature
+from labctl.ports import Instrument, Measurement, Order, Reading, SetTemperature
 from labctl.run.journal import Journal
 from tests.unattended.seeded.host import HostClock
 from tests.unattended.seeded.sites import OVER_TEMPERATURE, Site
@@ -32,7 +32,7 @@ class Stuck(BaseException):
 
 @dataclass(frozen=True, kw_only=True)
 class Death:
-    """Where an engine dies: at its n-th turn, commit, call of an instrument, or begin; before or after it."""
+    """Where an engine dies: at its n-th turn, commit, call of an instrument, begin, or call about a measurement."""
 
     at: str = ""
     number: int = 0
@@ -43,7 +43,7 @@ class Death:
 class Loss:
     """From the n-th call of a station's driver on, so many get lost: the request, or the reply alone.
 
-    `of`: counted and lost are calls of that name only.
+    `of`: counted and lost are calls of that name only, ``measurement``: begins of measurements.
     """
 
     call: int
@@ -78,6 +78,10 @@ class Life:
             self._counts[at] = self._counts.get(at, 0) + 1
         death = self._death
         return death.at == at and death.after is after and self._counts.get(at) == death.number
+
+    def ends(self, kinds: list[str], *, after: bool = False) -> bool:
+        """Count a call as all that it is; true where this life ends, before or after it."""
+        return True in [self.dies(at, after=after, count=not after) for at in kinds]
 
     def fill_disk(self) -> None:
         """Let SQLite find as much room as there is now."""
@@ -114,6 +118,14 @@ class Life:
             raise Gone
 
 
+def _about(name: str, arguments: tuple[Any, ...]) -> list[str]:
+    """What else a call counts as."""
+    order = arguments[0] if arguments else None
+    if not isinstance(order, Order) or not isinstance(order.task, Measurement):
+        return []
+    return ["measuring", "measurement"] if name == "begin" else ["measuring"]
+
+
 class Watched:
     """Passes every call on to a driver, and counts the polls that a hazard lasts while the heater is on."""
 
@@ -143,18 +155,20 @@ class Watched:
         action = mine.get(name, attribute)
 
         def call(*arguments: Any) -> Any:
-            if self._life.dies("call") or (name == "begin" and self._life.dies("begin")):
+            kinds = ["call", name, *_about(name, arguments)]
+            if self._life.ends(kinds):
                 raise Gone
-            self._calls[""] += 1
-            self._calls[name] += 1
+            for kind in {"", *kinds}:
+                self._calls[kind] += 1
             if name == "readings":
                 self._unseen()
-            loss = self._lost(name)
+            elif name == "make_safe":  # asked for: whether it is heard, and can be reached, is the instrument's
+                self._counts_from_s, self._polls = float("inf"), 0
+            loss = self._lost({"", *kinds})
             if loss is not None and not loss.reply:
                 raise self._silent(name)
             answer = action(*arguments)
-            ends = [self._life.dies(at, after=True, count=False) for at in ("call", name)]
-            if any(ends):
+            if self._life.ends(kinds, after=True):
                 raise Gone
             if loss is not None:
                 raise self._silent(name)
@@ -162,9 +176,9 @@ class Watched:
 
         return call
 
-    def _lost(self, name: str) -> Loss | None:
+    def _lost(self, kinds: set[str]) -> Loss | None:
         for loss in self._losses:
-            if loss.of in {"", name} and 0 <= self._calls[loss.of] - loss.call < loss.calls:
+            if loss.of in kinds and 0 <= self._calls[loss.of] - loss.call < loss.calls:
                 return loss
         return None
 
@@ -205,8 +219,6 @@ class Watched:
             self._counts_from_s = float("-inf")
 
     def _make_safe(self, reason: str) -> None:
-        self._counts_from_s = float("inf")  # asked for: whether it can be reached is the instrument's
-        self._polls = 0
         self._inner.make_safe(reason)
         self._site.heat_must_stay_off(f"labctl made it safe ({reason})")
 
