@@ -49,6 +49,7 @@ def _kind(
     default: float | None = None,
     says: str = "",
     hazard: str = "",
+    within_s: float = 0.0,
     only_in: tuple[str, ...] = (),
     not_in: tuple[str, ...] = (),
     otherwise: Mapping[str, Reaction] | None = None,
@@ -79,6 +80,7 @@ def _kind(
         otherwise={**dict.fromkeys(harmless, Reaction.NOTHING), **(otherwise or {})},
         message=says,
         hazard=hazard,
+        within_s=within_s,
         rehearsed=rehearsed or {},
     )
 
@@ -125,7 +127,8 @@ FAULTS: Mapping[str, FaultKind] = {
         says="somebody forced the test on", not_in=_START, otherwise={"discharging": _P},
     ),
     "reset_by_operator": _kind(
-        "channel", "an operator resets the channel", _P, says=_AGAIN, hazard=_RESTING, not_in=_START,
+        "channel", "an operator resets the channel; an idle one is believed after `start_settle`", _P, says=_AGAIN,
+        hazard=_RESTING, within_s=20.0, not_in=_START,
     ),
     "safety_trip": _kind(
         "channel", "a safety limit trips; `by` is the code: 189 to 191, 253", _P, unit="", default=190,

@@ -209,8 +209,10 @@ def ending_of(
     """Work out from journal, driver and simulators what labctl did about a fault that struck at `strike_s`."""
     rows = [row for row in lab.rows(station) if row.wall_s >= strike_s - _AHEAD_S]
     told = [(at_s, text) for at_s, text in said_of(lab, station) if at_s >= strike_s - _AHEAD_S]
-    noticed_s = min((one.at_s for one in lab.noticed[station] if one.at_s >= strike_s - _AHEAD_S), default=math.inf)
     acts = [row.wall_s for row in rows if isinstance(row.event, Tripped | Failed | Alarmed | SafeAsked)]
+    acts += [at_s for at_s, _ in told]
+    heard = [one.at_s for one in lab.noticed[station] if one.at_s >= strike_s - _AHEAD_S]
+    noticed_s = min(heard, default=min(acts, default=math.inf))
     again = any(
         isinstance(row.event, Intended) and row.event.attempt > 1 and row.step_id.endswith(("sweep", "cell"))
         for row in rows
