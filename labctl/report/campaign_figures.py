@@ -10,7 +10,7 @@ import numpy as np
 from labctl.analysis.layered_results import Phase
 from labctl.analysis.results import Arrhenius, Results
 from labctl.report.campaign_tables import campaign_fit
-from labctl.report.figures import COLOURS, MARKERS, canvas, save
+from labctl.report.figures import COLOURS, MARKERS, canvas, plain_decades, save
 from labctl.report.numbers import plus_minus
 from labctl.report.page import Figure
 
@@ -34,6 +34,7 @@ def diffusivities(results: Results, folder: Path) -> Figure | None:
             single = points.get(phase.phase) if number == 0 else None
             _phase(panel, phase, index, single, fit.campaign.T_ref_K, span)
         panel.set_yscale("log")
+        plain_decades(panel)
         panel.set_xlabel("1000 / T [1/K]")
         panel.set_title(geometry.partition(" (")[0], fontsize=9)
         if panel.get_legend_handles_labels()[1]:

@@ -96,7 +96,7 @@ def build_up(results: Results, folder: Path) -> Figure | None:
     for panel, (T_K, entries) in zip(axes.flat, ordered, strict=False):
         for index, entry in enumerate(entries):
             _build_up_curve(panel, entry, index)
-        panel.set_xscale("log")
+        log_times(panel)
         panel.set_xlabel("mixing time [s]")
         panel.set_ylabel("cross peak / total")
         panel.set_title(temperature_label(T_K))
@@ -153,7 +153,7 @@ def arrhenius_plot(results: Results, folder: Path) -> Figure | None:
         panel.set_title(MODEL_NAMES.get(model, model))
         panel.set_xlabel("1000 / T [1/K]")
         panel.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14), borderaxespad=0.0)
-        _plain_decades(panel)
+        plain_decades(panel)
         _celsius_axis(panel)
     axes.flat[0].set_ylabel("rate or D/d² [1/s]")
     return Figure(
@@ -186,7 +186,14 @@ def _arrhenius_line(panel: Axes, entry: Arrhenius, index: int) -> None:
     panel.set_yscale("log")
 
 
-def _plain_decades(panel: Axes) -> None:
+def log_times(panel: Axes) -> None:
+    """Make the abscissa logarithmic, labelled ``0.01  0.1  1``: plainer than powers of ten, and typeset in no time."""
+    panel.set_xscale("log")
+    panel.xaxis.set_major_formatter(_PLAIN)
+    panel.xaxis.set_minor_formatter(NullFormatter())
+
+
+def plain_decades(panel: Axes) -> None:
     """Label a logarithmic ordinate with plain numbers, more of them the fewer decades it spans."""
     low, high = panel.get_ylim()
     decades = np.log10(high / low)
@@ -239,7 +246,7 @@ def saturation_recovery(results: Results, folder: Path) -> Figure | None:
             )
             grid = np.geomspace(delays[delays > 0].min() / 1.5, delays.max() * 1.3, 80)
             panel.plot(grid, 1.0 - entry.alpha * np.exp(-grid / entry.T1_s), color=colour, lw=1.2)
-        panel.set_xscale("log")
+        log_times(panel)
         panel.set_xlabel("recovery delay [s]")
         panel.set_ylabel("M / M0")
         panel.set_title(temperature_label(T_K))
