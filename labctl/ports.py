@@ -363,7 +363,8 @@ class Observation:
     Attributes
     ----------
     fraction : float or None
-        0 to 1, of an acquisition or ramp.
+        0 to 1, of an acquisition or ramp. The engine looks again when an acquisition's end is due by it, and from 0.999
+        on ever and again until the end is seen: no more than that before.
     data_growing : bool
         Raw data grew since the last look, or by all that can be seen the acquisition is under way: it lives even if
         its agents are silent.
@@ -509,7 +510,8 @@ class Fenced(Protocol):
     def fence(self, still_ours: StillOurs) -> None:
         """From now on call `still_ours` right before anything is sent, and at least before each write.
 
-        Called before `open`. What it raises comes out of the call that wanted to write. Nothing is made safe then: the station is another's.
+        Called before `open`. What it raises comes out of the call that wanted to write. Nothing is made safe then: the
+        station is another's.
         """
         ...
 
