@@ -234,10 +234,12 @@ def certificate(journal: Journal) -> Certificate:
         begun = [attempt for attempt in mine if attempt.started_s is not None]
         for before, attempt in pairwise(begun):
             repeated += 1
-            details.append(
-                f"{step.id}: attempt {attempt.attempt} after attempt {before.attempt} was {before.result}: "
-                f"{before.detail}"
+            was = (
+                "open: it was begun and left nothing"
+                if before.result == "open"
+                else f"{before.result}: {before.detail}"
             )
+            details.append(f"{step.id}: attempt {attempt.attempt} after attempt {before.attempt} was {was}")
     planned = sum(step.acquires for step in told.planned) - left_out
     return Certificate(
         planned=planned,

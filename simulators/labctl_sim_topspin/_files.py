@@ -8,6 +8,7 @@ and datasets never tell different stories.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -112,6 +113,9 @@ class ConsoleFiles:
                 entry["kept"] = self._kept
                 self._set_aside(path, self._keep / str(self._kept))
                 self._kept += 1
+        else:
+            missing = itertools.takewhile(lambda parent: not parent.exists(), path.parents)
+            entry["folders"] = len(list(missing))  # made for it, right after this
         with self._log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
@@ -146,3 +150,6 @@ class ConsoleFiles:
                 os.truncate(path, entry["size"])
         else:
             path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # an EXPNO that is there and empty would count as somebody's
+                for parent in path.parents[: entry.get("folders", 0)]:
+                    parent.rmdir()

@@ -226,6 +226,8 @@ def test_console_files_take_back_what_was_not_saved(tmp_path: Path) -> None:
     files.saved(1)
     files.write_text(inside / "old", "changed")
     files.write_text(inside / "new", "new")
+    files.write_text(inside / "1011" / "pdata" / "1" / "title", "an EXPNO begun")
+    files.write_text(inside / "1011" / "acqu", "##END=")
     files.append(inside / "log", "two\n")
     files.allocate(inside / "grown", 4096)
     shutil.copyfile(inside / "old", tmp_path / "staged")
