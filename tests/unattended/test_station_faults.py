@@ -13,7 +13,7 @@ import pytest
 from labctl.run.engine import CampaignOutcome
 from labctl.run.lifecycle import StationPhase
 from labctl_sim_faults import FaultKind, Reaction, registry
-from tests.unattended.side_by_side import CYCLER, LADDER, LIMITS, POLL_S, Controller, SideBySide
+from tests.unattended.side_by_side import CYCLER, LADDER, LIMITS, POLL_S, START_S, Controller, SideBySide
 from tests.unattended.strikes import CELL_PHASES, LADDER_PHASES, Course, Ending, left_by, let_loose, said_of
 
 KNOWN = registry()
@@ -66,6 +66,7 @@ SAMPLE = (
     ("maccor", "reply_garbled", "resting"),
     ("maccor", "suspended", "end"),
     ("maccor", "forced_step", "recovery"),
+    ("maccor", "refuses", "nobody there"),
 )
 """One campaign for each phase, and what most often happens; `-m slow` takes the whole product."""
 ALL = [(who, name, phase) for who, victim in VICTIMS.items() for name in victim.kinds for phase in victim.phases]
@@ -161,6 +162,30 @@ def test_every_fault_in_every_phase(
 ) -> None:
     """The same for all faults in all phases."""
     test_a_fault_ends_in_its_declared_reaction(who, name, phase, courses, tmp_path)
+
+
+def test_a_cell_whose_test_was_reset_is_never_cycled_again(tmp_path: Path) -> None:
+    """A person who lets the station go on does not charge the same cell anew: it stands until it is skipped."""
+    reset = "  - {fault: reset_by_operator, station: maccor, at: 1200 s}\n"
+    lab = SideBySide(folder=tmp_path, struck=CYCLER, faults=reset)
+    lab.run()
+    assert lab.phase(CYCLER) is StationPhase.PAUSED
+    lab.run(attended="the cell was looked at")
+    assert lab.phase(CYCLER) is StationPhase.PAUSED
+    assert len(list(lab.simulators[CYCLER].tester.active_dir.iterdir())) == 1
+
+
+def test_a_start_that_was_refused_is_begun_when_a_person_has_put_it_right(tmp_path: Path) -> None:
+    """Nothing had come of it, so the second attempt is the cell's first test."""
+    refused = "  - {fault: start_refused, station: maccor, at: 0 s, for: 1 h}\n"
+    lab = SideBySide(folder=tmp_path, struck=CYCLER, faults=refused)
+    lab.run()
+    assert lab.phase(CYCLER) is StationPhase.PAUSED
+    lab.at_s = START_S + 7200.0
+    outcome = lab.run(attended="the tester was put right")
+    assert isinstance(outcome, CampaignOutcome)
+    assert outcome.exit_code == 0
+    assert left_by(lab)[CYCLER] == [("maccor/cycling/cell", 2, "complete")]
 
 
 def test_every_fault_and_every_phase_is_in_the_sample_or_the_product() -> None:
