@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.analysis.arrhenius import KB_EV_PER_K, fit_arrhenius
-from labctl.analysis.entries import RESOLVED
 from labctl.analysis.fit import INFLATE_BELOW_P
 from labctl.analysis.global_fit import CampaignFit, aicc_scale
 from labctl.analysis.global_kernels import Rate
 from labctl.analysis.global_model import CONTACT_FRACTION
-from labctl.analysis.global_search import Bound, Found
+from labctl.analysis.global_search import RESOLVED, Bound, Found
 from labctl.analysis.kinetics import DECISIVE_AICC, scaled_aicc
 from labctl.analysis.layered_results import (
     Contact,
@@ -109,6 +108,8 @@ def _phase(fitted: CampaignFit, found: Found, rate: Rate, *, full: bool) -> Phas
         )
     problem, solution = found.problem, found.solution
     k, se = problem.at(solution, rate.name), problem.error(solution, rate.name)
+    if k < RESOLVED * se:
+        return Phase(phase=name, kD_per_s=None, kD_se=None)
     Ea, Ea_se = found.Ea(rate.name)
     phase = Phase(phase=name, kD_per_s=k, kD_se=se, Ea_eV=Ea, Ea_se_eV=Ea_se)
     if length_m is not None:
@@ -203,11 +204,11 @@ def _contact_fraction(found: Found) -> tuple[float, float | None]:
 def _ranges(fitted: CampaignFit) -> dict[str, list[float]]:
     """Lowest and highest Ea of each phase that is resolved in more than one geometry."""
     ranges = {}
-    for rate in fitted.main.resolved():
+    for rate in fitted.main.determined():
         energies = [
             one.Ea(rate.name)[0]
             for one in (fitted.main, *fitted.others)
-            if rate.name in {other.name for other in one.resolved()}
+            if rate.name in {other.name for other in one.determined()}
         ]
         if len(energies) > 1:
             ranges[fitted.sites[rate.sites[0]]] = [min(energies), max(energies)]
@@ -333,9 +334,15 @@ def _limits(fitted: CampaignFit) -> list[Doubt]:
             T = main.problem.model.T_ref_K
             said = f"{words} is only bounded: {than} {bound.value_per_s:.3g} 1/s at {T:.1f} K with 95 %; it has no Ea"
         found.append(("not_resolved", said, "a shorter Tmix would see a fast phase", bound.value_per_s))
-    if main.as_fast:
-        other = " or ".join(_words(fitted, name) for name in main.as_fast)
-        held = " and ".join(_words(fitted, name) for name in main.bounds)
+    sure = main.determined()
+    for rate in main.resolved():
+        if rate not in sure:
+            k, se = main.problem.at(main.solution, rate.name), main.problem.error(main.solution, rate.name)
+            said = f"{_words(fitted, rate.name)} is not resolved: {k:.2g} +- {se:.2g} 1/s, and it has no Ea"
+            found.append(("not_resolved", said, "longer mixing times, if T1 allows, or more scans", k))
+    if others := [name for name in main.as_fast if name not in main.bounds]:
+        other = " or ".join(_words(fitted, name) for name in others)
+        held = " and ".join(_words(fitted, name) for name, bound in main.bounds.items() if bound.side == "lower")
         found.append(
             (
                 "which_phase",
@@ -345,7 +352,7 @@ def _limits(fitted: CampaignFit) -> list[Doubt]:
                 None,
             )
         )
-    for rate in main.resolved():
+    for rate in main.determined():
         Ea, Ea_se = main.Ea(rate.name)
         if Ea_se > 0 and abs(Ea) < RESOLVED * Ea_se:
             found.append(
@@ -373,7 +380,7 @@ def _hanging(fitted: CampaignFit) -> list[Doubt]:
     for words, solution in moved:
         shifts = []
         worst = 0.0
-        for rate in main.resolved():
+        for rate in main.determined():
             if rate.name in solution.held:
                 continue
             Ea, Ea_se = main.Ea(rate.name)
@@ -396,7 +403,7 @@ def _hanging(fitted: CampaignFit) -> list[Doubt]:
 def _geometries(fitted: CampaignFit) -> list[Doubt]:
     found: list[Doubt] = []
     for phase, (low, high) in _ranges(fitted).items():
-        rate = next(one for one in fitted.main.resolved() if fitted.sites[one.sites[0]] == phase)
+        rate = next(one for one in fitted.main.determined() if fitted.sites[one.sites[0]] == phase)
         Ea, Ea_se = fitted.main.Ea(rate.name)
         if high - low > max(0.5 * Ea_se, 0.002):
             found.append(
@@ -462,7 +469,7 @@ def global_arrhenius(fitted: CampaignFit) -> list[Arrhenius]:
     """Return the global fit's laws; their points are the kD of single temperatures, for comparison."""
     main = fitted.main
     lines = []
-    for rate in main.resolved():
+    for rate in main.determined():
         k, Ea, Ea_se = main.problem.at(main.solution, rate.name), *main.Ea(rate.name)
         points: list[tuple[float, float, float]] = []
         if fitted.separate is not None and rate.name in {one.name for one in fitted.separate.resolved()}:

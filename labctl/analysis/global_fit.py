@@ -122,7 +122,9 @@ def fit_campaign(groups: Sequence[TemperatureFits], structure: Structure) -> Cam
     rivals[resisting.hypothesis.name] = resisting
     if _aicc(resisting, rivals) < _aicc(main, rivals) - DECISIVE_AICC:
         main, partial = resisting, None
-    intervals = {rate.name: _interval(main, rate.name) for rate in [*main.resolved("kD"), *main.resolved("contact")]}
+    intervals = {
+        rate.name: _interval(main, rate.name) for rate in [*main.determined("kD"), *main.determined("contact")]
+    }
     return CampaignFit(
         groups=known,
         structure=structure,

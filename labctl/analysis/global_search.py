@@ -31,6 +31,8 @@ Family = Literal["layered", "interface", "exchange"]
 
 TYPICAL_EA_EV = 0.12
 GRID_POINTS = 9
+RESOLVED = 2.0
+"""A value below this many standard errors is not resolved from zero."""
 DETERMINED = 0.5
 """A rate whose standard error is a larger part of it might be at a limit."""
 CLEARLY_MISFITS = 3.0
@@ -105,8 +107,16 @@ class Found:
         return self.problem.model.rates
 
     def resolved(self, kind: str = "kD") -> list[Rate]:
-        """Return the rates of a kind that have a value of their own."""
+        """Return the rates of a kind that are fitted and not held at a limit."""
         return [rate for rate in self.rates if rate.kind == kind and rate.name not in self.bounds]
+
+    def determined(self, kind: str = "kD") -> list[Rate]:
+        """Return those of `resolved` that differ from zero by more than `RESOLVED` standard errors."""
+        return [
+            rate
+            for rate in self.resolved(kind)
+            if self.problem.at(self.solution, rate.name) >= RESOLVED * self.problem.error(self.solution, rate.name)
+        ]
 
     def Ea(self, name: str) -> tuple[float, float]:
         """Return the activation energy of a rate and its standard error [eV]."""
@@ -263,7 +273,14 @@ class Search:
             se /= np.sqrt(found.solution.scale)
             if se >= DETERMINED * k and (len(found.resolved()) > 1 or found.hypothesis.contact):
                 found = self._at_end(self._at_end(found, rate.name, "lower"), rate.name, "upper")
-        return found
+        if found.determined() or found.determined("contact"):
+            return found
+        # With no exchange at all one phase that stands still leaves the others any diffusivity.
+        still = {
+            name: replace(bound, value_per_s=None) if bound.side == "upper" else bound
+            for name, bound in found.bounds.items()
+        }
+        return replace(found, bounds=still)
 
     def _widened(self, found: Found) -> Found:
         """Add to the covariance how far everything moves when a bounded rate goes to its bound."""

@@ -171,7 +171,7 @@ def print_results(results: Results) -> None:
             out.print(f"  D/d^2({'-'.join(fit.pair)}) = {plus_minus(fit.kD_per_s, fit.kD_se, '1/s')}")
         else:
             for phase in fit.phases:
-                if phase.bound is not None:
+                if phase.bound is not None and phase.kD_per_s is not None:
                     sign = ">" if phase.bound == "lower" else "<"
                     out.print(f"  D/d^2({phase.phase}) {sign} {phase.kD_per_s:.3g} 1/s (95 %)")
                 else:

@@ -18,6 +18,7 @@ from labctl.analysis.global_entries import (
 from labctl.analysis.global_fit import CampaignFit, fit_campaign
 from labctl.analysis.global_search import Hypothesis, Search
 from labctl.analysis.layered_results import LayeredFit
+from labctl.analysis.observation import Relaxation
 from labctl.analysis.results import BuildUp
 from labctl.analysis.structure import Structure
 from tests.analysis.layered_campaign import KB_EV_PER_K, T_REF_K, Layers, Plan, measure
@@ -141,18 +142,18 @@ def test_nominal_intervals_cover_the_truth() -> None:
 
 def _scores(seed: int, *, recoveries: bool) -> list[float]:
     """Ea minus the truth over its standard error, core and coating."""
-    plan = replace(
-        SHORT, noise=0.003, tmix_s=(0.1, 1.0, 8.0), recoveries=recoveries, times_T1=3.0 if recoveries else 20
-    )
+    plan = replace(SHORT, noise=0.003, tmix_s=(0.1, 1.0, 8.0), recoveries=recoveries)
+    plan = plan if recoveries else replace(plan, times_T1=20.0)
     groups = measure(COATED, plan, seed)
-    search = Search(groups, densities=np.array(COATED.density), relaxation=["recovery" if recoveries else "common"] * 3)
+    mode: Relaxation = "recovery" if recoveries else "common"
+    search = Search(groups, densities=np.array(COATED.density), relaxation=[mode] * len(groups))
     found = search.layered(Hypothesis(family="layered", order=(0, 1, 2)))
     return [(found.Ea(f"kD {i}")[0] - COATED.Ea_eV[i]) / found.Ea(f"kD {i}")[1] for i in (0, 1)]
 
 
 def test_the_order_of_three_layers_is_found() -> None:
     """Without stated layers the coating is found in the middle, whatever the order of the sites."""
-    fitted = fit_campaign(measure(COATED, replace(Plan(noise=0.002), T_K=SHORT.T_K), 1, (0, 2, 1)), Structure())
+    fitted = fit_campaign(measure(COATED, replace(SHORT, T_K=(293.15, 373.15)), 1, (0, 2, 1)), Structure())
     assert fitted is not None
     assert fitted.sites == ("Li2S", "LPSC", "LiI")
     assert fitted.main.hypothesis.order[1] == 2
@@ -162,8 +163,8 @@ def test_the_order_of_three_layers_is_found() -> None:
 
 def test_the_geometry_that_fits_is_reported() -> None:
     """Slabs are told from spheres where nothing is stated, and Ea of both stands in the entry."""
-    truth = replace(COATED, geometry="slab", kD_per_s=(0.02, 0.2, 5.0))
-    fitted = _fitted(truth, replace(Plan(noise=0.002), T_K=SHORT.T_K), 2, replace(STATED, geometry=None))
+    truth = replace(PAIR, geometry="slab")
+    fitted = _fitted(truth, SHORT, 2, Structure(layers=("a", "b")))
     assert fitted.main.hypothesis.geometry == "slab"
     entry = campaign_entry(fitted)
     assert entry.campaign is not None
@@ -206,14 +207,14 @@ def test_a_bent_arrhenius_line_is_told() -> None:
     fitted = fit_campaign(groups, Structure(layers=("a", "b"), geometry="sphere"))
     assert fitted is not None
     assert "not_arrhenius" in {code for code, *_ in doubts(fitted)}
-    straight = _fitted(PAIR, SHORT, 5, Structure(layers=("a", "b"), geometry="sphere")).straightness()
-    assert straight is not None
-    assert straight[2] > 0.01
 
 
 def test_resamples_agree_with_the_covariance_and_the_profile() -> None:
     """Profile likelihood and parametric bootstrap give the same interval as the standard error, where all is linear."""
     fitted = _fitted(PAIR, SHORT, 6, Structure(layers=("a", "b"), geometry="sphere", bootstrap=40))
+    straight = fitted.straightness()
+    assert straight is not None
+    assert straight[2] > 0.01, "an Arrhenius law is one"
     entry = campaign_entry(fitted)
     resolved = [one for one in entry.phases if one.Ea_ci95_eV is not None]
     assert resolved
@@ -228,6 +229,15 @@ def test_resamples_agree_with_the_covariance_and_the_profile() -> None:
         assert phase.Ea_bootstrap_ci95_eV is not None
         width = phase.Ea_bootstrap_ci95_eV[1] - phase.Ea_bootstrap_ci95_eV[0]
         assert width == pytest.approx(high - low, rel=0.5)
+
+
+def test_without_exchange_no_diffusivity_is_claimed() -> None:
+    """Where nothing crosses there is no kD, no bound on one, no Ea and no law; that is said."""
+    fitted = _fitted(replace(PAIR, kD_per_s=(1e-9, 1e-9)), replace(SHORT, noise=0.003), 1, Structure())
+    entry = campaign_entry(fitted)
+    assert [(one.kD_per_s, one.Ea_eV, one.bound) for one in entry.phases] == [(None, None, None)] * 2
+    assert not global_arrhenius(fitted)
+    assert sum("is not resolved" in text for text in entry.warnings) == 2
 
 
 def test_one_temperature_has_no_global_fit() -> None:
