@@ -19,7 +19,7 @@ from labctl.analysis.nmr.basis import Complex, Real, Shape, f1_with_derivatives,
 from labctl.analysis.nmr.rows import Rows
 
 LEAST_ROWS = 16
-_STEPS = 4
+_STEPS, _BLOCK = 4, 32
 _CHI2_FALL, _LEAST_PART = 25.0, 0.5
 """A drift must lower chi2 by so much, and explain this part of what lines in a still field leave unexplained: lopsided
 lines bend t1 and t2 alike too, but no drift explains them."""
@@ -60,7 +60,7 @@ def without_drift(rows: Rows, drift: Drift | None) -> Rows:
     if drift is None or rows.t1_s is None:
         return rows
     shift_Hz = drift.at(rows.signal.shape[0])
-    signal = rows.signal * np.exp(-2j * np.pi * np.outer(shift_Hz, rows.t2_s))
+    signal = rows.signal * _ramps(shift_Hz, rows.t2_s)
     pairs = signal.shape[0] // 2
     cosine, sine = signal[0 : 2 * pairs : 2].copy(), signal[1 : 2 * pairs : 2].copy()
     mean_Hz = 0.5 * (shift_Hz[0 : 2 * pairs : 2] + shift_Hz[1 : 2 * pairs : 2])
@@ -68,6 +68,15 @@ def without_drift(rows: Rows, drift: Drift | None) -> Rows:
     signal[0 : 2 * pairs : 2] = cosine * np.cos(angle) + sine * np.sin(angle)
     signal[1 : 2 * pairs : 2] = sine * np.cos(angle) - cosine * np.sin(angle)
     return replace(rows, signal=signal)
+
+
+def _ramps(shift_Hz: Real, t2_s: Real) -> Complex:
+    """Return ``exp(-2 pi i shift t2)``, shape (R, N), for evenly spaced times: two small sets of exponentials."""
+    step_s = float(t2_s[1] - t2_s[0])
+    coarse = np.exp(-2j * np.pi * np.outer(shift_Hz, float(t2_s[0]) + step_s * np.arange(0, t2_s.size, _BLOCK)))
+    fine = np.exp(-2j * np.pi * np.outer(shift_Hz, step_s * np.arange(_BLOCK)))
+    ramps: Complex = (coarse[:, :, None] * fine[:, None, :]).reshape(shift_Hz.size, -1)[:, : t2_s.size]
+    return ramps
 
 
 def fit_drift(rows: Rows, shape: Shape) -> Drift | None:
@@ -81,11 +90,13 @@ def fit_drift(rows: Rows, shape: Shape) -> Drift | None:
     if rows.t1_s is None or rows.signal.shape[0] < LEAST_ROWS:
         return None
     drift = Drift(linear_Hz=0.0, bend_Hz=0.0)
-    step, still = _step(rows, shape)
+    step, still, promised = _step(rows, shape)
+    if promised < 0.5 * _CHI2_FALL:
+        return None
     chi2 = still
     for _ in range(_STEPS):
         drift = Drift(linear_Hz=drift.linear_Hz + step[0], bend_Hz=drift.bend_Hz + step[1])
-        step, chi2 = _step(without_drift(rows, drift), shape)
+        step, chi2, _ = _step(without_drift(rows, drift), shape)
         if float(np.abs(step).max()) < 0.01:
             break
     fall, count = still - chi2, 2 * rows.signal.size
@@ -95,8 +106,8 @@ def fit_drift(rows: Rows, shape: Shape) -> Drift | None:
     return replace(drift, chi2_fall=fall)
 
 
-def _step(rows: Rows, shape: Shape) -> tuple[Real, float]:
-    """One Gauss-Newton step of both coefficients, and chi2 where all but they have made theirs."""
+def _step(rows: Rows, shape: Shape) -> tuple[Real, float, float]:
+    """One Gauss-Newton step of both coefficients, chi2 where all but they have made theirs, and what they promise."""
     assert rows.t1_s is not None
     assert rows.is_sine is not None
     sites = shape.offset_Hz.size
@@ -114,10 +125,13 @@ def _step(rows: Rows, shape: Shape) -> tuple[Real, float]:
     gradient = np.real(flat.conj() @ (x - model).ravel())
     scale = 1.0 / np.sqrt(np.maximum(np.diag(hessian), 1e-300))
     hessian, gradient = hessian * np.outer(scale, scale), gradient * scale
-    step = (np.linalg.pinv(hessian, rcond=1e-12, hermitian=True) @ gradient * scale)[-2:]
+    whole = np.linalg.pinv(hessian, rcond=1e-12, hermitian=True) @ gradient
+    step = (whole * scale)[-2:]
     others = np.linalg.pinv(hessian[:-2, :-2], rcond=1e-12, hermitian=True)
-    left = rows.power - float(np.sum(A * np.real(x[:sites, :sites]))) - float(gradient[:-2] @ others @ gradient[:-2])
-    return np.asarray(step, dtype=np.float64), left / rows.noise**2
+    by_others = float(gradient[:-2] @ others @ gradient[:-2])
+    left = rows.power - float(np.sum(A * np.real(x[:sites, :sites]))) - by_others
+    weight = 1.0 / rows.noise**2
+    return np.asarray(step, dtype=np.float64), left * weight, (float(gradient @ whole) - by_others) * weight
 
 
 def _directions(A: Real, height: int, width: int) -> list[NDArray[np.complex128]]:
