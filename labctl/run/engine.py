@@ -20,7 +20,7 @@ from typing import assert_never
 
 from labctl.clock import Clock, VirtualClock
 from labctl.dataset.store import record_verdict
-from labctl.errors import InputError, InternalError, LabctlError
+from labctl.errors import InputError, InstrumentError, InstrumentSilent, InternalError, LabctlError
 from labctl.plan.steps import Plan
 from labctl.ports import Instrument
 from labctl.run.blackout_watch import BlackoutWatch, hold_back
@@ -61,6 +61,7 @@ from labctl.run.events import (
 from labctl.run.guard import StationGuard
 from labctl.run.handoff import HandOffs, OnDataset
 from labctl.run.journal import Journal, JournalUnwritable, Row
+from labctl.run.late_opening import opened_late
 from labctl.run.lifecycle import LEFT_BY_PERSON, CampaignPhase, StationPhase
 from labctl.run.options import EngineOptions
 from labctl.run.outcome import CampaignOutcome, outcome_of
@@ -71,6 +72,7 @@ from labctl.run.reporting import OnProgress, Reporter
 from labctl.run.state import State, initial_state, planned_event
 from labctl.run.take_stations import TakenStations
 from labctl.run.take_up import take_up
+from labctl.run.turn import measures
 from labctl.run.waiting import Waiting
 
 __all__ = ["CampaignOutcome", "Engine", "OnProgress", "run_campaign"]
@@ -146,6 +148,7 @@ class Engine:
         on_progress: OnProgress | None = None,
     ) -> None:
         self._virtual = isinstance(clock, VirtualClock)
+        instruments = {name: opened_late(instrument) for name, instrument in instruments.items()}
         if not self._virtual:  # a call that blocks must not hold up the other stations' safety
             instruments = {name: in_own_thread(instrument) for name, instrument in instruments.items()}
         self._instruments = instruments
@@ -216,7 +219,7 @@ class Engine:
                 expected=", ".join(sorted(self._instruments)),
             )
 
-    def _walk(self, unreachable: Mapping[str, str], *, resumed: bool) -> CampaignOutcome:
+    def _walk(self, unreachable: Mapping[str, InstrumentError], *, resumed: bool) -> CampaignOutcome:
         try:
             self._todo.append(Opened(epochs=self._taken.epochs, resumed=resumed, version=self._options.version))
             self._todo.extend(self._out_of_reach(name, what) for name, what in unreachable.items())
@@ -236,13 +239,18 @@ class Engine:
             ) from error
         return outcome_of(self.state, self._turns)
 
-    def _out_of_reach(self, name: str, what: str) -> Event:
-        """Take the heat off that nobody can watch; what may be silent for ever has guards of its own and goes on."""
+    def _out_of_reach(self, name: str, error: InstrumentError) -> Event:
+        """Leave silence to its interlock, which knows how long is too long; at once only what refuses goes safe."""
+        what = f"it cannot be reached: {error}"
         told = self._options.stations.get(name)
         if told is not None and math.isinf(told.silence.trip_s):
             goes_on = "it goes on under guards of its own, and is asked again. Look at its computer and its cables"
-            return Alarmed(station=name, what=f"it cannot be reached: {what}; {goes_on}", person=True)
-        return Tripped(station=name, limit="reach", detail=f"it cannot be reached: {what}")
+            return Alarmed(station=name, what=f"{what}; {goes_on}", person=True)
+        if isinstance(error, InstrumentSilent):
+            self._guards[name].growing = measures(self.state, name)  # as far as anybody knows
+            goes_on = "it is asked again, and made safe if that goes on. Look at its computer and its cables"
+            return Alarmed(station=name, what=f"{what}; {goes_on}")
+        return Tripped(station=name, limit="reach", detail=what)
 
     # ---------------------------------------------------------------------------------- one turn
 
@@ -398,7 +406,9 @@ class Engine:
         guard = self._guards[name]
         if self._virtual or self._clock.monotonic_s() >= self._poll_due_s.get(name, 0.0):
             self._todo.extend(guard.poll(self.state))
-            relaxed_s = min(options.virtual_poll_s, 0.5 * self._instruments[name].attention_s)
+            relaxed_s = options.virtual_poll_s
+            if self.state.stations[name].phase is not StationPhase.FINISHED:  # there it is cold, and agents may act
+                relaxed_s = min(relaxed_s, 0.9 * self._instruments[name].attention_s)  # virtual time is never late
             interval_s = guard.interval_s(self.state, relaxed_s if self._virtual else options.poll_s)
             self._poll_due_s[name] = self._clock.monotonic_s() + interval_s
         else:  # a look at the order in between; limits count polls, so these are not more frequent for it

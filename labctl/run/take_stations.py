@@ -48,7 +48,7 @@ class TakenStations:
             self._owned[name] = ownership
             self.epochs[name] = ownership.epoch
 
-    def open(self, *, resumed: bool) -> dict[str, str]:
+    def open(self, *, resumed: bool) -> dict[str, InstrumentError]:
         """Open what is owned; return what cannot be reached and why.
 
         A new campaign does not begin without all of them, a resumed one goes on with the rest.
@@ -58,7 +58,7 @@ class TakenStations:
         InstrumentError
             One cannot be reached at the start of a new campaign.
         """
-        unreachable: dict[str, str] = {}
+        unreachable: dict[str, InstrumentError] = {}
         for name, epoch in self.epochs.items():
             instrument = self._instruments[name]
             if isinstance(instrument, Fenced):
@@ -69,7 +69,7 @@ class TakenStations:
             except InstrumentError as error:
                 if not resumed:
                     raise
-                unreachable[name] = str(error)
+                unreachable[name] = error
         return unreachable
 
     def _open(self, instrument: Instrument, epoch: int) -> None:
