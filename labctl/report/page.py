@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,7 @@ def write_report(
         span=_span,
     )
     environment.globals.update(
-        pm=plus_minus,
+        pm=_plus_minus,
         efficiency=cycling_tables.headline,
         cell_state=cycling_tables.state,
         cell_accuracy=cycling_tables.accuracy,
@@ -161,6 +162,14 @@ def _celsius(value: float | None) -> str:
 
 def _number(value: float | None, digits: int = 3) -> str:
     return "" if value is None else f"{value:.{digits}g}"
+
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def _plus_minus(value: float | None, error: float | None, unit: str = "") -> str:
+    """`plus_minus` with raised exponents."""
+    return re.sub(r"10\^(-?\d+)", lambda power: "10" + power[1].translate(_RAISED), plus_minus(value, error, unit))
 
 
 def _span(T_K: Sequence[float]) -> str:
