@@ -7,6 +7,7 @@ A bare number is refused where a unit belongs.
 
 from __future__ import annotations
 
+import difflib
 import functools
 import re
 from typing import TYPE_CHECKING, Any
@@ -116,10 +117,25 @@ def parse(text: object, unit: str, *, example: str = "", difference: bool = Fals
             if kind == "DimensionalityError"
             else f"{unit_text!r} is not a known unit"
         )
-        raise QuantityError(f"{text!r}: {what}", expected=hint) from None
+        meant = _meant(unit_text, unit, difference=difference)
+        raise QuantityError(
+            f"{text!r}: {what}", expected=f"did you mean {meant!r}? {hint}" if meant else hint
+        ) from None
     if not abs(magnitude) < float("inf"):
         raise QuantityError(f"{text!r} is not finite", expected=hint)
     return magnitude
+
+
+def _meant(unit_text: str, unit: str, *, difference: bool) -> str:
+    """Return the usual unit that somebody may have meant by what is none, empty if none comes near."""
+    usual = list(COMMON.get((unit, difference), ()))
+    by_habit = {"c": "degC", "celsius": "degC", "kelvin": "K", "sec": "s", "secs": "s", "hr": "h", "hrs": "h"}
+    by_habit |= {one.lower(): one for one in usual}
+    meant = by_habit.get(unit_text.lower(), "")
+    if meant in usual:
+        return meant
+    close = difflib.get_close_matches(unit_text, usual, n=1, cutoff=0.7)
+    return close[0] if close else ""
 
 
 def _example(unit: str) -> str:

@@ -57,6 +57,9 @@ def plan(
     lab: Lab = None,
     start: Annotated[str | None, typer.Option(help="start, ISO 8601 with zone; default now")] = None,
     every_step: Annotated[bool, typer.Option("--all", help="list every settling check, needed or not")] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="draw the time line of all stations as a page")
+    ] = None,
     as_json: Json = False,
     design: Annotated[
         bool, typer.Option("--design", help="propose what reaches the goal of the design block in the fewest hours")
@@ -74,7 +77,7 @@ def plan(
         return
     from labctl.cli.planning import plan_command
 
-    plan_command(protocol, lab, start=start, every_step=every_step, as_json=as_json)
+    plan_command(protocol, lab, start=start, every_step=every_step, as_json=as_json, html=html)
 
 
 @app.command()

@@ -16,6 +16,9 @@ from labctl.cli.locating import lab_file
 from labctl.errors import Finding, InputError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from labctl.plan.estimate import Estimate
     from labctl.plan.steps import Plan
     from labctl.plan.table import Row
     from labctl.protocol.load import LoadedLab, LoadedProtocol
@@ -94,15 +97,26 @@ def _counted(number: int, what: str) -> str:
 
 
 def plan_command(
-    protocol_path: Path, lab_path: Path | None, *, start: str | None, every_step: bool, as_json: bool
+    protocol_path: Path,
+    lab_path: Path | None,
+    *,
+    start: str | None,
+    every_step: bool,
+    as_json: bool,
+    html: Path | None = None,
 ) -> None:
-    """Print the step table and the totals."""
+    """Print the step table, the totals and a time line of all stations; with `html` draw that as a page too."""
     from labctl.plan.estimate import estimate
 
     start_s = start_time_s(start)
     done = checked(protocol_path, lab_path, start_s=start_s)
     plan = done.plan
     costs = estimate(plan, start_s)
+    if html is not None:
+        from labctl.plan.timeline import gantt_html
+
+        page = gantt_html(costs, campaign=plan.campaign, start_s=start_s, utc_offset_s=utc_offset_s(start_s))
+        html.write_text(page, encoding="utf-8")
     if as_json:
         json.dump(plan_document(plan, costs), sys.stdout, indent=2)
         print()
@@ -140,8 +154,28 @@ def plan_command(
     out.print()
     for name, value in summary_rows(costs, utc_offset_s=offset_s):
         out.print(f"{name:>24}  {value}", highlight=False)
+    print_time_line(out, costs)
     for finding in done.findings:
         print(finding, file=sys.stderr)
+    if html is not None:
+        print(f"time line {html}", file=sys.stderr)
+
+
+def print_time_line(out: Console, costs: Estimate) -> None:
+    """Print a bar for each station, and what its time goes into."""
+    from labctl.plan.timeline import SYMBOLS, WORDS, bars, loads
+    from labctl.units import duration_text
+
+    widest = max(len(name) for name in costs.station_s)
+    out.print()
+    for name, bar in bars(costs, max(20, min(100, out.width - widest - 4))):
+        out.print(f"{name:>{widest}}  {bar}", highlight=False, markup=False, no_wrap=True)
+    key = "  ".join(f"{SYMBOLS[kind]} {kind}: {words}" for kind, words in WORDS.items())
+    out.print(key, style="dim", highlight=False, markup=False)
+    for one in loads(costs):
+        told = f"acquiring {duration_text(one.acquiring_s)}, waiting {duration_text(one.waiting_s)}"
+        told += f", tending {duration_text(one.tending_s)}" if one.tending_s else ""
+        out.print(f"{one.station:>24}  {told}; {one.disk_bytes / 1e6:.3g} MB", highlight=False)
 
 
 _LEFT_OUT_FIRST = ("duty", "RF on", "disk", "scans", "D1", "begins", "Tmix", "set point")

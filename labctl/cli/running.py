@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from labctl.run.options import EngineOptions
     from labctl.station.stations import OpenStations
 
+_FIRST_PARTS, _EACH_PART = 5, 25
+
 DRY_RUN_START_S = dt.datetime(2026, 1, 5, 18, 0, tzinfo=dt.UTC).timestamp()
 """Dry runs begin on the same evening unless told otherwise, so that equal seeds leave equal files."""
 
@@ -169,7 +171,7 @@ def go(run_dir: Path, *, outage_s: float, attended: str = "", say_notifications:
         )
         board = Noticeboard(run_dir, version=__version__)
         person = [SimulatedPerson(opened, samples)] if start.simulated else []
-        judging = _Judging(run_dir, plan, latest)
+        judging = _Judging(run_dir, plan, latest, rehearsal=start.simulated)
         stack = contextlib.ExitStack()
         with keyboard() as operator, _progress(run_dir, start) as on_progress, looking_on as watching, stack:
             stack.callback(board.close)
@@ -257,7 +259,7 @@ def _options(
 class _Judging:
     """Hands each finished dataset to the analysis, with the ones before it; after a part of one, renews the report."""
 
-    def __init__(self, run_dir: Path, plan: Plan, protocol: Path) -> None:
+    def __init__(self, run_dir: Path, plan: Plan, protocol: Path, *, rehearsal: bool) -> None:
         from labctl.cli.adapting import Following
         from labctl.cli.finishing import finish
         from labctl.cli.refreshing import Refreshing
@@ -266,6 +268,7 @@ class _Judging:
         self._run_dir = run_dir
         self._plan = plan
         self._protocol = protocol
+        self._rehearsal = rehearsal
         self.following = Following(run_dir)
         self._refresh = Refreshing(run_dir, finish)
         self._earlier: list[tuple[Dataset, Verdict]] = []
@@ -282,7 +285,10 @@ class _Judging:
     def __call__(self, _manifest: Path, dataset: Dataset) -> Verdict:
         from labctl.analysis.judge import judge
         from labctl.cli.finishing import analysis_context
+        from labctl.dataset.model import Verdict
 
+        if dataset.part and self._rehearsal and not _is_looked_at(dataset.part):
+            return Verdict()
         context = analysis_context(self._plan, f"{dataset.station}/{dataset.procedure}")
         verdict = judge(self._run_dir, dataset, context, tuple(self._earlier))
         verdict = self._with_decision(verdict, dataset)
@@ -291,7 +297,6 @@ class _Judging:
         else:
             self._earlier.append((dataset, verdict))
         return verdict
-
 
     def _with_decision(self, verdict: Verdict, dataset: Dataset) -> Verdict:
         """Add what an adaptive procedure decided; if it cannot decide, the campaign ends as planned."""
@@ -303,6 +308,11 @@ class _Judging:
         if not decided:
             return verdict
         return replace(verdict, message=f"{verdict.message}; {decided}" if verdict.message else decided)
+
+
+def _is_looked_at(part: int) -> bool:
+    """Whether a rehearsal judges a part on the way: the first ones and then some, for each takes all those before."""
+    return part <= _FIRST_PARTS or part % _EACH_PART == 0
 
 
 def _catch_up(clock: Clock, opened: OpenStations, run_dir: Path, outage_s: float) -> None:

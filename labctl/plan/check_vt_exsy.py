@@ -12,6 +12,9 @@ from labctl.protocol.model import Sample, VtExsy
 from labctl.protocol.vt_exsy import ALL_SITES
 from labctl.units import duration_text
 
+SHORTEST_RECYCLE_T1 = 1.3
+"""Least recycle delay in T1 of the slowest line: with less, time is lost, not won, and lines saturate unevenly."""
+
 SYNCHRONY = 1e-3
 """Largest deviation of the increment from whole rotor periods, in rotor periods."""
 
@@ -93,10 +96,11 @@ def _check_recycle(note: Notebook, p: VtExsy) -> None:
         slowest_s = p.t1.expected_s("slowest", index)
         own_s = p.t1.expected_s(rule.of, index) or slowest_s or 0.0
         delay_s = rule.fixed_s if rule.fixed_s is not None else min((rule.times_T1 or 1.0) * own_s, rule.max_s)
-        if slowest_s is not None and 0 < delay_s < slowest_s:
+        if slowest_s is not None and 0 < delay_s < SHORTEST_RECYCLE_T1 * slowest_s * (1 - 1e-9):
             note.warning(
                 ("recycle_delay",),
-                f"is shorter than the expected T1 of {duration_text(slowest_s)}: the slowest line recovers to"
+                f"is shorter than {SHORTEST_RECYCLE_T1:g} times the expected T1 of {duration_text(slowest_s)}:"
+                f" the slowest line recovers to"
                 f" {100 * -math.expm1(-delay_s / slowest_s):.0f} %",
                 value=duration_text(delay_s),
                 expected="1.3 to 3 T1, with T1 measured so that saturation can be corrected",

@@ -103,7 +103,7 @@ class EngineOptions:
     """
 
     poll_s: float = 5.0
-    virtual_poll_s: float = 4 * 3600.0
+    virtual_poll_s: float = 12 * 3600.0
     record_s: float = 10.0
     grace_s: float = 60.0
     loop_grace_s: float = 120.0
