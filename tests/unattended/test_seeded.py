@@ -9,11 +9,25 @@ from pathlib import Path
 
 import pytest
 
+from tests.unattended.seeded.breaking import INTERLOCKS, run_broken
 from tests.unattended.seeded.campaign import SeededCampaign
 
 _TOGETHER, _MANY_TOGETHER = 10, 100
 CAMPAIGNS = 300
 MANY = 10_000
+_ENOUGH = 40
+WAYS_NOTICED: dict[str, tuple[str, ...]] = {
+    "no evidence": (),
+    "no write-ahead": (),
+    "begun again": (),
+    "lease forgotten": (),
+    "never cools": (),
+    "goes on alone": (),
+    "spins up": ("spin_loss",),
+    "heats unseen": ("spin_loss", "gas_loss"),
+    "heater re-armed": ("heater_trip", "gas_loss"),
+}
+"""Ways to break labctl, and the faults that bring them to light; empty: any."""
 
 
 def failures(first: int, count: int, folder: Path) -> list[str]:
@@ -38,6 +52,28 @@ def test_nothing_is_lost_repeated_or_left_unsafe(first: int, tmp_path: Path) -> 
 def test_the_same_of_many_more(first: int, tmp_path: Path) -> None:
     """The same for ten thousand campaigns more."""
     assert failures(first, _MANY_TOGETHER, tmp_path) == []
+
+
+def noticed(way: str, kinds: tuple[str, ...], folder: Path) -> int | None:
+    """Return the first seed whose campaign notices that labctl is broken that way; the whole labctl passes it."""
+    for seed in range(_ENOUGH):
+        _, broken = run_broken(seed, folder / f"{seed}", way, kinds=kinds)
+        if broken:
+            assert run_broken(seed, folder / f"{seed} whole", kinds=kinds)[1] == []
+            return seed
+    return None
+
+
+@pytest.mark.parametrize("limit", INTERLOCKS)
+def test_an_interlock_that_is_off_is_missed(limit: str, tmp_path: Path) -> None:
+    """With one interlock switched off, the campaigns with its faults report it."""
+    assert noticed(f"without {limit}", INTERLOCKS[limit], tmp_path) is not None
+
+
+@pytest.mark.parametrize("way", WAYS_NOTICED)
+def test_a_broken_engine_is_noticed(way: str, tmp_path: Path) -> None:
+    """No evidence, no write-ahead, a forgotten lease, a second start...: the campaigns report each."""
+    assert noticed(way, WAYS_NOTICED[way], tmp_path) is not None
 
 
 def test_a_seed_is_a_campaign(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from labctl.run.requests import Request
 from tests.run.campaigns import CAMPAIGN
 from tests.unattended.seeded.drawing import START_S, draw
 from tests.unattended.seeded.host import HostClock
-from tests.unattended.seeded.judging import Judge
+from tests.unattended.seeded.judging import Judge, Waits
 from tests.unattended.seeded.spectrometer import Spectrometer
 from tests.unattended.seeded.watched import Death, Gone, Life, Stuck, Watched
 
@@ -172,6 +172,8 @@ class SeededCampaign:
         except Gone:
             return None
         except Stuck:
+            if life.asks_for_person():
+                return Waits("it waits for a person, and has said so")
             self._judge.broken.append("an engine went round and round for hours, and nothing came of it")
             return None
         except (ForeignDataError, InstrumentError, JournalUnwritable) as error:

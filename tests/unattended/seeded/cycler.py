@@ -47,6 +47,7 @@ class Cycler(Site):
     ) -> None:
         super().__init__(name, clock, folder, steps)
         self._chance = chance
+        self._theirs = False
         self._settings: dict[str, Any] = {
             "channel": 1,
             "capacity_form": "C",
@@ -81,6 +82,8 @@ class Cycler(Site):
 
     def measures(self) -> bool:
         channel = self.simulator.tester.channels[0]
+        if self._theirs:
+            return False
         return int(channel.stat) == _ACTIVE and channel.test is not None and _is_ours(channel.test)
 
     def mend(self) -> None:
@@ -94,3 +97,4 @@ class Cycler(Site):
         stands = channel.test is not None and channel.stat.name in {"SUSPENDED", "POWER_FAIL"}
         if stands and self._chance.random() < 0.5:
             channel.resume(self.clock.now_s())
+            self._theirs = True  # what a person lets go on, after all that was asked of labctl, is theirs

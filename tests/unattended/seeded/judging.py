@@ -20,6 +20,10 @@ from tests.unattended.seeded.sites import Site
 from tests.unattended.seeded.spectrometer import Spectrometer
 
 
+class Waits(LabctlError):
+    """The engine waits for a person, and has said so."""
+
+
 class Judge:
     """Collects what was broken.
 
@@ -64,14 +68,14 @@ class Judge:
     def judge(self, state: State, ending: CampaignOutcome | LabctlError | None, *, began: bool) -> None:
         """Hold all that happened against all that was written down."""
         unwritten = isinstance(ending, JournalUnwritable)  # every station was asked to go safe; no more can be told
-        intents = self._intents(state, unwritten=unwritten)
+        intents = self._intents(state, unwritten=unwritten or isinstance(ending, Waits))
         manifests = {f"{dataset.key[:8]}-{dataset.attempt}": dataset for dataset in read_manifests(self._run_dir)}
         for dataset in manifests.values():
             if damaged := damaged_files(self._run_dir, dataset):
                 self.broken.append(f"{dataset.step_id}: files are not as recorded: {damaged}")
         for name, site in self._sites.items():
             self._begun(site, intents)
-            if unwritten:
+            if unwritten or isinstance(ending, Waits):
                 continue
             if isinstance(ending, InstrumentError) and not isinstance(ending, ForeignDataError):
                 if site.truth.begun and not began:

@@ -53,12 +53,15 @@ class OvenSite(Site):
         self.lab: oven_lab.Lab = self.simulator.oven.lab if self.potentiostat else self.simulator.lab
         self.lab._state_dir = None  # it lives on in memory, as it lives on on disk elsewhere; writing costs most
         clock.add_source(self.next_event_s, of=name)
+        self._drivers = 0
+        self._last_begun = ("", 0)
         self._watch_oven()
         if self.potentiostat:
             self._watch_sweeps()
 
     def driver(self, host: HostClock) -> Instrument:
         link = self.simulator.link()
+        self._drivers += 1
         if self.potentiostat:  # its simulator tells when it is free by the lab's time
             free_at_s = link.free_at_s
             link.free_at_s = lambda: host.of_lab_s(free_at_s())
@@ -100,15 +103,19 @@ class OvenSite(Site):
         self.lab._strike = strike_  # type: ignore[method-assign]  # the same
 
     def _watch_sweeps(self) -> None:
+        """A sweep has begun once its cell is switched on."""
         device = self.simulator.device
-        inner = device.announce
+        inner = device.switch_cell
         device._file.save = lambda state: None
 
-        def announce(title: str) -> None:
-            self.truth.begun.append((title.rsplit(" ", 1)[-1], self.clock.now_s()))
-            inner(title)
+        def switch_cell(on: bool) -> None:
+            begun = (device.front.title.rsplit(" ", 1)[-1], self._drivers)
+            if on and begun != self._last_begun:
+                self._last_begun = begun
+                self.truth.begun.append((begun[0], self.clock.now_s()))
+            inner(on)
 
-        device.announce = announce
+        device.switch_cell = switch_cell
 
     def heats(self) -> bool:
         regulator = self.lab.device.oven.regulator

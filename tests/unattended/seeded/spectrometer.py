@@ -30,6 +30,7 @@ LEASE_S = 1800.0
 _ALONE_S = 60.0
 _MOVES_S = 10.0
 _OFF_K = 6.0
+_WRONG_S = 60.0
 
 
 class Spectrometer(Site):
@@ -73,6 +74,7 @@ class Spectrometer(Site):
         self.tripped = False
         self._heard_s = self._seen_s = clock.now_s()
         self._was_cut_off = False
+        self._wrong_since_s: float | None = None
         clock.add_source(self.console.next_event_s, of=name)
         clock.add_source(self.next_event_s, of=name)
 
@@ -86,6 +88,11 @@ class Spectrometer(Site):
         """Live until now: the plant, what comes late, the guard's lease, and faults."""
         now_s = self.clock.now_s()
         self.plant.advance(now_s)
+        gas, rotor = self.plant.gas_L_per_h, self.plant.spinning_Hz
+        if gas >= LIMITS["gas_min_L_per_h"] and abs(rotor - RATE_HZ) <= 2.0 * LIMITS["spinning_tolerance_Hz"]:
+            self._wrong_since_s = None
+        elif self._wrong_since_s is None:
+            self._wrong_since_s = now_s
         self._guard(now_s)
         for at_s, order in [late for late in self.coming if late[0] <= now_s]:
             self.coming.remove((at_s, order))
@@ -171,6 +178,8 @@ class Spectrometer(Site):
             case SetTemperature(setpoint_K=setpoint_K, ramp_K_per_s=ramp_K_per_s):
                 if not self.plant.heating:
                     self.heat_comes()
+                if self._wrong_since_s is not None and self.clock.now_s() - self._wrong_since_s > _WRONG_S:
+                    self.truth.broken.append(f"{self.name}: heat was asked for though gas or rotor had failed before")
                 self.plant.heating = True
                 self.plant.setpoint_K, self.plant.ramp_K_per_s = setpoint_K, ramp_K_per_s
             case CoolDown():

@@ -11,6 +11,7 @@ from typing import Any
 
 from labctl.errors import InstrumentSilent
 from labctl.ports import Instrument, Measurement, Order, Reading, SetTemperature
+from labctl.run.events import Alarmed, Operated
 from labctl.run.journal import Journal
 from tests.unattended.seeded.host import HostClock
 from tests.unattended.seeded.sites import OVER_TEMPERATURE, Site
@@ -109,6 +110,13 @@ class Life:
         """Whether the journal holds an order's intent."""
         query = "SELECT 1 FROM journal WHERE kind='intent' AND step_id=? AND attempt=?"
         return self.journal._db.execute(query, (order.step_id, order.attempt)).fetchone() is not None
+
+    def asks_for_person(self) -> bool:
+        """Whether a person was asked for, and none has said "continue" since."""
+        events = [row.event for row in self.journal.rows(("alarm", "operator"))]
+        asked = [at for at, event in enumerate(events) if isinstance(event, Alarmed) and event.person]
+        came = [at for at, event in enumerate(events) if isinstance(event, Operated) and event.verb == "continue"]
+        return max(asked, default=-1) > max(came, default=-1)
 
     def _commit(self, when: str, number: int) -> None:
         """The journal's hook."""
