@@ -23,6 +23,8 @@ _STEPS, _BLOCK = 4, 32
 _CHI2_FALL, _LEAST_PART = 25.0, 0.5
 """A drift must lower chi2 by so much, and explain this part of what lines in a still field leave unexplained: lopsided
 lines bend t1 and t2 alike too, but no drift explains them."""
+_NOISE_KNOWN = 0.03
+"""How far chi2 may be off because the noise is known to one percent."""
 _LEAST_Hz = 0.05
 
 
@@ -100,7 +102,7 @@ def fit_drift(rows: Rows, shape: Shape) -> Drift | None:
         if float(np.abs(step).max()) < 0.01:
             break
     fall, count = still - chi2, 2 * rows.signal.size
-    unexplained = still - count - 2 * np.sqrt(2.0 * count)
+    unexplained = still - count * (1 + _NOISE_KNOWN) - 2 * np.sqrt(2.0 * count)
     if fall < max(_CHI2_FALL, _LEAST_PART * unexplained) or drift.span_Hz(rows.signal.shape[0]) < _LEAST_Hz:
         return None
     return replace(drift, chi2_fall=fall)
