@@ -255,11 +255,25 @@ def _assumptions(fitted: CampaignFit) -> list[str]:
     else:
         error = f"+- {1e6 * structure.length_se_m:.2g} um" if structure.length_se_m else "taken as exact"
         notes.append(f"D = kD d^2 with d = {1e6 * structure.length_m:.3g} um, {error}, as stated")
+        notes += _reach(fitted, structure.length_m)
     for name, bound in main.bounds.items():
         notes.append(
             f"{_words(fitted, name)} held at its {_limit(bound)}; its bound takes Ea {bound.Ea_held_eV:.3f} eV"
         )
     return notes
+
+
+def _reach(fitted: CampaignFit, length_m: float) -> list[str]:
+    """How far Li gets by diffusion in the longest mixing time, for those who know their grains."""
+    main = fitted.main
+    longest_s = max(float(group.data.tmix_s.max()) for group in fitted.groups)
+    reached = [
+        f"{fitted.sites[rate.sites[0]]} "
+        f"{1e9 * length_m * np.sqrt(2 * main.problem.at(main.solution, rate.name) * longest_s):.3g} nm"
+        for rate in main.determined()
+    ]
+    said = f"sqrt(2 D t) in {longest_s:g} s at {main.problem.model.T_ref_K:.1f} K: {', '.join(reached)}"
+    return [said] if reached else []
 
 
 def _limit(bound: Bound) -> str:

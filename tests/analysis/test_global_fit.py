@@ -92,6 +92,10 @@ def test_with_noise_the_electrolyte_is_only_bounded() -> None:
         assert phase.D_se_m2_per_s > 0.2 * phase.D_m2_per_s, "twice the error of the length"
         assert phase.curve is not None
         assert phase.curve.low_per_s[0] < phase.curve.kD_per_s[0] < phase.curve.high_per_s[0]
+    li2s = by_name["Li2S"]
+    assert li2s.D_m2_per_s is not None
+    reach_nm = 1e9 * np.sqrt(2 * li2s.D_m2_per_s * 10.0)
+    assert any(f"Li2S {reach_nm:.3g} nm" in text for text in entry.assumptions)
     codes = [code for code, *_ in doubts(fitted)]
     assert codes.count("degeneracy") == 2, "the bound and the contact fraction"
     assert any("LPSC is only bounded: above" in text for text in entry.warnings)

@@ -9,6 +9,9 @@ import pytest
 from scipy.linalg import eigh_tridiagonal, expm
 
 from labctl.analysis import diffusion, exchange
+from labctl.analysis.global_fit import fit_campaign
+from labctl.analysis.structure import Structure
+from tests.analysis.layered_campaign import Layers, Plan, measure
 
 TMIX_S = np.geomspace(0.01, 20, 10)
 P = np.array([0.459, 0.0765, 0.4645])
@@ -70,3 +73,12 @@ def test_three_sites_by_one_eigenproblem(benchmark: Any) -> None:
 def test_three_sites_by_expm(benchmark: Any) -> None:
     """The peer: scipy's expm at each mixing time."""
     benchmark(_by_expm)
+
+
+@pytest.mark.benchmark(group="global fit of 5 temperatures x 7 mixing times with T1 recoveries")
+def test_a_campaign_of_three_phases(benchmark: Any) -> None:
+    """All models, geometries, bounds, profiles and single temperatures; the whole analysis has 10 s from raw files."""
+    truth = Layers()
+    groups = measure(truth, Plan(), 0)
+    stated = Structure(layers=truth.sites, density_per_nm3=dict(zip(truth.sites, truth.density, strict=True)))
+    benchmark.pedantic(fit_campaign, args=(groups, stated), rounds=3)
