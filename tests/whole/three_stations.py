@@ -17,7 +17,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -132,7 +132,7 @@ def quick(*, results: bool = True) -> Iterator[None]:
         put(labctl_oven._station, "_LOOK_AGAIN_s", 60.0)
         put(labctl_sim_topspin._plant, "_JITTER_Hz", 0.0)  # read back at other moments, it would be another jitter
         put(noticeboard, "_EVERY_S", 1e9)  # how often it is renewed depends on the machine's speed
-        put(located_yaml, "loads", lambda text, *, file: copy.deepcopy(_loads(text, file=file)))
+        put(located_yaml, "loads", lambda text, *, file: replace(copy.deepcopy(_loads(text)), file=file))
         put(sqlite3, "connect", functools.partial(sqlite3.connect, factory=Unsynced))
         if not results:
             put(finishing, "finish", lambda run_dir: None)
@@ -142,8 +142,8 @@ def quick(*, results: bool = True) -> Iterator[None]:
 
 
 @functools.lru_cache(maxsize=64)
-def _loads(text: str, *, file: str, load: Callable[..., Located] = located_yaml.loads) -> Located:
-    return load(text, file=file)
+def _loads(text: str, load: Callable[..., Located] = located_yaml.loads) -> Located:
+    return load(text, file="")
 
 
 _judge_in_earnest = judging.judge
@@ -321,6 +321,8 @@ def unkilled(folder: Path, *, short: bool = True) -> Unkilled:
     for name in document["modules"]:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    for path in campaign.run_dir.rglob("*.yaml"):
+        _loads(path.read_text(encoding="utf-8"))
     return Unkilled(left=document["left"], kinds=document["kinds"])
 
 
