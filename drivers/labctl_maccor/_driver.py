@@ -540,13 +540,20 @@ class MaccorDriver:
         if status.stat in RUNS and self._tester.test_name(self._channel) == test:
             self._insist(self._tester.suspend(self._channel), "(6,3)", f"suspend {test}")
 
-    def make_safe(self, reason: str) -> None:
+    def _seen_status(self) -> ChannelStatus:
+        """The channel's state; a tester that shows another word for all channels hides a test that goes on."""
         status = self._tester.status(self._channel)
+        if status.stat in _DOWN:
+            raise InstrumentSilent(f"the tester is down: {status.words}", instrument=self._station)
+        return status
+
+    def make_safe(self, reason: str) -> None:
+        status = self._seen_status()
         name = self._tester.test_name(self._channel)
         if status.stat in RUNS and codec.is_ours(name):
             self._paused_because[name] = reason
             self._insist(self._tester.suspend(self._channel), "(6,3)", f"suspend {name}")
 
     def is_safe(self) -> bool:
-        status = self._tester.status(self._channel)
+        status = self._seen_status()
         return status.stat not in RUNS or not codec.is_ours(self._tester.test_name(self._channel))

@@ -351,3 +351,18 @@ def test_after_a_loss_no_write_goes_out_unread(bench: Bench) -> None:
     seen = len(bench.peer.asked)
     tester.suspend(Channel(2))
     assert bench.peer.asked[seen:] == [(4, 7), (6, 3)]
+
+
+@pytest.mark.parametrize("stat", [Stat.NO_CONTROLLER, Stat.SHUT_DOWN, Stat.BLOCKED, Stat.REMOTE_MAINTENANCE])
+def test_what_the_tester_hides_is_not_safe(bench: Bench, stat: Stat) -> None:
+    """A tester that shows one word for all channels says nothing of ours: that is silence, and never safe."""
+    driver = bench.driver()
+    driver.begin(order())
+    bench.peer.status[ON_WIRE]["Stat"] = int(stat)
+    with pytest.raises(InstrumentSilent, match="the tester is down"):
+        driver.make_safe("an interlock")
+    with pytest.raises(InstrumentSilent, match="the tester is down"):
+        driver.is_safe()
+    bench.peer.status[ON_WIRE]["Stat"] = ACTIVE
+    driver.make_safe("an interlock")
+    assert driver.is_safe()

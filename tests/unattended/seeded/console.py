@@ -39,7 +39,7 @@ class Console(ScriptedInstrument):
             self.site.coming.append((self.site.clock.now_s() + _LATE_S, order))
             raise InstrumentSilent("the job folder does not answer", instrument=self.station, command="begin")
         self.site.live()
-        before = dict(self.starts)
+        before, earlier = dict(self.starts), self.entries.get(order.token)
         refused = self.site.refuses(order)
         if refused:
             raise InstrumentError(refused, instrument=self.station, command=order.step_id)
@@ -47,6 +47,8 @@ class Console(ScriptedInstrument):
             super().begin(order)
         finally:
             if self.starts != before:
+                if earlier is not None and earlier.end == "failed":  # it left no data, and its records say so
+                    self.site.truth.begun = [begun for begun in self.site.truth.begun if begun[0] != order.token]
                 self.site.begun(order)
 
     def make_safe(self, reason: str) -> None:
