@@ -41,6 +41,23 @@ def labctl(version: Annotated[bool, typer.Option("--version", help="print the ve
 
 
 @app.command()
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="name of the campaign and of its files")],
+    kind: Annotated[str | None, typer.Option(help="exsy, eis or cycling")] = None,
+    sample: Annotated[str | None, typer.Option(help="name of the sample")] = None,
+    nucleus: Annotated[str | None, typer.Option(help="exsy: such as 6Li")] = None,
+    sites: Annotated[str | None, typer.Option(help='exsy: lines, such as "Li2S=2.31,LPSC=1.29" [ppm]')] = None,
+    temperatures: Annotated[str | None, typer.Option(help='of the sample, such as "20,60,100" [degC]')] = None,
+    directory: Annotated[Path, typer.Option("--dir", help="where to write them")] = Path(),
+) -> None:
+    """Write a commented protocol and lab file to begin with; asks on a terminal for what no option says."""
+    from labctl.cli.authoring import Wishes, new_command
+
+    wishes = Wishes(kind=kind, sample=sample, nucleus=nucleus, sites=sites, temperatures=temperatures)
+    new_command(name, directory, wishes)
+
+
+@app.command()
 def check(protocol: Protocol, lab: Lab = None) -> None:
     """Check a protocol against itself and the lab.
 

@@ -108,7 +108,8 @@ class Quantity:
         """JSON Schema of the text: number and one of the common units of its kind."""
         spelled = [name.replace("percent", "%") for name in units.COMMON.get((self.unit, self.difference), [self.unit])]
         pattern = rf"^\s*{NUMBER}\s*({'|'.join(re.escape(name) for name in spelled)})\s*$"
-        return {"type": "string", "pattern": pattern, "examples": [self.example]}
+        units_and_range = ", ".join(dict.fromkeys(spelled)) + (f"; {self.range}" if self.range else "")
+        return {"type": "string", "pattern": pattern, "examples": [self.example], "$comment": units_and_range}
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self.read)

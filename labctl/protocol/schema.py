@@ -30,7 +30,35 @@ def json_schema(kind: str) -> dict[str, Any]:
     """
     if kind not in MODELS:
         raise InputError(f"there is no schema of {kind!r} here", expected=" or ".join(MODELS))
-    return {"$schema": DIALECT, **MODELS[kind].model_json_schema(by_alias=True, mode="validation")}
+    schema = MODELS[kind].model_json_schema(by_alias=True, mode="validation")
+    _tell_units(schema)
+    return {"$schema": DIALECT, **schema}
+
+
+def _tell_units(node: Any) -> None:
+    """Add units and range of each quantity to its description, which is what editors show."""
+    if isinstance(node, list):
+        for one in node:
+            _tell_units(one)
+    if not isinstance(node, dict):
+        return
+    for name, one in node.get("properties", {}).items():
+        told = _units_told(one)
+        if told:
+            about = one.get("description", name)
+            node["properties"][name] = {**one, "description": f"{about} [{told}]"}
+    for one in node.values():
+        _tell_units(one)
+
+
+def _units_told(node: Any) -> str:
+    """Units and range of a key's own text: of its optional arm, of the items of its list, of the values by name."""
+    if not isinstance(node, dict):
+        return ""
+    if "$comment" in node:
+        return str(node["$comment"])
+    inner = [*node.get("anyOf", ()), node.get("items"), node.get("additionalProperties")]
+    return next((told for one in inner if (told := _units_told(one))), "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
