@@ -22,5 +22,5 @@ def paper_lines(paper: PaperMode) -> Iterator[str]:
         yield f"  warning: {text}"
     for text in paper.bias:
         yield f"  bias: {text}"
-    for one in paper.heights[:1]:  # the other temperatures say much the same, and stand in results.json
-        yield from (f"  bias: {text}" for text in one.bias)
+    for heights in paper.heights[:1]:  # the other temperatures say much the same, and stand in results.json
+        yield from (f"  bias: {text}" for text in heights.bias)
