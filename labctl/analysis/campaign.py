@@ -38,7 +38,7 @@ from labctl.analysis.referee import (
     doubts_of_references,
     doubts_of_T1,
 )
-from labctl.analysis.results import Results, ResultWarning, Site
+from labctl.analysis.results import OtherSample, Results, ResultWarning, Site
 from labctl.analysis.temperature import TemperatureFits, fit_temperatures
 from labctl.analysis.vetting import SEEN, doubts_of_grouping, strength, unfit
 from labctl.formats.impedance_file import impedance_dialect
@@ -82,8 +82,16 @@ def analyze_paths(
     return _Analysis(AnalysisContext(sites=sites or {})).run(measured, [*unread, *others], spectra, cells)
 
 
-def analyze_campaign(run_dir: Path, context: AnalysisContext) -> Results:
+def analyze_campaign(
+    run_dir: Path, context: AnalysisContext, apart: Mapping[str, tuple[str, AnalysisContext]] | None = None
+) -> Results:
     """Analyse everything a run folder holds so far.
+
+    Parameters
+    ----------
+    apart : mapping, optional
+        Spectrometer procedures (``station/name``) that measured another sample than the campaign's first, its name and
+        context: they share no site, population or rate with the others, and stand under ``other_samples``.
 
     Raises
     ------
@@ -94,7 +102,21 @@ def analyze_campaign(run_dir: Path, context: AnalysisContext) -> Results:
     cells, unread_cells = gather_cells([run_dir])
     others = [*unread_spectra, *unread_cells]
     measured, unread = gather([run_dir], others=bool(spectra or cells), complaints=others)
-    return _Analysis(context).run(measured, [*unread, *others], spectra, cells)
+    mine = {prefix: [one for one in measured if _procedure(one) == prefix] for prefix in apart or {}}
+    first = [one for one in measured if _procedure(one) not in mine]
+    results = _Analysis(context).run(first, [*unread, *others], spectra, cells)
+    for prefix, (sample, own_context) in (apart or {}).items():
+        if not mine[prefix]:
+            continue
+        own = _Analysis(own_context).run(mine[prefix], [])
+        results.datasets += own.datasets
+        results.warnings += own.warnings
+        results.other_samples.append(OtherSample(sample=sample, procedure=prefix, t1=own.t1, exsy=own.exsy))
+    return results
+
+
+def _procedure(one: Measured) -> str:
+    return "/".join(one.manifest.step_id.split("/")[:2]) if one.manifest is not None else ""
 
 
 @dataclass(slots=True)

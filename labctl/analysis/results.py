@@ -209,6 +209,15 @@ class Certificate(_Model):
     details: list[str] = Field(default_factory=list)
 
 
+class OtherSample(_Model):
+    """What the spectrometer saw of a sample beside the campaign's first one; `procedure` is ``station/name``."""
+
+    sample: str
+    procedure: str
+    t1: list[T1] = Field(default_factory=list)
+    exsy: Exsy = Field(default_factory=Exsy)
+
+
 class Results(_Model):
     """The whole of ``results.json``."""
 
@@ -218,6 +227,7 @@ class Results(_Model):
     datasets: list[DatasetEntry] = Field(default_factory=list)
     t1: list[T1] = Field(default_factory=list)
     exsy: Exsy = Field(default_factory=Exsy)
+    other_samples: list[OtherSample] = Field(default_factory=list)
     eis: Eis = Field(default_factory=Eis)
     cycling: Cycling = Field(default_factory=Cycling)
     warnings: list[ResultWarning] = Field(default_factory=list)

@@ -27,7 +27,9 @@ def analysis_context(
     from labctl.analysis.context import AnalysisContext, Thresholds
     from labctl.analysis.structure import Structure
 
-    settings: Mapping[str, Any] = plan.settings.get(procedure or "") or next(iter(plan.settings.values()), {})
+    settings: Mapping[str, Any] = plan.settings.get(procedure or "") or next(
+        (one for one in plan.settings.values() if "sites_ppm" in one), {}
+    )
     fallback = Thresholds()
     shift_ppm, per_s = settings.get("settle_shift_ppm"), settings.get("settle_shift_per_s")
     return AnalysisContext(
@@ -45,6 +47,13 @@ def analysis_context(
         ),
         structure=Structure(**settings["analysis"]) if settings.get("analysis") else Structure(),
     )
+
+
+def samples_apart(plan: Plan) -> dict[str, tuple[str, AnalysisContext]]:
+    """Return the spectrometer procedures that measured another sample than the first, each with name and context."""
+    names = {prefix: str(one["sample"]) for prefix, one in plan.settings.items() if "sites_ppm" in one}
+    first = next(iter(names.values()), "")
+    return {prefix: (name, analysis_context(plan, prefix)) for prefix, name in names.items() if name != first}
 
 
 def _share(settings: Mapping[str, Any], key: str, fallback: float) -> float:
@@ -92,7 +101,7 @@ def finish(run_dir: Path) -> Results:
         provenance["seed"] = start.seed
     context = analysis_context(plan, provenance=provenance)
     try:
-        results = analyze_campaign(run_dir, context)
+        results = analyze_campaign(run_dir, context, samples_apart(plan))
     except InputError:  # nothing acquired yet: the report says so
         results = Results(campaign=plan.campaign, provenance=provenance)
     for entry in results.datasets:
