@@ -124,6 +124,8 @@ def fwhm_Hz(shape: Shape, site: int) -> float:
 
 
 def _uncorrected(start: Shape, sites: Sequence[int]) -> Shape:
+    if start.correction is not None:
+        return start
     count = start.offset_Hz.size
     widths = [
         voigt_fwhm_Hz(*pair) if j in sites else 0.0
