@@ -12,7 +12,7 @@ from labctl.analysis.nmr.estimator import AmplitudeMatrix
 from labctl.analysis.nmr.lines import LineSet
 from labctl.analysis.nmr.rows import first_clean_point, whole_rows
 from labctl.analysis.results import ResultWarning
-from labctl.formats.bruker_kind import PHASE_SENSITIVE
+from labctl.formats.bruker_kind import PHASE_SENSITIVE, names_exchange
 
 LEAST_ROWS = 4
 SPIKE = 5.0
@@ -38,7 +38,7 @@ def unfit(measured: Measured) -> ResultWarning | None:
         code, value = "too_few_rows", float(raw.rows_acquired)
         said = f"{raw.rows_acquired} of {raw.rows_asked} rows hold data, {LEAST_ROWS} are the least"
         advice = "acquire it again"
-    elif raw.dimension == "2D" and measured.kind in {"exsy", "unknown"} and not (raw.mixing_time_s or 0.0) > 0:
+    elif _lacks_its_mixing_time(measured):
         code, value = "no_mixing_time", raw.mixing_time_s
         said = "D[8] is missing or 0, so its mixing time is not known"
         advice = "if it is an EXSY, the pulse program keeps its mixing time elsewhere: write it to D8 of a copy"
@@ -55,6 +55,13 @@ def unfit(measured: Measured) -> ResultWarning | None:
     if not said:
         return None
     return ResultWarning(code=code, message=f"{said}: left out", advice=advice, where=measured.name, value=value)
+
+
+def _lacks_its_mixing_time(measured: Measured) -> bool:
+    """Whether a 2D is an EXSY, or called one, without D8."""
+    raw = measured.raw
+    called = measured.kind == "exsy" or (measured.kind == "unknown" and names_exchange(raw.pulse_program))
+    return raw.dimension == "2D" and called and not (raw.mixing_time_s or 0.0) > 0
 
 
 def doubts_of_grouping(T_K: Sequence[float], where: str) -> ResultWarning | None:

@@ -45,6 +45,11 @@ def quadrature(fnmode: object, mc2: object) -> Quadrature:
     return "none"
 
 
+def names_exchange(pulse_program: str) -> bool:
+    """Whether a pulse program is named like an exchange experiment."""
+    return _EXCHANGE.search(pulse_program) is not None
+
+
 def guess_kind(
     *,
     dimension: Dimension,
@@ -64,7 +69,7 @@ def guess_kind(
         return "one_pulse" if _ONE_PULSE.search(pulse_program) else "unknown"
     if dimension == "2D":
         exchange = homonuclear and encoding in PHASE_SENSITIVE and (mixing_time_s or 0.0) > 0
-        return "exsy" if exchange and _EXCHANGE.search(pulse_program) else "unknown"
+        return "exsy" if exchange and names_exchange(pulse_program) else "unknown"
     if has_pulses and (not has_delays or "nut" in pulse_program.lower()):
         return "nutation"
     if has_delays and not _OTHER_DECAY.search(pulse_program):

@@ -199,6 +199,15 @@ def test_a_2d_without_delays_at_all_is_left_out(folder: Path) -> None:
     assert len(results.exsy.matrices) == 1
 
 
+@pytest.mark.real_data
+def test_what_is_no_exsy_is_left_out_by_name(shared_data: Path) -> None:
+    """A real COSY is not taken for an EXSY, nor said to lack a mixing time: its pulse program is named."""
+    results = analyze_paths([shared_data / "bruker" / "cosy-states"])
+    assert not results.exsy.matrices
+    assert "pulse program" in _one(results, "unknown_kind").message
+    assert not _of(results, "no_mixing_time")
+
+
 def test_other_temperatures_are_not_mixed_in(folder: Path) -> None:
     """2Ds at 298 and 310 K are fitted apart, each with the doubt that one mixing time leaves."""
     _change(folder / "101", "TE", "310.0")
