@@ -21,7 +21,8 @@ from labctl.analysis.eis.series import analyse_series
 from labctl.analysis.entries import buildup_entries, comparison_entry, exchange_entry, layered_entry, product_entry
 from labctl.analysis.examine import doubts_around_2ds, doubts_of_energies, doubts_of_fits, doubts_of_series
 from labctl.analysis.gather import Measured, gather
-from labctl.analysis.global_entries import add_curves, campaign_entry, doubts, global_arrhenius, separate_entries
+from labctl.analysis.global_doubts import doubts
+from labctl.analysis.global_entries import add_curves, campaign_entry, global_arrhenius, separate_entries
 from labctl.analysis.global_fit import fit_campaign
 from labctl.analysis.layered_results import LayeredFit
 from labctl.analysis.measured_entries import buildup, dataset_entry, matrix_entry, mixing_point, t1_entry

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from labctl.analysis.fit import Fit
+from labctl.analysis.global_doubts import doubts
 from labctl.analysis.global_entries import (
     add_curves,
     campaign_entry,
-    doubts,
     global_arrhenius,
     separate_entries,
 )
