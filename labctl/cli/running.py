@@ -292,8 +292,9 @@ class _Judging:
         context = analysis_context(self._plan, f"{dataset.station}/{dataset.procedure}")
         verdict = judge(self._run_dir, dataset, context, tuple(self._earlier))
         verdict = self._with_decision(verdict, dataset)
-        if dataset.part:
-            self._refresh()  # nothing waits for the verdict on a part
+        if dataset.part:  # nothing waits for the verdict on a part; a rehearsal's report is made once, at its end
+            if not self._rehearsal:
+                self._refresh()
         else:
             self._earlier.append((dataset, verdict))
         return verdict
