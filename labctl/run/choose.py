@@ -32,6 +32,11 @@ def advance(turn: Turn, name: str) -> None:
     if station.redo:
         _begin(turn, name, turn.step(station.redo[0]))
         return
+    ending = station.index == len(steps) or isinstance(steps[station.index].task, CoolDown)
+    if ending and (left := _left_open(turn, name)) is not None:
+        reason = "an engine died as it was about to be done again; nothing that follows needs it"
+        turn.commands.append(Skip(event=Skipped(station=name, step_id=left.id, reason=reason)))
+        return
     if station.index == len(steps):
         _end(turn, name)
         return
@@ -44,6 +49,12 @@ def advance(turn: Turn, name: str) -> None:
         turn.commands.append(Skip(event=Skipped(station=name, step_id=step.id, reason=reason)))
         return
     _begin(turn, name, step)
+
+
+def _left_open(turn: Turn, name: str) -> Step | None:
+    """A step that lies behind and was intended once more without anything coming of it."""
+    behind = turn.before.of_station[name][: turn.stations[name].index]
+    return next((step for step in behind if turn.steps[step.id].status == "intended"), None)
 
 
 def _needs(turn: Turn, step: Step) -> tuple[str, ...]:

@@ -47,6 +47,12 @@ def test_nothing_is_lost_repeated_or_left_unsafe(first: int, tmp_path: Path) -> 
     assert failures(first, _TOGETHER, tmp_path) == []
 
 
+@pytest.mark.parametrize("seed", [947, 1204])
+def test_what_once_went_wrong_does_not(seed: int, tmp_path: Path) -> None:
+    """Seeds that found a bug: a tester without channels passed for safe, the intent of a dead engine stayed open."""
+    assert failures(seed, 1, tmp_path) == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(CAMPAIGNS, CAMPAIGNS + MANY, _MANY_TOGETHER))
 def test_the_same_of_many_more(first: int, tmp_path: Path) -> None:
