@@ -80,6 +80,8 @@ def _rewrite(path: Path, entries: list[dict[str, Any]]) -> None:
 
 def _undo(entry: dict[str, Any], find: Callable[[str], Path]) -> None:
     file = find(entry["name"])
+    if not file.parent.is_dir():
+        return  # the dataset it was changed in was made after the snapshot, and has been taken back with its folders
     match entry["undo"]:
         case "delete":
             file.unlink(missing_ok=True)

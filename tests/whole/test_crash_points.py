@@ -40,7 +40,7 @@ from tests.whole.three_stations import (
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="runs in forked children")
 
-SAMPLE = 62
+SAMPLE = 57
 SHARES = 8
 
 

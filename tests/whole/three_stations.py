@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import gc
 import importlib
 import io
 import json
@@ -166,6 +167,7 @@ def in_a_child(action: Callable[[], int], said: Path | None = None) -> int:
     """Run in a forked child and return its exit code, negative for a signal; a traceback goes to `said`."""
     child = os.fork()
     if child == 0:
+        gc.disable()  # it lives for a second, and would copy every page it looks through
         code = 70
         try:
             code = action()
