@@ -1,17 +1,13 @@
-"""Files that tests of whole campaigns start from, and what a campaign of three stations leaves when nobody kills it."""
+"""Files that tests of whole campaigns start from, and where those run that fork."""
 
 from __future__ import annotations
 
-import sys
+import inspect
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.whole.campaigns import SMALL
-
-if TYPE_CHECKING:
-    from tests.whole.three_stations import Unkilled
 
 
 @pytest.fixture
@@ -22,11 +18,24 @@ def small_protocol(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Unkilled:
-    """What the short campaign of three stations leaves when nobody kills it."""
-    if sys.platform == "win32":
-        pytest.skip("runs in forked children")
-    from tests.whole.three_stations import unkilled
+@pytest.fixture
+def undisturbed() -> None:
+    """Stands for what the short campaign of three stations leaves when nobody kills it; made where the test runs."""
 
-    return unkilled(tmp_path_factory.mktemp("undisturbed") / "campaign")
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run tests that fork in children of a process that has run nothing else."""
+    if pyfuncitem.get_closest_marker("pristine") is None:
+        return None
+    from tests.whole.pristine import run
+
+    names = inspect.signature(pyfuncitem.function).parameters
+    said = run(
+        pyfuncitem.function.__module__,
+        pyfuncitem.function.__name__,
+        {name: pyfuncitem.funcargs[name] for name in names},
+    )
+    if said:
+        pytest.fail(said, pytrace=False)
+    return True

@@ -38,7 +38,7 @@ from tests.whole.three_stations import (
     unkilled,
 )
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="runs in forked children")
+pytestmark = [pytest.mark.skipif(sys.platform == "win32", reason="runs in forked children"), pytest.mark.pristine]
 
 SAMPLE = 57
 SHARES = 8
@@ -58,21 +58,24 @@ def spread(kinds: list[str], wanted: int) -> list[int]:
     return sorted(chosen)
 
 
-def test_killed_at_points_of_every_kind(undisturbed: Unkilled, tmp_path: Path) -> None:
+@pytest.mark.parametrize("share", range(SAMPLE_SHARES))
+def test_killed_at_points_of_every_kind(share: int, undisturbed: Unkilled, tmp_path: Path) -> None:
     """Killed before, within or after a write, a commit or a message, nothing is lost, repeated or other than it was."""
-    numbers = set(spread(undisturbed.kinds, SAMPLE))
+    every = spread(undisturbed.kinds, SAMPLE)
+    assert len(every) >= 60
+    assert {undisturbed.kinds[number - 1] for number in every} == set(undisturbed.kinds)
+    numbers = set(every[share::SAMPLE_SHARES])
     campaign = Campaign(tmp_path / "campaign", short=True)
-    met: Counter[str] = Counter()
+    met: Counter[int] = Counter()
     wrong = {}
     for death in deaths(campaign, lambda number, _: number in numbers):
-        met[death.kind] += 1
+        met[death.number] += 1
         found = [f"{token} was begun before it was intended" for token in unannounced(campaign.run_dir)]
         found += problems(resumed(campaign, results=met.total() % 8 == 0), undisturbed.left)
         if found:
             wrong[death] = found
     assert wrong == {}
-    assert met.total() >= 60
-    assert met.keys() == set(undisturbed.kinds)
+    assert met == dict.fromkeys(numbers, 1)
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ from tests.whole.three_stations import (
     unannounced,
 )
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="runs in a forked child")
+pytestmark = [pytest.mark.skipif(sys.platform == "win32", reason="runs in a forked child"), pytest.mark.pristine]
 
 TRIES = 2
 """How often each commit finds the disk full before somebody frees some space."""

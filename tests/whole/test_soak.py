@@ -15,7 +15,7 @@ import pytest
 
 from tests.whole.three_stations import Campaign, Unkilled, problems, quick, resumed, silently
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="runs in forked children")
+pytestmark = [pytest.mark.skipif(sys.platform == "win32", reason="runs in forked children"), pytest.mark.pristine]
 
 STEPS = 12
 """About how many lives a campaign that is killed at random gets."""
