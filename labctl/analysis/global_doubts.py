@@ -1,4 +1,4 @@
-"""What a global fit assumed and what is doubtful about it: rivals, bounds, geometries, each with a number."""
+"""What a global fit assumed and what is doubtful about it: rivals, bounds, geometries, degeneracies, with numbers."""
 
 from __future__ import annotations
 

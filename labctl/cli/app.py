@@ -50,7 +50,10 @@ def new(
     temperatures: Annotated[str | None, typer.Option(help='of the sample, such as "20,60,100" [degC]')] = None,
     directory: Annotated[Path, typer.Option("--dir", help="where to write them")] = Path(),
 ) -> None:
-    """Write a commented protocol and lab file to begin with; asks on a terminal for what no option says."""
+    """Write a commented protocol and lab file to begin with.
+
+    Asks on a terminal for what no option says.
+    """
     from labctl.cli.authoring import Wishes, new_command
 
     wishes = Wishes(kind=kind, sample=sample, nucleus=nucleus, sites=sites, temperatures=temperatures)

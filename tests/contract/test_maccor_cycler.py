@@ -207,5 +207,5 @@ def test_a_raised_resistance_ends_a_charge_on_voltage(tmp_path: Path, sample: Pa
         driver.open(1)
         driver.begin(order)
         seen = _until_ended(driver, order, clock)
-        assert "look at the cell" in seen.needs_person, seen
+        assert "Look at the cell" in seen.needs_person, seen
         assert _ends_of(next(simulated.tester.export_dir.glob("*.003*")), "C") == [133]

@@ -40,7 +40,7 @@ from tests.whole.three_stations import (
 
 pytestmark = [pytest.mark.skipif(sys.platform == "win32", reason="runs in forked children"), pytest.mark.pristine]
 
-SAMPLE = 57
+SAMPLE, SAMPLE_SHARES = 62, 4
 SHARES = 8
 
 

@@ -26,7 +26,7 @@ LIMITS = {
     "spinning_max_Hz": 12_000.0,
     "ramp_max_K_per_s": 10 / 60,
 }
-LEASE_S = 1800.0
+LEASE_S = 900.0
 _ALONE_S = 60.0
 _MOVES_S = 10.0
 _OFF_K = 6.0
