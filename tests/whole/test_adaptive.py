@@ -93,7 +93,7 @@ def arguments(folder: Path, run_dir: Path) -> list[str]:
 def undisturbed_adaptive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The campaign from begin to end."""
     folder = tmp_path_factory.mktemp("adaptive")
-    assert run_without_report(arguments(folder, folder / "run")) == 0
+    assert in_a_child(partial(run_without_report, arguments(folder, folder / "run"))) == 0
     return folder / "run"
 
 

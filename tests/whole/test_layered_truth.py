@@ -96,9 +96,7 @@ def scores(folder: Path, first: int, count: int, *, inhomogeneous: float = 0.0, 
     """
     protocol = folder / "layered.yaml"
     protocol.write_text(PROTOCOL, encoding="utf-8")
-    lab = folder / "lab.yaml"
-    shipped = (Path(__file__).parents[2] / "protocols" / "labs" / "simulated.yaml").read_text(encoding="utf-8")
-    lab.write_text(shipped.replace("ramp_poll: 30 s", "ramp_poll: 60 s"), encoding="utf-8")
+    lab = Path(__file__).parents[2] / "protocols" / "labs" / "simulated.yaml"
     found = []
     every = truths(first + count)
     batch = 2 * (os.cpu_count() or 1)
