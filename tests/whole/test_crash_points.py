@@ -81,9 +81,10 @@ def test_killed_at_points_of_every_kind(share: int, undisturbed: Unkilled, tmp_p
 @pytest.mark.slow
 @pytest.mark.parametrize("share", range(SHARES))
 def test_killed_at_every_point(share: int, tmp_path: Path) -> None:
-    """The same at every point of the whole campaign that leaves another disk than those before it, with all results.
+    """The same at every point of the whole campaign that leaves another disk than those before it.
 
-    ``LABCTL_KILLED=short`` takes the short campaign.
+    Raw data, certificate and the instruments' own books are compared each time; the numbers made from them, which need
+    nothing else, at every eighth. ``LABCTL_KILLED=short`` takes the short campaign.
     """
     short = os.environ.get("LABCTL_KILLED") == "short"
     expected = unkilled(tmp_path / "undisturbed", short=short)
@@ -98,9 +99,9 @@ def test_killed_at_every_point(share: int, tmp_path: Path) -> None:
         return seen % SHARES == share
 
     wrong = {}
-    for death in deaths(campaign, stops):
+    for met, death in enumerate(deaths(campaign, stops)):
         found = [f"{token} was begun before it was intended" for token in unannounced(campaign.run_dir)]
-        found += problems(resumed(campaign), expected.left)
+        found += problems(resumed(campaign, results=met % 8 == 0), expected.left)
         if found:
             wrong[death] = found
     assert wrong == {}

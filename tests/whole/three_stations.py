@@ -28,7 +28,8 @@ from ruamel.yaml import YAML
 import labctl_oven._station
 import labctl_sim_oven._lab
 import labctl_sim_topspin._plant
-from labctl import located_yaml
+import labctl_sim_topspin._programs
+from labctl import located_yaml, units
 from labctl.analysis import judge as judging
 from labctl.cli import finishing
 from labctl.cli.app import run_app
@@ -303,18 +304,34 @@ class Unkilled:
 
 
 def unkilled(folder: Path, *, short: bool = True) -> Unkilled:
-    """Let a child run the campaign to its end, import all it needed here, and return how it was.
+    """Let a child run the campaign to its end, import and compile all it needed here, and return how it was.
 
     Nothing is run in this process: polars and the like start threads, and a fork would leave their locks behind.
     """
     campaign, told = Campaign(folder, short=short), folder / "told.json"
+    compiled = labctl_sim_topspin._programs._compiled
 
     def action() -> int:
         kinds: list[str] = []
-        with quick(), counted(Turnstile(at_a_stop=lambda _, kind: kinds.append(kind))):
+        programs: list[tuple[str, str]] = []
+
+        def compiling(text: str, file: str) -> object:
+            programs.append((text, file))
+            return compiled(text, file)
+
+        with (
+            quick(),
+            mock.patch.object(labctl_sim_topspin._programs, "_compiled", compiling),
+            counted(Turnstile(at_a_stop=lambda _, kind: kinds.append(kind))),
+        ):
             code, said = silently(campaign.begins())
         (folder / "said.txt").write_text(said, encoding="utf-8")
-        document = {"left": left_by(campaign.run_dir), "kinds": kinds, "modules": list(sys.modules)}
+        document = {
+            "left": left_by(campaign.run_dir),
+            "kinds": kinds,
+            "modules": list(sys.modules),
+            "programs": programs,
+        }
         told.write_text(json.dumps(document), encoding="utf-8")
         return code
 
@@ -325,6 +342,9 @@ def unkilled(folder: Path, *, short: bool = True) -> Unkilled:
             importlib.import_module(name)
     for path in campaign.run_dir.rglob("*.yaml"):
         _loads(path.read_text(encoding="utf-8"))
+    for text, file in document["programs"]:
+        compiled(text, file)
+    units._registry()
     return Unkilled(left=document["left"], kinds=document["kinds"])
 
 
