@@ -150,6 +150,6 @@ class ConsoleFiles:
                 os.truncate(path, entry["size"])
         else:
             path.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # an EXPNO that is there and empty would count as somebody's
-                for parent in path.parents[: entry.get("folders", 0)]:
-                    parent.rmdir()
+            for parent in path.parents[: entry.get("folders", 0)]:
+                with contextlib.suppress(OSError):  # not made yet, or of others by now
+                    parent.rmdir()  # an EXPNO that is there and empty would count as somebody's
