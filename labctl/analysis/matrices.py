@@ -13,7 +13,7 @@ from labctl.analysis.gather import Measured, latest_datasets, measured_of
 from labctl.analysis.measured_entries import mixing_point
 from labctl.analysis.nmr.estimator import estimate_amplitudes
 from labctl.analysis.nmr.inhomogeneous import with_lasting_offsets
-from labctl.analysis.nmr.lines import refine_lines
+from labctl.analysis.nmr.lines import LineSet, refine_lines
 from labctl.dataset.model import Dataset
 
 FloatArray = NDArray[np.float64]
@@ -68,15 +68,31 @@ def exchange_matrices(
     """
     found, _ = latest_datasets(run_dir)
     own = [one for one in found if one.station == station and one.procedure == procedure]
+    measured = [measured_of(run_dir, one) for one in own if one.kind == "exsy" and one.completeness != "failed"]
+    matrices, _ = matrices_of(measured, sites, order)
+    return matrices, tuple(own)
+
+
+def matrices_of(
+    measured: Sequence[Measured], sites: Mapping[str, float], order: Sequence[str]
+) -> tuple[tuple[ExchangeMatrix, ...], tuple[tuple[float, LineSet], ...]]:
+    """Return the matrices of 2Ds, and the lines that those of each temperature [K] share.
+
+    Raises
+    ------
+    InputError
+        Lines cannot be fitted, or a 2D does not tell them apart.
+    """
     groups: list[list[Measured]] = []
-    for dataset in (one for one in own if one.kind == "exsy" and one.completeness != "failed"):
-        measured = measured_of(run_dir, dataset)
-        near = [g for g in groups if abs((g[0].T_K or 0.0) - (measured.T_K or 0.0)) < SAME_TEMPERATURE_K]
-        near[0].append(measured) if near else groups.append([measured])
+    for one in measured:
+        near = [g for g in groups if abs((g[0].T_K or 0.0) - (one.T_K or 0.0)) < SAME_TEMPERATURE_K]
+        near[0].append(one) if near else groups.append([one])
     matrices: list[ExchangeMatrix] = []
+    shared: list[tuple[float, LineSet]] = []
     for group in groups:
         raw = [one.raw for one in group]
         lines = with_lasting_offsets(raw, refine_lines(raw, sites=sites))
+        shared.append((float(group[0].T_K or 0.0), lines))
         place = [lines.names.index(one) for one in order]
         flat = (np.array(place)[:, None] * len(order) + np.array(place)).ravel()
         for one in group:
@@ -93,4 +109,4 @@ def exchange_matrices(
                     covariance=point.covariance[np.ix_(flat, flat)],
                 )
             )
-    return tuple(matrices), tuple(own)
+    return tuple(matrices), tuple(shared)

@@ -49,7 +49,7 @@ def what_follows(
     spent_s : float
         Since the procedure began [s].
     """
-    asked = replace(asked, model=replace(asked.model, relaxing=_relaxing(asked, measured_T1)))
+    asked = replace(asked, model=replace(asked.model, relaxing=relaxing_as_measured(asked, measured_T1)))
     seen = [
         Seen(
             block=Block(
@@ -60,7 +60,7 @@ def what_follows(
         )
         for one in matrices
     ]
-    asked = replace(asked, model=replace(asked.model, encoding=_as_noisy_as(asked, seen)))
+    asked = replace(asked, model=replace(asked.model, encoding=as_noisy_as(asked, seen)))
     belief = learn(asked.model, asked.belief, seen)
     block = document["procedures"][place]["vt_exsy"]
     candidates = np.array(asked.choices.temperatures_K)
@@ -108,7 +108,7 @@ def _append(block: dict[str, Any], chosen: Block, asked: Question, *, moved: boo
         visits[-1]["scans"] += numbers
 
 
-def _relaxing(asked: Question, measured: Mapping[float, Mapping[str, float]]) -> Relaxing:
+def relaxing_as_measured(asked: Question, measured: Mapping[float, Mapping[str, float]]) -> Relaxing:
     """T1 through what was measured: a value for each phase at the mean temperature, one activation for all."""
     model = asked.model
     points = [
@@ -139,7 +139,7 @@ def _relaxing(asked: Question, measured: Mapping[float, Mapping[str, float]]) ->
     return Relaxing(T1_s=tuple(float(one) for one in np.exp(level)), reference_K=model.reference_K, Ea_eV=Ea_eV)
 
 
-def _as_noisy_as(asked: Question, seen: Sequence[Seen]) -> Any:
+def as_noisy_as(asked: Question, seen: Sequence[Seen]) -> Any:
     """The encoding with the noise that the data have, not the one that was believed in."""
     encoding, model = asked.model.encoding, asked.model
     ratios = []
