@@ -6,6 +6,7 @@ import numpy as np
 
 from labctl.analysis.fit import INFLATE_BELOW_P
 from labctl.analysis.global_fit import CampaignFit, aicc_scale
+from labctl.analysis.global_kernels import Rate
 from labctl.analysis.global_model import CONTACT_FRACTION
 from labctl.analysis.global_search import RESOLVED, Bound, Found
 from labctl.analysis.kinetics import DECISIVE_AICC, scaled_aicc
@@ -21,7 +22,7 @@ def contact_fraction(found: Found) -> tuple[float, float | None]:
 
 def energy_ranges(fitted: CampaignFit) -> dict[str, list[float]]:
     """Return the lowest and highest Ea of each phase that is resolved in more than one geometry."""
-    ranges = {}
+    ranges: dict[str, list[float]] = {}
     for rate in fitted.main.determined():
         energies = [
             one.Ea(rate.name)[0]
@@ -29,7 +30,7 @@ def energy_ranges(fitted: CampaignFit) -> dict[str, list[float]]:
             if rate.name in {other.name for other in one.determined()}
         ]
         if len(energies) > 1:
-            ranges[fitted.sites[rate.sites[0]]] = [min(energies), max(energies)]
+            ranges |= {fitted.sites[site]: [min(energies), max(energies)] for site in rate.sites}
     return ranges
 
 
@@ -66,6 +67,8 @@ def assumptions(fitted: CampaignFit) -> list[str]:
         "order of the layers as stated" if fitted.order_given else "order of the layers chosen by the data (AICc)",
         f"contact fraction fitted, {phi:.3f} +- {phi_se:.2g}" if phi_se is not None else f"contact fraction {phi:g}",
     ]
+    if main.hypothesis.one_D:
+        notes.append("one D and Ea for all phases, as stated")
     if structure.length_m is None:
         notes.append("kD = D/d^2; D needs d from microscopy")
     else:
@@ -84,7 +87,7 @@ def _reach(fitted: CampaignFit, length_m: float) -> list[str]:
     main = fitted.main
     longest_s = max(float(group.data.tmix_s.max()) for group in fitted.groups)
     reached = [
-        f"{fitted.sites[rate.sites[0]]} "
+        f"{phases_of(fitted, rate)} "
         f"{1e9 * length_m * np.sqrt(2 * main.problem.at(main.solution, rate.name) * longest_s):.3g} nm"
         for rate in main.determined()
     ]
@@ -97,10 +100,15 @@ def limit_words(bound: Bound) -> str:
     return "fast limit" if bound.side == "lower" else "slow limit"
 
 
+def phases_of(fitted: CampaignFit, rate: Rate) -> str:
+    """Return the phases of a rate: one, those that share it, or those it lies between."""
+    return "-".join(fitted.sites[site] for site in rate.sites)
+
+
 def _words(fitted: CampaignFit, name: str) -> str:
     """A rate's name for people."""
     rate = next(one for one in fitted.main.rates if one.name == name)
-    between = "-".join(fitted.sites[index] for index in rate.sites)
+    between = phases_of(fitted, rate)
     return f"kD of {between}" if rate.kind == "kD" else f"the contact {between}"
 
 
@@ -189,7 +197,7 @@ def _limits(fitted: CampaignFit) -> list[Doubt]:
             found.append(
                 (
                     "not_resolved",
-                    f"Ea of {fitted.sites[rate.sites[0]]} is not resolved: {Ea:.3f} +- {Ea_se:.2g} eV",
+                    f"Ea of {phases_of(fitted, rate)} is not resolved: {Ea:.3f} +- {Ea_se:.2g} eV",
                     "more time at the ends of the temperature range",
                     Ea,
                 )
@@ -217,7 +225,7 @@ def _hanging(fitted: CampaignFit) -> list[Doubt]:
             Ea, Ea_se = main.Ea(rate.name)
             other = main.problem.at(solution, f"Ea {rate.name}")
             error = main.problem.error(solution, f"Ea {rate.name}")
-            shifts.append(f"{fitted.sites[rate.sites[0]]} {Ea:.4f} -> {other:.4f} +- {error:.2g} eV")
+            shifts.append(f"{phases_of(fitted, rate)} {Ea:.4f} -> {other:.4f} +- {error:.2g} eV")
             worst = max(worst, abs(other - Ea) / Ea_se if Ea_se > 0 else 0.0)
         if shifts:
             found.append(
@@ -234,7 +242,7 @@ def _hanging(fitted: CampaignFit) -> list[Doubt]:
 def _geometries(fitted: CampaignFit) -> list[Doubt]:
     found: list[Doubt] = []
     for phase, (low, high) in energy_ranges(fitted).items():
-        rate = next(one for one in fitted.main.determined() if fitted.sites[one.sites[0]] == phase)
+        rate = next(one for one in fitted.main.determined() if phase in [fitted.sites[site] for site in one.sites])
         Ea, Ea_se = fitted.main.Ea(rate.name)
         if high - low > max(0.5 * Ea_se, 0.002):
             found.append(

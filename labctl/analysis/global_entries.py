@@ -15,6 +15,7 @@ from labctl.analysis.global_doubts import (
     doubts,
     energy_ranges,
     limit_words,
+    phases_of,
 )
 from labctl.analysis.global_fit import CampaignFit
 from labctl.analysis.global_kernels import Rate
@@ -47,7 +48,7 @@ def campaign_entry(fitted: CampaignFit) -> LayeredFit:
         scope="campaign",
         T_K=None,
         geometry=describe(main, sites),
-        phases=[_phase(fitted, main, rate, full=True) for rate in main.rates if rate.kind == "kD"],
+        phases=_phases(fitted, main, full=True),
         chi2_red=solution.fit.chi2_red,
         n_data=solution.fit.n_data,
         n_parameters=solution.fit.n_parameters,
@@ -95,9 +96,14 @@ def describe(found: Found, sites: tuple[str, ...]) -> str:
 # ------------------------------------------------------------------------------------------------------ numbers
 
 
-def _phase(fitted: CampaignFit, found: Found, rate: Rate, *, full: bool) -> Phase:
+def _phases(fitted: CampaignFit, found: Found, *, full: bool) -> list[Phase]:
+    """Every phase; those that share a diffusivity have the same numbers."""
+    diffusing = [rate for rate in found.rates if rate.kind == "kD"]
+    return [_phase(fitted, found, rate, fitted.sites[site], full=full) for rate in diffusing for site in rate.sites]
+
+
+def _phase(fitted: CampaignFit, found: Found, rate: Rate, name: str, *, full: bool) -> Phase:
     """One phase; `full` adds what only the reported fit has."""
-    name = fitted.sites[rate.sites[0]]
     bound = found.bounds.get(rate.name)
     length_m, length_se_m = fitted.structure.length_m, fitted.structure.length_se_m or 0.0
     if bound is not None:
@@ -182,7 +188,7 @@ def _geometry(fitted: CampaignFit, found: Found) -> GeometryFit:
     phi, phi_se = contact_fraction(found)
     return GeometryFit(
         geometry=describe(found, fitted.sites),
-        phases=[_phase(fitted, found, rate, full=False) for rate in found.rates if rate.kind == "kD"],
+        phases=_phases(fitted, found, full=False),
         contacts=[_contact(found, rate, fitted.sites) for rate in found.rates if rate.kind == "contact"],
         contact_fraction=phi,
         contact_fraction_se=phi_se,
@@ -211,8 +217,7 @@ def separate_entries(fitted: CampaignFit) -> list[LayeredFit]:
     entries = []
     for group in fitted.groups:
         phases, warnings = [], []
-        for rate in (one for one in found.rates if one.kind == "kD"):
-            site = fitted.sites[rate.sites[0]]
+        for rate, site in ((one, fitted.sites[at]) for one in found.rates if one.kind == "kD" for at in one.sites):
             bound = found.bounds.get(rate.name)
             if bound is not None:
                 phases.append(Phase(phase=site, kD_per_s=None, kD_se=None))
@@ -264,7 +269,7 @@ def global_arrhenius(fitted: CampaignFit) -> list[Arrhenius]:
         straight = fitted.straightness()
         lines.append(
             Arrhenius(
-                quantity=f"kD {fitted.sites[rate.sites[0]]}",
+                quantity=f"kD {phases_of(fitted, rate)}",
                 model="global",
                 convention="ln D",
                 Ea_eV=Ea,

@@ -103,8 +103,17 @@ def fit_campaign(groups: Sequence[TemperatureFits], structure: Structure) -> Cam
     orders = [tuple(sites.index(site) for site in structure.layers)] if given else _orders(exchange, len(sites))
     if not orders:
         return None
-    order = orders[0] if given else _best_order(search, orders, structure.geometry or GEOMETRIES[0])
-    hypotheses = [Hypothesis(family="layered", order=order, geometry=geometry) for geometry in GEOMETRIES]
+    pictures = [
+        Hypothesis(family="layered", order=order, one_D=structure.diffusivity == "one", geometry=geometry)
+        for order in orders
+        for geometry in GEOMETRIES
+    ]
+    if given:
+        order = orders[0]
+    else:  # the way round that fits better with its best phase taken as infinitely fast
+        geometry = structure.geometry or GEOMETRIES[0]
+        order = min((one for one in pictures if one.geometry == geometry), key=search.roughly).order
+    hypotheses = [one for one in pictures if one.order == order]
     first = search
     search, layered, partial = _with_relaxation_and_contact(search, hypotheses, structure)
     stated = [one for one in layered if structure.geometry in {None, one.hypothesis.geometry}]
@@ -151,15 +160,6 @@ def _orders(exchange: Found, count: int) -> list[tuple[int, ...]]:
     i, j = pairs(count)[ends]
     (middle,) = set(range(count)) - {i, j}
     return [(i, middle, j), (j, middle, i)]
-
-
-def _best_order(search: Search, orders: Sequence[tuple[int, ...]], geometry: Geometry) -> tuple[int, ...]:
-    """The way round that fits better with its best phase taken as infinitely fast."""
-
-    def chi2(order: tuple[int, ...]) -> float:
-        return search.roughly(Hypothesis(family="layered", order=order, geometry=geometry))
-
-    return min(orders, key=chi2)
 
 
 def _with_relaxation_and_contact(

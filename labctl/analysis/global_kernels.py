@@ -75,6 +75,8 @@ class LayeredKernels:
         Sites from the innermost layer outwards.
     densities : ndarray, shape (K,)
         Relative Li densities in that order.
+    one_D : bool
+        Whether all layers share one diffusivity.
     R1_matters : bool
         Whether derivatives by R1 are wanted.
     """
@@ -87,6 +89,7 @@ class LayeredKernels:
         densities: FloatArray,
         geometry: Geometry,
         contact: bool = False,
+        one_D: bool = False,
         R1_matters: bool = True,
     ) -> None:
         self.times_s = times_s
@@ -94,6 +97,7 @@ class LayeredKernels:
         self.densities = densities
         self.geometry: Geometry = geometry
         self.contact = contact
+        self.one_D = one_D
         self.R1_matters = R1_matters
         later = np.concatenate([t[t > 0] for t in times_s])
         self._contour = Contour.spanning(float(later.min()), float(later.max()))
@@ -102,7 +106,8 @@ class LayeredKernels:
 
     @property
     def rates(self) -> tuple[Rate, ...]:
-        kD = [Rate(name=f"kD {i}", kind="kD", sites=(i,)) for i in self.order]
+        own = [(tuple(self.order), "kD")] if self.one_D else [((i,), f"kD {i}") for i in self.order]
+        kD = [Rate(name=name, kind="kD", sites=sites) for sites, name in own]
         faces = [
             Rate(name=f"j0 {i}-{j}", kind="contact", sites=(i, j))
             for i, j in zip(self.order, self.order[1:], strict=False)
@@ -148,14 +153,15 @@ class LayeredKernels:
     def solve(self, kinetic: FloatArray, p: FloatArray, R1: FloatArray, sets: int) -> list[FloatArray]:
         """Return G of each temperature, shape (sets, T, K, K); `sets` parameter sets for each, stacked."""
         order, count = self.order, p.shape[1]
+        own = 1 if self.one_D else count
         # Relaxation common to all phases is a factor; taken out, the inversion keeps its relative accuracy.
         common = R1.min(axis=1)
         transform = mixing_transform(
             self._contour.nodes,
             p[:, order],
-            kinetic[:, :count],
+            np.broadcast_to(kinetic[:, :own], (len(kinetic), count)),
             R1_per_s=(R1 - common[:, None])[:, order],
-            contact_per_s=kinetic[:, count:] if self.contact else np.inf,
+            contact_per_s=kinetic[:, own:] if self.contact else np.inf,
             densities=self.densities,
             geometry=self.geometry,
         )[:, :, self._back][:, :, :, self._back]

@@ -47,6 +47,12 @@ class Hypothesis:
     order: tuple[int, ...]
     geometry: Geometry = "sphere"
     contact: bool = False
+    one_D: bool = False
+
+    @property
+    def diffusivities(self) -> int:
+        """How many there are."""
+        return 1 if self.one_D else len(self.order)
 
     def kernels(self, densities: FloatArray, times_s: Sequence[FloatArray], *, R1_matters: bool = True) -> Kernels:
         """Return the model for the times of each temperature; `densities` by site."""
@@ -57,6 +63,7 @@ class Hypothesis:
                 densities=densities[list(self.order)],
                 geometry=self.geometry,
                 contact=self.contact,
+                one_D=self.one_D,
                 R1_matters=R1_matters,
             )
         chain = list(zip(self.order, self.order[1:], strict=False)) if self.family == "interface" else None
@@ -218,9 +225,14 @@ class Search:
 
     def layered(self, hypothesis: Hypothesis) -> Found:
         """Fit perfect contact: the fastest phase found and bounded, or resolved."""
-        count = len(hypothesis.order)
+        count = hypothesis.diffusivities
         problem = self.problem(hypothesis, np.ones(count), np.full(count, TYPICAL_EA_EV))
         anywhere, starts = self._starts(hypothesis)
+        if hypothesis.one_D:
+            alone = np.array([one.guess for one in problem.model.parameters])
+            alone[:count] = anywhere
+            only = problem.solve(self.always_held, alone, tolerance=1e-6)
+            return self._widened(self.ends(Found(hypothesis=hypothesis, problem=problem, solution=only)))
         fast = [self._with_one_fast(problem, place, kD) for place, kD in enumerate(starts)]
         place = min(range(count), key=lambda place: fast[place].chi2)
         best = fast[place] = problem.solve(fast[place].held, fast[place].value, tolerance=1e-7)
@@ -243,7 +255,7 @@ class Search:
 
     def roughly(self, hypothesis: Hypothesis) -> float:
         """Return about the least chi2 of a hypothesis, for choosing between many."""
-        count = len(hypothesis.order)
+        count = hypothesis.diffusivities
         problem = self.problem(hypothesis, np.ones(count), np.full(count, TYPICAL_EA_EV))
         start = np.array([one.guess for one in problem.model.parameters])
         start[:count] = self._starts(hypothesis)[0]
@@ -271,7 +283,8 @@ class Search:
         for rate in found.resolved():
             k, se = found.problem.at(found.solution, rate.name), found.problem.error(found.solution, rate.name)
             se /= np.sqrt(found.solution.scale)
-            if se >= DETERMINED * k and (len(found.resolved()) > 1 or found.hypothesis.contact):
+            alone = len(found.resolved()) == 1 and not (found.hypothesis.contact or found.hypothesis.one_D)
+            if se >= DETERMINED * k and not alone:
                 found = self._at_end(self._at_end(found, rate.name, "lower"), rate.name, "upper")
         if found.determined() or found.determined("contact"):
             return found
@@ -324,10 +337,10 @@ class Search:
         """Return the best kD on a grid at the middle temperature: of all, and with each layer in turn the fast one."""
         middle = int(np.argmin(np.abs(1 / self.T_K - 1 / self.T_ref_K)))
         data, state = self.groups[middle].data, self.states[middle]
-        count = len(hypothesis.order)
+        count, own = len(hypothesis.order), hypothesis.diffusivities
         tmix = data.tmix_s
         grid = np.geomspace(1e-4 / float(self.tmix_s.max()), 10 / float(self.tmix_s.min()), GRID_POINTS)
-        kD = np.stack(np.meshgrid(*[grid] * count, indexing="ij"), axis=-1).reshape(-1, count)
+        kD = np.stack(np.meshgrid(*[grid] * own, indexing="ij"), axis=-1).reshape(-1, own)
         kernels = hypothesis.kernels(self.densities, [tmix])
         assert isinstance(kernels, LayeredKernels)
         sets = len(kD)
@@ -339,7 +352,7 @@ class Search:
             cross, se = data.cross(i, j)
             chi2 += (((G[:, :, i, j] - cross) / se) ** 2).sum(axis=1)
         starts = []
-        for place in range(count):
+        for place in range(own):
             fast = kD[:, place] == grid[-1]
             starts.append(kD[fast][int(np.argmin(chi2[fast]))])
         return kD[int(np.argmin(chi2))], starts
@@ -351,10 +364,10 @@ class Search:
         hypothesis = replace(perfect.hypothesis, contact=True)
         old = perfect.problem.model.parameters
         count = len(hypothesis.order)
-        faces = count - 1
+        rates = hypothesis.diffusivities + count - 1
         top = 1e2 / float(self.tmix_s.min())
         moderate = float(np.clip(3 / np.median(self.tmix_s), 1e-3, top / 10))
-        problem = self.problem(hypothesis, np.full(count + faces, moderate), np.full(count + faces, TYPICAL_EA_EV))
+        problem = self.problem(hypothesis, np.full(rates, moderate), np.full(rates, TYPICAL_EA_EV))
         start = np.array([one.guess for one in problem.model.parameters])
         for place, one in enumerate(old):
             start[problem.index[one.name]] = perfect.solution.value[place]

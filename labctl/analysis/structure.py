@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Geometry = Literal["sphere", "slab"]
+Diffusivity = Literal["each", "one"]
 ContactFraction = Literal["full", "free", "test"]
 
 
@@ -23,6 +24,8 @@ class Structure:
     geometry : str or None
         ``sphere`` (concentric) or ``slab``; None: a sphere unless the data clearly favour a slab.
         Ea is reported for both.
+    diffusivity : str
+        ``each``: every phase has its own D and Ea; ``one``: all phases share one of each.
     length_m, length_se_m : float or None
         Size of the innermost phase (radius; slab: half its thickness). Without it no D is reported, only kD = D / d^2.
     contact_fraction : str
@@ -35,6 +38,7 @@ class Structure:
     layers: tuple[str, ...] = ()
     density_per_nm3: Mapping[str, float] = field(default_factory=dict)
     geometry: Geometry | None = None
+    diffusivity: Diffusivity = "each"
     length_m: float | None = None
     length_se_m: float | None = None
     contact_fraction: ContactFraction = "test"

@@ -30,6 +30,11 @@ class Analysis(Written):
         "the one whose numbers come first, Ea is given for both; left out: sphere unless slab fits clearly better",
         default=None,
     )
+    diffusivity: Literal["each", "one"] = key(
+        "diffusivity",
+        "`each`: every phase has its own D and Ea; `one`: all share one, as in published pairwise analyses",
+        default="each",
+    )
     length_m: Length | None = key(
         "length",
         "radius (slab: half thickness) of the innermost phase, from microscopy; without it no D, only D / d^2",
@@ -65,6 +70,7 @@ class Analysis(Written):
             "layers": list(self.layers),
             "density_per_nm3": dict(self.densities_per_nm3),
             "geometry": self.geometry,
+            "diffusivity": self.diffusivity,
             "length_m": self.length_m,
             "length_se_m": self.length_error_m,
             "contact_fraction": self.contact_fraction,

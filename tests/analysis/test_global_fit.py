@@ -283,3 +283,18 @@ def test_held_parameters_have_no_errors_and_free_ones_keep_theirs() -> None:
     assert isinstance(solution.fit, Fit)
     assert solution.fit.n_parameters == len(problem.model.parameters) - 2
     assert T_REF_K < search.T_ref_K < 373.15
+
+
+def test_phases_that_share_a_diffusivity_share_its_numbers() -> None:
+    """Stated as one, D and Ea of both phases are the same, come back, and are far better known than two of them."""
+    truth = replace(PAIR, kD_per_s=(0.01, 0.01))
+    shared = _fitted(truth, SHORT, 5, Structure(layers=("a", "b"), geometry="sphere", diffusivity="one"))
+    entry = campaign_entry(shared)
+    assert [one.phase for one in entry.phases] == ["a", "b"]
+    assert entry.phases[1] == entry.phases[0].model_copy(update={"phase": "b"})
+    Ea, error = _phases(entry)["a"]
+    assert abs(Ea - 0.15) < 4 * error
+    own = _phases(campaign_entry(_fitted(truth, SHORT, 5, Structure(layers=("a", "b"), geometry="sphere"))))
+    assert all(2 * error < other for _, other in own.values())
+    assert [one.quantity for one in global_arrhenius(shared)] == ["kD a-b"]
+    assert any("one D and Ea for all phases" in text for text in entry.assumptions)
