@@ -28,6 +28,8 @@ RECYCLE_FACTORS = (1.26, 1.5, 2.0)
 MOST_T1 = 2.0
 SURE_POPULATION = 0.02
 """Standard error of ln(population) that 1Ds and short mixing times leave."""
+SURE_CONTACT = 1e-4
+"""Standard error of ln(part in contact) where the protocol says that all is."""
 REFERENCE_TMIX_S = 0.01
 
 
@@ -71,6 +73,7 @@ def question(wanted: VtExsy, sample: Sample, larmor_MHz: float, steps: Sequence[
         relaxing=_relaxing(wanted, wish, layers),
         encoding=_encoding(wanted, wish, layers, sample, larmor_MHz),
         geometry=analysis.geometry or "sphere",
+        equal_D=analysis.diffusivity == "one",
         densities=tuple(densities[one] for one in layers) if densities else None,
         reference_K=float(np.mean(temperatures_K)),
     )
@@ -81,8 +84,8 @@ def question(wanted: VtExsy, sample: Sample, larmor_MHz: float, steps: Sequence[
     fixed = isinstance(wish, Adapt) and times_T1 is not None
     return Question(
         model=model,
-        belief=_belief(model, wish),
-        goal=Goal(se={f"Ea_eV {phase}": wish.goal.Ea_se_eV for phase in wish.goal.of or layers}),
+        belief=_belief(model, wish, contact_known=analysis.contact_fraction == "full"),
+        goal=Goal(se={name: wish.goal.Ea_se_eV for name in model.energies(wish.goal.of or layers)}),
         choices=Choices(
             temperatures_K=tuple(sorted(temperatures_K)),
             mixing_times_s=tuple(sorted({t for t in offered if t <= MOST_T1 * slowest_s})),
@@ -140,18 +143,19 @@ def _encoding(wanted: VtExsy, wish: Wish, layers: Sequence[str], sample: Sample,
     )
 
 
-def _belief(model: Layered, wish: Wish) -> Belief:
+def _belief(model: Layered, wish: Wish, *, contact_known: bool) -> Belief:
     lever = -(1 / model.reference_K - 1 / wish.kD_at_K) / BOLTZMANN_EV_PER_K
-    Ea = [of_phase(wish.Ea_eV, one) or 0.0 for one in model.phases]
-    kD = [of_phase(wish.kD_per_s, one) or 0.0 for one in model.phases]
+    diffusing = model.phases[:1] if model.equal_D else model.phases
+    Ea = [of_phase(wish.Ea_eV, one) or 0.0 for one in diffusing]
+    kD = [of_phase(wish.kD_per_s, one) or 0.0 for one in diffusing]
     p = np.array([wish.populations[one] for one in model.phases])
     mean = [
         *(float(np.log(k) + E * lever) for k, E in zip(kD, Ea, strict=True)),
         *Ea,
-        float(np.log(wish.contact / 100)),
+        0.0 if contact_known else float(np.log(wish.contact / 100)),
         *np.log(p[:-1] / p[-1]),
     ]
-    count = len(model.phases)
+    count = len(diffusing)
     # kD is believed at its own temperature: away from there, the doubt about Ea adds to that about kD
     names = model.names
     covariance = np.zeros((len(names), len(names)))
@@ -160,7 +164,7 @@ def _belief(model: Layered, wish: Wish) -> Belief:
         covariance[i, i] = a + lever**2 * b
         covariance[i, count + i] = covariance[count + i, i] = lever * b
         covariance[count + i, count + i] = b
-    covariance[2 * count, 2 * count] = (wish.contact_within / wish.contact) ** 2
+    covariance[2 * count, 2 * count] = (SURE_CONTACT if contact_known else wish.contact_within / wish.contact) ** 2
     for i in range(2 * count + 1, len(names)):
         covariance[i, i] = 2 * SURE_POPULATION**2
     return Belief(names=names, mean=np.array(mean), covariance=covariance)

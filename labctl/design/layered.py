@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,6 +50,10 @@ class Layered:
             "ln contact",
             *(f"ln p {phase}" for phase in self.phases[:-1]),
         )
+
+    def energies(self, phases: Sequence[str]) -> tuple[str, ...]:
+        """Return the names of the activation energies of `phases`; they share one where all have one diffusivity."""
+        return ("Ea_eV",) if self.equal_D else tuple(f"Ea_eV {phase}" for phase in phases)
 
     def T1_s(self, T_K: float) -> float:
         """Return the T1 [s] of the slowest phase."""
