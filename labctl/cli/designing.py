@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labctl.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from labctl.cli.planning import Checked
     from labctl.design.ask import Question
     from labctl.design.proposal import Forecast
     from labctl.protocol.model import Protocol, VtExsy
@@ -18,36 +21,42 @@ widths that every 2D shares, white noise as stated, T1 as expected, and no drift
 geometry or a fourth site cost precision and can bias Ea: the results say whether the data object."""
 
 
-def design_command(protocol_path: Path, lab_path: Path | None, out: Path | None) -> None:
+def design_command(protocol_path: Path, lab_path: Path | None, out: Path | None, pilot: Path | None = None) -> None:
     """Print the proposal beside the author's own plan, and write it as a protocol.
+
+    `pilot` is a folder of finished data that are taken instead of what the author believes.
 
     Raises
     ------
     InputError
-        No `vt_exsy` with a `design` block, or the file to write is there already.
+        No `vt_exsy` with a `design` block, or one that leaves open what no pilot tells; the file to write is there
+        already; the pilot holds nothing to plan by.
     """
     from labctl.cli.planning import checked
-    from labctl.design.ask import question
+    from labctl.design.pilot import with_expected_T1
     from labctl.design.proposal import forecast, propose
     from labctl.design.written import protocol_text
 
     done = checked(protocol_path, lab_path)
-    place, wanted = _designed(done.protocol.model)
+    place, _ = _designed(done.protocol.model)
     target = out or protocol_path.with_name(f"{protocol_path.stem}.designed.yaml")
     if target.exists():
         raise InputError(f"{target} is there already", next_step="Move it away, or give another name with --out")
-    name = _name(done.protocol.model, place)
-    steps = [step for step in done.plan.steps if step.station == wanted.station and step.id.split("/")[1] == name]
-    sample = done.protocol.model.sample_of(done.protocol.model.procedures[place])
-    station = done.lab.model.station(wanted.station)
-    nucleus = station.nuclei[sample.nucleus or ""]
-    asked = question(wanted, sample, nucleus.frequency_Hz / 1e6, steps)
+    told: list[str] = []
+    if pilot is None:
+        asked = _question(done, place)
+    else:
+        done, asked, told = _by_pilot(done, place, lab_path, pilot)
     goals = tuple(asked.goal.se)
     found = propose(asked.model, asked.belief, asked.goal, asked.choices, asked.costs)
     own = forecast(asked.model, asked.belief, goals, asked.author, asked.costs)
-    lines = [*_compared(asked, own, found), "", *_ASSUMED.splitlines()]
+    lines = [*told, *_compared(asked, own, found), "", *_ASSUMED.splitlines()]
+    document = done.protocol.located.data
+    wanted = done.protocol.model.procedures[place].vt_exsy
+    if wanted.t1 is not None and any(len(one) > 1 for one in (wanted.t1.expect_s or {}).values()):
+        document = with_expected_T1(document, place, asked, sorted({block.T_K for block in found.blocks}))
     text = protocol_text(
-        done.protocol.located.data,
+        document,
         place,
         found,
         asked.model,
@@ -59,6 +68,55 @@ def design_command(protocol_path: Path, lab_path: Path | None, out: Path | None)
     print(f"\nwritten to {target}")
     planned_h = _hours_as_planned(target, lab_path)
     print(f"`labctl plan` reckons with {planned_h:.1f} h, all stations together")
+
+
+def _question(done: Checked, place: int) -> Question:
+    from labctl.design.ask import question
+
+    procedure = done.protocol.model.procedures[place]
+    wanted, name = procedure.vt_exsy, _name(done.protocol.model, place)
+    steps = [step for step in done.plan.steps if step.station == wanted.station and step.id.split("/")[1] == name]
+    sample = done.protocol.model.sample_of(procedure)
+    nucleus = done.lab.model.station(wanted.station).nuclei[sample.nucleus or ""]
+    return question(wanted, sample, nucleus.frequency_Hz / 1e6, steps)
+
+
+def _by_pilot(done: Checked, place: int, lab_path: Path | None, folder: Path) -> tuple[Checked, Question, list[str]]:
+    """Return protocol and question with what finished data say, and what was taken from them in words."""
+    from labctl.analysis.pilot import read_pilot
+    from labctl.cli.locating import lab_file
+    from labctl.cli.planning import checked_text
+    from labctl.design.pilot import filled, learnt, relaxed
+    from labctl.design.written import yaml_text
+
+    procedure = done.protocol.model.procedures[place]
+    wanted, sample = procedure.vt_exsy, done.protocol.model.sample_of(procedure)
+    assert wanted.analysis is not None
+    assert wanted.design is not None
+    layers = wanted.analysis.layers
+    pilot = read_pilot(folder, {one: sample.sites[one] for one in layers}, layers, sample.nucleus or "")
+
+    def again(document: Mapping[str, Any]) -> Checked:
+        return checked_text(yaml_text(document), f"{done.protocol.located.file} with the pilot's values", lab)
+
+    lab = lab_file(lab_path)
+    document, taken = filled(done.protocol.located.data, place, wanted, pilot)
+    done = again(document)
+    asked = _question(done, place)
+    if pilot.recoveries:
+        done = again(relaxed(document, place, wanted, asked, pilot))
+        asked = _question(done, place)
+    asked, more = learnt(asked, pilot, wanted.design)
+    taken = taken + more
+    temperatures = ", ".join(f"{T_K - 273.15:.0f}" for T_K, _ in pilot.lines)
+    lines = [f"taken from {folder}: {len(pilot.matrices)} 2Ds at {temperatures} °C"]
+    lines += [f"  {one}" for one in taken.told]
+    if taken.contradictions:
+        lines.append("WARNING: what was written is contradicted by the data:")
+        lines += [f"  {one}" for one in taken.contradictions]
+    lines += [f"  left out: {one}" for one in pilot.left_out]
+    lines.append("goal, budget, rows and candidates are the protocol's; the goal is to be reached by the new 2Ds alone")
+    return done, asked, [*lines, ""]
 
 
 def _designed(protocol: Protocol) -> tuple[int, VtExsy]:

@@ -67,6 +67,12 @@ def question(wanted: VtExsy, sample: Sample, larmor_MHz: float, steps: Sequence[
     if wish is None or analysis is None:
         raise InputError("this vt_exsy has no design block", expected="design: {goal: {Ea: 10 meV}, ...}")
     layers, densities = analysis.layers, analysis.densities_per_nm3
+    if missing := wish.missing(layers):
+        raise InputError(
+            f"the design cannot be answered: {'; '.join(missing.values())}",
+            expected=f"a value for each of {', '.join(layers)}",
+            next_step="Write what you believe, or give pilot data that tell it: --from DIR",
+        )
     temperatures_K = wish.temperatures_K if isinstance(wish, Adapt) else wanted.temperatures_K
     model = Layered(
         phases=layers,
@@ -128,6 +134,7 @@ def _relaxing(wanted: VtExsy, wish: Wish, layers: Sequence[str]) -> Relaxing:
 
 def _encoding(wanted: VtExsy, wish: Wish, layers: Sequence[str], sample: Sample, larmor_MHz: float) -> Encoding:
     carrier = carrier_ppm(wanted, list(sample.sites.values()))
+    assert wish.noise is not None  # asked for above
     return Encoding(
         lines=Lines(
             offset_Hz=tuple((sample.sites[one] - carrier) * larmor_MHz for one in layers),

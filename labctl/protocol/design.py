@@ -62,6 +62,12 @@ class Noise(ShortForm):
     _short = model_validator(mode="before")(as_block("amplitude"))
 
 
+_POPULATIONS = "Li in each phase, in any unit common to all (1D intensities)"
+_KD = "D / d^2 of each phase or of all; d: radius or half thickness of the innermost"
+_WIDTHS = "FWHM of each line, or one for all"
+_NOISE = "a text is the amplitude's standard error in 320 rows of 8 scans"
+
+
 class Wish(Written):
     """Prior and goal of a campaign: what is known goes under `analysis`, what is believed goes here."""
 
@@ -70,9 +76,9 @@ class Wish(Written):
         "budget", "never more instrument time than this", default="60 d"
     )
     populations: Mapping[SiteName, Annotated[float, Field(strict=True, gt=0)]] = key(
-        "populations", "Li in each phase, in any unit common to all (1D intensities)"
+        "populations", _POPULATIONS, default={}
     )
-    kD_per_s: RateByPhase = key("kD", "D / d^2 of each phase or of all; d: radius or half thickness of the innermost")
+    kD_per_s: RateByPhase = key("kD", _KD, default={})
     kD_at_K: Annotated[float, Quantity("K", "20 degC", above="0 K", at_most="1500 K")] = key(
         "at", "temperature at which kD is meant", default="20 degC"
     )
@@ -90,28 +96,44 @@ class Wish(Written):
         "with which T1 falls from the first temperature on, where t1.expect gives one value",
         default="0 eV",
     )
-    widths_Hz: WidthByPhase = key("widths", "FWHM of each line, or one for all")
-    noise: Noise = key("noise", "a text is the amplitude's standard error in 320 rows of 8 scans")
+    widths_Hz: WidthByPhase = key("widths", _WIDTHS, default={})
+    noise: Noise | None = key("noise", _NOISE, default=None)
+
+    def missing(self, layers: Sequence[str]) -> dict[str, str]:
+        """Return the keys that do not say everything of each of the layers, and what they lack."""
+        found = {}
+        for name, table in self._tables():
+            if lacking := [one for one in layers if of_phase(table, one) is None]:
+                found[name] = f"{name} lacks {', '.join(lacking)}"
+        if self.noise is None:
+            found["noise"] = "noise is missing"
+        return found
 
     def require(self, layers: Sequence[str]) -> None:
-        """Raise a validator's error unless everything is said of each of the layers."""
-        tables: tuple[tuple[str, Mapping[str, float]], ...] = (
-            ("populations", self.populations),
-            ("kD", self.kD_per_s),
-            ("Ea", self.Ea_eV),
-            ("widths", self.widths_Hz),
-        )
-        for name, table in tables:
-            if missing := [one for one in layers if of_phase(table, one) is None]:
-                raise fault(f"{name} lacks {', '.join(missing)}", expected=f"a value for each of {', '.join(layers)}")
+        """Raise a validator's error unless what is said is said of each of the layers, and of nothing else."""
+        missing = self.missing(layers)
+        for name, table in self._tables():
+            if table and name in missing:
+                raise fault(missing[name], expected=f"a value for each of {', '.join(layers)}")
             if strange := [one for one in table if one not in layers and one != ALL_PHASES]:
                 raise fault(f"{name} names {', '.join(strange)}", expected=f"of {', '.join(layers)}")
         if strange := [one for one in self.goal.of if one not in layers]:
             raise fault(f"goal.of names {', '.join(strange)}", expected=f"of {', '.join(layers)}")
 
+    def _tables(self) -> tuple[tuple[str, Mapping[str, float]], ...]:
+        return (
+            ("populations", self.populations),
+            ("kD", self.kD_per_s),
+            ("Ea", self.Ea_eV),
+            ("widths", self.widths_Hz),
+        )
+
 
 class Design(Wish):
-    """What `labctl plan --design` is asked; the procedure's temperatures are those that may be chosen from."""
+    """What `labctl plan --design` is asked; the procedure's temperatures are those that may be chosen from.
+
+    What pilot data tell may be left out where they are given (`--from`): populations, kD, widths, noise.
+    """
 
     rows: Annotated[tuple[Annotated[int, Field(strict=True, ge=16, le=4096)], ...], Field(min_length=1)] = key(
         "rows", "numbers of rows to choose from; fewer than 48 want known line shapes", default=(48,)
@@ -120,6 +142,11 @@ class Design(Wish):
 
 class Adapt(Wish):
     """A campaign that chooses its next 2D by all that were measured before; the procedure's own are the pilot."""
+
+    populations: Mapping[SiteName, Annotated[float, Field(strict=True, gt=0)]] = key("populations", _POPULATIONS)
+    kD_per_s: RateByPhase = key("kD", _KD)
+    widths_Hz: WidthByPhase = key("widths", _WIDTHS)
+    noise: Noise = key("noise", _NOISE)
 
     temperatures_K: Annotated[
         tuple[Annotated[float, Quantity("K", "20 degC", above="0 K", at_most="1500 K")], ...],
