@@ -13,6 +13,7 @@ from labctl.analysis.cycling_results import Cycling
 from labctl.analysis.eis_results import Eis
 from labctl.analysis.layered_results import LayeredFit, ModelComparison
 from labctl.analysis.paper_results import PaperMode
+from labctl.analysis.published_results import Comparison, StationHours
 from labctl.analysis.schema import ResultModel as _Model
 
 SCHEMA_VERSION = 1
@@ -230,5 +231,7 @@ class Results(_Model):
     other_samples: list[OtherSample] = Field(default_factory=list)
     eis: Eis = Field(default_factory=Eis)
     cycling: Cycling = Field(default_factory=Cycling)
+    published: list[Comparison] = Field(default_factory=list, description="the protocol's published numbers, judged")
+    hours: list[StationHours] = Field(default_factory=list)
     warnings: list[ResultWarning] = Field(default_factory=list)
     certificate: Certificate | None = None

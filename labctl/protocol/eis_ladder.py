@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictBool, model_validator
 
+from labctl.protocol.published import PublishedConductivity
 from labctl.protocol.quantity import Quantity, ShortForm, Written, fault, key
 from labctl.protocol.sample import OWN_SAMPLE, Sample
 from labctl.protocol.vt_exsy import Kelvin, Seconds
@@ -119,4 +120,7 @@ class EisLadder(Written):
     pellet: Pellet = key("pellet", "the pellet between its electrodes")
     return_to_first_temperature: StrictBool = key(
         "return_to_first_temperature", "end where it began, which shows what heat has changed for good", default=True
+    )
+    published: Annotated[tuple[PublishedConductivity, ...], Field(max_length=100)] = key(
+        "published", "numbers of a publication; the report holds this campaign's against them", default=()
     )

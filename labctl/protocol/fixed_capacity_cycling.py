@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints, model_validator
 
 from labctl.protocol.eis_ladder import Millimetres
+from labctl.protocol.published import PublishedCycling
 from labctl.protocol.quantity import Quantity, Written, fault, key
 from labctl.protocol.sample import OWN_SAMPLE, Sample
 from labctl.protocol.vt_exsy import Kelvin, Seconds
@@ -135,6 +136,9 @@ class FixedCapacityCycling(Written):
     records: Records = key("records", "when a row is kept", default={})
     temperature_K: Kelvin = key(
         "temperature", "of the room or chamber, for the report; nothing is set", default="24 degC"
+    )
+    published: Annotated[tuple[PublishedCycling, ...], Field(max_length=100)] = key(
+        "published", "numbers and figures of a publication; the report holds this campaign's against them", default=()
     )
 
     @model_validator(mode="after")

@@ -78,6 +78,9 @@ class Protocol(Written):
     procedures: Annotated[tuple[Procedure, ...], Field(min_length=1, max_length=64)] = key(
         "procedures", "one after another on one station, side by side on different ones"
     )
+    published_in: Annotated[str, StringConstraints(max_length=300)] = key(
+        "published_in", "whose numbers stand under `published` of the procedures: authors, journal, year", default=""
+    )
     on_fault: Mapping[str, FaultReaction] = key(
         "on_fault", f"per station: {' or '.join(get_args(FaultReaction))}; safe if left out", default={}
     )

@@ -21,6 +21,7 @@ from pydantic import (
 from labctl.protocol.analysis import Analysis
 from labctl.protocol.blackout import Blackout
 from labctl.protocol.design import Adapt, Design, Wish
+from labctl.protocol.published import PublishedExchange
 from labctl.protocol.quantity import Quantity, ShortForm, Written, as_block, fault, key
 from labctl.protocol.sample import OWN_SAMPLE, Sample
 
@@ -315,6 +316,9 @@ class VtExsy(Written):
     )
     adapt: Adapt | None = key(
         "adapt", "goal, prior and choices of a campaign that decides after each 2D what to measure next", default=None
+    )
+    published: Annotated[tuple[PublishedExchange, ...], Field(max_length=100)] = key(
+        "published", "numbers and figures of a publication; the report holds this campaign's against them", default=()
     )
 
     @field_validator("visits")
