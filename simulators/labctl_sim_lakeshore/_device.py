@@ -155,11 +155,14 @@ class LakeShore335:
         else:
             self.oven.set(mode="off", output_percent=0.0, integral_percent=0.0)
 
-    def _sample(self) -> None:
-        """The controller's own guard: above the limit every output shuts down."""
+    def _sample(self) -> bool:
+        """The controller's own guard: above the limit every output shuts down. Returns whether it is on."""
         registers = self.registers
-        if registers.limit_K > 0.0 and registers.heater_range and self.oven.sensor_K() > registers.limit_K:
+        if not (registers.limit_K > 0.0 and registers.heater_range):
+            return False
+        if self.oven.sensor_K() > registers.limit_K:
             self.set_range(0)
+        return True
 
     # ---------------------------------------------------------------------------------------- faults
 

@@ -46,7 +46,8 @@ class Oven:
     born_s : float
         When it was made, at ambient temperature [s].
     on_sampling : callable
-        The controller's own look at its sensor in each interval (a limit that trips); may change `regulator`.
+        The controller's own look at its sensor in each interval (a limit that trips); may change `regulator`. Returns
+        whether it looked: what it reads is another draw of noise each time, so none of its looks may be left out.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Oven:
         seed: int,
         born_s: float,
         regulator: Regulator,
-        on_sampling: Callable[[], None] = lambda: None,
+        on_sampling: Callable[[], bool] = lambda: False,
     ) -> None:
         self.thermal = thermal
         self.gains = gains
@@ -77,19 +78,27 @@ class Oven:
         return self.born_s + self._samplings * SAMPLING_s
 
     def advance(self, to_s: float) -> None:
-        """Live through every sampling up to `to_s`."""
+        """Live through every sampling up to `to_s`.
+
+        An oven that has cooled down comes, within a day, to temperatures whose next ones are the same to the last
+        bit; from there to `to_s` is one step, however many weeks that are.
+        """
         last = math.floor((to_s - self.born_s) / SAMPLING_s + 1e-9)
         if last <= self._samplings:
             return
         thermal, ailments = self.thermal, self.ailments
         rows = propagator(thermal, SAMPLING_s, door_open=ailments.door_open)
         for number in range(self._samplings + 1, last + 1):
-            self.nodes = after(self.nodes, self.power(), rows)
+            nodes, regulator, looked = self.nodes, self.regulator, False
+            self.nodes = after(nodes, self.power(), rows)
             self._samplings = number
-            if ailments.unpowered:
-                continue
-            self.regulator = regulated(walked(self.regulator, SAMPLING_s), self._felt_K(), SAMPLING_s, self.gains)
-            self._on_sampling()
+            if not ailments.unpowered:
+                self.regulator = regulated(walked(regulator, SAMPLING_s), self._felt_K(), SAMPLING_s, self.gains)
+                looked = self._on_sampling()
+            rests = self.nodes.chamber_K == nodes.chamber_K and self.nodes == nodes and self.regulator == regulator
+            if rests and not looked:
+                self._samplings = last
+                return
 
     def power(self) -> float:
         """Return the power that really flows, 0 to 1."""

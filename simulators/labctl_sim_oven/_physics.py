@@ -92,7 +92,13 @@ def propagator(thermal: Thermal, dt_s: float, *, door_open: bool = False) -> tup
 def after(nodes: Nodes, power: float, rows: tuple[Row, ...]) -> Nodes:
     """Return the nodes one stride later, the heater at `power` (0 to 1) all the while."""
     h, a, s, p = nodes.heater_K, nodes.chamber_K, nodes.sample_K, nodes.sensor_K
-    return Nodes(*(r[0] * h + r[1] * a + r[2] * s + r[3] * p + r[4] * power + r[5] for r in rows))
+    to_h, to_a, to_s, to_p = rows  # written out: campaigns live through hundreds of thousands of strides
+    return Nodes(
+        to_h[0] * h + to_h[1] * a + to_h[2] * s + to_h[3] * p + to_h[4] * power + to_h[5],
+        to_a[0] * h + to_a[1] * a + to_a[2] * s + to_a[3] * p + to_a[4] * power + to_a[5],
+        to_s[0] * h + to_s[1] * a + to_s[2] * s + to_s[3] * p + to_s[4] * power + to_s[5],
+        to_p[0] * h + to_p[1] * a + to_p[2] * s + to_p[3] * p + to_p[4] * power + to_p[5],
+    )
 
 
 def keyed_normal(*key: object) -> float:

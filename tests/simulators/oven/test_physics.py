@@ -148,3 +148,36 @@ def test_looking_changes_nothing() -> None:
         oven.advance(17.25 + 1000.0)
     assert ovens[0].plain() == ovens[1].plain()
     assert ovens[0].sensor_K() == ovens[1].sensor_K()
+
+
+@pytest.mark.parametrize("mode", ["off", "manual"])
+def test_an_oven_left_alone_is_taken_to_its_end_in_one_step(mode: str) -> None:
+    """Forty days of an oven at rest cost one, and leave bit by bit what all of its samplings would have."""
+    start = Regulator(target_K=305.15, working_K=305.15, mode=mode)  # type: ignore[arg-type]  # one of the three
+    oven = Oven(Thermal(), Gains(), seed=2, born_s=0.0, regulator=start)
+    oven.nodes = nodes = Nodes.all_at(320.0)
+    rows, regulator = propagator(Thermal(), SAMPLING_s), start
+    for _ in range(40_000):  # from about 32 000 on it rests
+        nodes = after(nodes, regulator.output_percent / 100.0, rows)
+        regulator = regulated(walked(regulator, SAMPLING_s), nodes.sensor_K, SAMPLING_s, Gains())
+    assert after(nodes, regulator.output_percent / 100.0, rows) == nodes
+    oven.advance(40 * 86400.0)
+    assert (oven.nodes, oven.regulator) == (nodes, regulator)
+    assert oven.now_s == 40 * 86400.0
+    assert oven.sensor_K() != nodes.sensor_K  # the sensor's noise goes on
+
+
+def test_no_look_of_a_controller_at_its_limit_is_left_out() -> None:
+    """A controller that watches a limit looks at each sampling, though nothing moves: each look is another reading."""
+    looks: list[float] = []
+
+    def looked() -> bool:
+        looks.append(oven.sensor_K())
+        return True
+
+    idle = Regulator(target_K=295.15, working_K=295.15, sensor_before_K=295.15)
+    oven = Oven(Thermal(), Gains(), seed=2, born_s=0.0, regulator=idle, on_sampling=looked)
+    while after(oven.nodes, 0.0, rows := propagator(Thermal(), SAMPLING_s)) != oven.nodes:
+        oven.nodes = after(oven.nodes, 0.0, rows)
+    oven.advance(600.0)
+    assert len(set(looks)) == 300
