@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labctl.cli.planning import checked
+from labctl.cli.run_folder import JOURNAL
+from labctl.ports import Acquire, Exsy
 
 if TYPE_CHECKING:
     from labctl.cli.planning import Checked
     from labctl.dataset.model import Dataset, Verdict
+    from labctl.plan.steps import Step
     from labctl.protocol.model import Procedure
     from labctl.run.events import HandedOff
 
@@ -19,27 +23,38 @@ if TYPE_CHECKING:
 class Following:
     """Decides in analysis' thread, and tells the engine's when the verdict comes in.
 
-    Nothing is kept that a new engine would miss: the decision follows from the datasets, the protocol as it stands and
-    the verdicts, so that one taken again after a death is the same.
+    Nothing is kept that a new engine would miss: the decision follows from the datasets, the protocol as it stands, the
+    verdicts and what persons said by the journal, so that one taken again after a death is the same.
+
+    Parameters
+    ----------
+    current : callable
+        The protocol that the campaign follows now. A decision that was taken from an older one, because a person
+        amended it meanwhile, is taken again.
     """
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, current: Callable[[], Path]) -> None:
         self._run_dir = run_dir
+        self._current = current
         self._lock = threading.Lock()
-        self._wanted: dict[tuple[str, int], tuple[str, str]] = {}
+        self._wanted: dict[tuple[str, int], _Wanted] = {}
 
-    def consider(self, protocol: Path, dataset: Dataset, earlier: Sequence[tuple[Dataset, Verdict]]) -> str:
+    def consider(self, dataset: Dataset, earlier: Sequence[tuple[Dataset, Verdict]]) -> str:
         """Return what was decided after a dataset, in a sentence; empty if there was nothing to decide."""
-        if dataset.kind != "exsy" or dataset.part:
+        if dataset.kind not in {"exsy", "one_pulse"} or dataset.part:
             return ""
+        protocol = self._current()
         done = checked(protocol, self._run_dir / "lab.yaml")
         place = _place(done, dataset)
         if place is None:
             return ""
         prefix = f"{dataset.station}/{dataset.procedure}/"
-        acquired = {one.step_id for one, _ in earlier} | {dataset.step_id}
         steps = [step for step in done.plan.steps if step.id.startswith(prefix)]
-        if any(step.role == "exsy" and step.id not in acquired for step in steps):
+        said = said_by_people(self._run_dir / JOURNAL, prefix)
+        if dataset.kind != "exsy" and not (said.since_last_2d and _is_reference(dataset, steps)):
+            return ""  # behind a 2D it was decided already, unless a person has said something since
+        behind = {one.step_id for one, _ in earlier} | {dataset.step_id} | said.skipped
+        if any(step.role == "exsy" and step.id not in behind for step in steps):
             return ""  # something is planned already
         from labctl.analysis.matrices import exchange_matrices
         from labctl.design.ask import question
@@ -66,18 +81,70 @@ class Following:
             matrices,
             T1,
             spent_s=dataset.ended_s - min(one.started_s for one in own),
+            vetoed=[
+                (step.task.sample_K, step.task.experiment.mixing_time_s)
+                for step in steps
+                if step.id in said.skipped and isinstance(step.task, Acquire) and isinstance(step.task.experiment, Exsy)
+            ],
         )
         decision = found.decision
         if found.document is None:
             return f"nothing more is measured: {decision.reason}"
+        answer = (yaml_text(found.document), f"adapt: {decision.reason}")
         with self._lock:
-            self._wanted[dataset.step_id, dataset.attempt] = (yaml_text(found.document), f"adapt: {decision.reason}")
+            self._wanted[dataset.step_id, dataset.attempt] = _Wanted(protocol, answer, dataset, tuple(earlier))
         return f"next: {decision.reason}"
 
     def __call__(self, event: HandedOff) -> tuple[str, str] | None:
         """Return the protocol that follows from a dataset, and the reason."""
         with self._lock:
-            return self._wanted.get((event.step_id, event.attempt))
+            wanted = self._wanted.pop((event.step_id, event.attempt), None)
+        if wanted is None or wanted.protocol == self._current():
+            return None if wanted is None else wanted.answer
+        self.consider(wanted.dataset, wanted.earlier)
+        with self._lock:
+            again = self._wanted.pop((event.step_id, event.attempt), None)
+        return None if again is None else again.answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Text of a protocol and the reason, and what they were decided from."""
+
+    protocol: Path
+    answer: tuple[str, str]
+    dataset: Dataset
+    earlier: tuple[tuple[Dataset, Verdict], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What persons said of a procedure: steps that are to be left out, and whether any word came since its last 2D."""
+
+    skipped: frozenset[str]
+    since_last_2d: bool
+
+
+def said_by_people(journal: Path, prefix: str) -> Said:
+    """Return what the journal has of persons about the steps below ``station/procedure/``; amendments concern all."""
+    from labctl.run.standing import open_journal
+
+    with open_journal(journal) as db:
+        words = db.execute(
+            "SELECT seq, json_extract(body, '$.step_id') FROM journal WHERE kind='operator' AND"
+            " (json_extract(body, '$.verb')='skip' AND json_extract(body, '$.step_id') LIKE ?"
+            " OR json_extract(body, '$.event')='Amended' AND json_extract(body, '$.by')<>'labctl')",
+            (f"{prefix}%",),
+        ).fetchall()
+        (last_2d,) = db.execute(
+            "SELECT coalesce(max(seq), 0) FROM journal WHERE kind='handed_off' AND step_id LIKE ?",
+            (f"{prefix}%/tmix%",),
+        ).fetchone()
+    return Said(frozenset(step_id for _, step_id in words if step_id), any(seq > last_2d for seq, _ in words))
+
+
+def _is_reference(dataset: Dataset, steps: Sequence[Step]) -> bool:
+    return any(step.id == dataset.step_id and step.role == "reference" for step in steps)
 
 
 def _place(done: Checked, dataset: Dataset) -> int | None:

@@ -101,8 +101,9 @@ def amend_command(directory: Path, protocol: Path, reason: str, *, yes: bool) ->
     if touched(state, wanted.plan):
         raise InputError(findings=blamed(state, now, wanted))
     change = difference(state, wanted.plan)
-    print("\n".join(lines_of(change)))
-    if change.is_nothing and state.plan.blackouts == wanted.plan.blackouts:
+    steering = steering_lines(now, wanted)
+    print("\n".join([*lines_of(change), *steering]))
+    if change.is_nothing and state.plan.blackouts == wanted.plan.blackouts and not steering:
         raise InputError("the amended protocol changes no step", next_step="Nothing was done")
     _agree(yes=yes)
     text = wanted.protocol.located.text
@@ -138,6 +139,23 @@ def lines_of(change: Difference) -> list[str]:
 
 def _in_words(step: Step) -> str:
     return f"{step.id} ({step.role}, {step.estimate_s / 3600:.1f} h)"
+def steering_lines(now: Checked, wanted: Checked) -> list[str]:
+    """Return what a new protocol changes of how adaptive procedures decide, a line for each key of their `adapt`."""
+    lines = []
+    old, new = now.protocol.located.data, wanted.protocol.located.data
+    for place, (was, is_) in enumerate(zip(_adapt_blocks(old), _adapt_blocks(new), strict=False)):
+        lines += [
+            f"~ procedures[{place}] adapt.{key}: {_short(was.get(key))} -> {_short(is_.get(key))}"
+            for key in dict.fromkeys([*was, *is_])
+            if was.get(key) != is_.get(key)
+        ]
+    return lines
+
+
+def _adapt_blocks(document: Any) -> list[dict[str, Any]]:
+    return [one.get("vt_exsy", {}).get("adapt") or {} for one in document["procedures"]]
+
+
 
 
 def _changes(old: Step, new: Step) -> list[str]:

@@ -269,7 +269,7 @@ class _Judging:
         self._plan = plan
         self._protocol = protocol
         self._rehearsal = rehearsal
-        self.following = Following(run_dir)
+        self.following = Following(run_dir, lambda: self._protocol)
         self._refresh = Refreshing(run_dir, finish)
         self._earlier: list[tuple[Dataset, Verdict]] = []
         for dataset in read_manifests(run_dir):
@@ -302,7 +302,7 @@ class _Judging:
     def _with_decision(self, verdict: Verdict, dataset: Dataset) -> Verdict:
         """Add what an adaptive procedure decided; if it cannot decide, the campaign ends as planned."""
         try:
-            decided = self.following.consider(self._protocol, dataset, tuple(self._earlier))
+            decided = self.following.consider(dataset, tuple(self._earlier))
         except Exception as problem:  # noqa: BLE001 - whatever a decision stumbles over must not cost a dataset
             text = f"what to measure next could not be decided: {type(problem).__name__}: {problem}"
             return replace(verdict, warnings=(*verdict.warnings, text))

@@ -145,6 +145,8 @@ def _offers(
                 # mean over the belief of what each outcome would leave; goals met already are worth nothing
                 left = _missed(ahead.reshape(-1, *have.shape), wanted, limits).reshape(ahead.shape[:3]).mean(axis=0)
                 for m, d in np.ndindex(tmix_s.size, delays.size):
+                    if (T_K, float(tmix_s[m])) in choices.vetoed:
+                        continue
                     block = Block(
                         T_K=T_K,
                         tmix_s=float(tmix_s[m]),

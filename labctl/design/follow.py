@@ -37,6 +37,7 @@ def what_follows(
     measured_T1: Mapping[float, Mapping[str, float]],
     *,
     spent_s: float,
+    vetoed: Sequence[tuple[float, float]] = (),
 ) -> Next:
     """Return the decision after `matrices`, and the protocol that carries it out.
 
@@ -48,6 +49,8 @@ def what_follows(
         Sample temperature [K] to T1 [s] by phase, where it was resolved.
     spent_s : float
         Since the procedure began [s].
+    vetoed : sequence of (float, float)
+        Sample temperature [K] and mixing time [s] of 2Ds that a person skipped: they are not chosen again.
     """
     asked = replace(asked, model=replace(asked.model, relaxing=relaxing_as_measured(asked, measured_T1)))
     seen = [
@@ -66,7 +69,7 @@ def what_follows(
     candidates = np.array(asked.choices.temperatures_K)
     at_K = float(candidates[np.argmin(np.abs(candidates - matrices[-1].T_K))]) if matrices else None
     visits = len(block["temperatures"])
-    choices = asked.choices
+    choices = replace(asked.choices, vetoed=_as_offered(asked, vetoed))
     if visits > int(block.get("max_temperature_changes", 6)) and at_K is not None:
         choices = replace(choices, temperatures_K=(at_K,))
     decision = decide(
@@ -86,6 +89,16 @@ def what_follows(
     new = copy.deepcopy(dict(document))
     _append(new["procedures"][place]["vt_exsy"], decision.block, asked, moved=at_K != decision.block.T_K)
     return Next(decision=decision, belief=belief, document=new)
+
+
+def _as_offered(asked: Question, vetoed: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    """The candidates that were meant: a temperature and a mixing time come back from text not to the last bit."""
+    temperatures = np.array(asked.choices.temperatures_K)
+    times = np.array([asked.choices.reference_tmix_s, *asked.choices.mixing_times_s])
+    return tuple(
+        (float(temperatures[np.argmin(np.abs(temperatures - T_K))]), float(times[np.argmin(np.abs(times - tmix_s))]))
+        for T_K, tmix_s in vetoed
+    )
 
 
 def _append(block: dict[str, Any], chosen: Block, asked: Question, *, moved: bool) -> None:

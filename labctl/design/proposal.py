@@ -53,6 +53,8 @@ class Choices:
         At one temperature, the reference included.
     most_temperatures : int
     longest_delay_s, longest_dataset_s, budget_s : float
+    vetoed : tuple of (float, float)
+        Temperature [K] and mixing time [s] of 2Ds that a person does not want (adaptive campaigns).
     """
 
     temperatures_K: tuple[float, ...]
@@ -66,6 +68,7 @@ class Choices:
     longest_delay_s: float = np.inf
     longest_dataset_s: float = np.inf
     budget_s: float = np.inf
+    vetoed: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

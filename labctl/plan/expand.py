@@ -116,19 +116,22 @@ def unchecked(protocol: Protocol, lab: Lab) -> Plan:
 def _gated(steps: Sequence[Step], adaptive: Collection[str]) -> tuple[Step, ...]:
     """Let nothing that leaves a temperature begin before the verdict on the last 2D there, where that may add another.
 
-    `adaptive` holds ``station/procedure`` of such procedures.
+    The 1D behind it is waited for too: where a person skips a 2D, what comes instead is decided with that. `adaptive`
+    holds ``station/procedure`` of such procedures.
     """
-    pending: dict[str, str] = {}
+    pending: dict[str, tuple[str, ...]] = {}
     gated: list[Step] = []
     for step in steps:
         last = pending.get(step.station)
-        if last is not None and step.id.rpartition("/")[0] != last.rpartition("/")[0]:
-            gated.append(replace(step, needs=(*step.needs, last)))
+        if last is not None and step.id.rpartition("/")[0] != last[0].rpartition("/")[0]:
+            gated.append(replace(step, needs=(*step.needs, *last)))
             del pending[step.station]
         else:
             gated.append(step)
         if step.role == "exsy" and any(step.id.startswith(f"{one}/") for one in adaptive):
-            pending[step.station] = step.id
+            pending[step.station] = (step.id,)
+        elif step.role == "reference" and step.station in pending:
+            pending[step.station] = (pending[step.station][0], step.id)
     return tuple(gated)
 
 

@@ -1,7 +1,12 @@
-"""A campaign that decides after each 2D what to measure next: journaled, the same after a death, honest in the end."""
+"""A campaign that decides after each 2D what to measure next: journaled, the same after a death, honest in the end.
+
+In all of them persons have their say: they do not want the 2D that is chosen first, and once another is chosen they add
+one of their own and ask for less.
+"""
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import sys
@@ -11,12 +16,22 @@ from typing import Any
 
 import pytest
 
-from labctl.cli.planning import checked
+from labctl import located_yaml
+from labctl.cli.amending import steering_lines
+from labctl.cli.planning import checked, checked_text
 from labctl.clock import SystemClock
+from labctl.dataset.store import manifest_path, read_manifests, read_verdict
 from labctl.design.belief import BOLTZMANN_EV_PER_K
+from labctl.design.written import yaml_text
+from labctl.run.amend import fingerprint
 from labctl.run.journal import Journal
+from labctl.run.requests import Mailbox, Request, request
 from tests.whole.campaigns import run_without_report
 from tests.whole.test_killed import KILLED, die_at, in_a_child, raw_data
+
+for _name in ("labctl.analysis.campaign", "labctl.analysis.judge", "labctl.analysis.matrices", "labctl.run.engine",
+              "labctl.design.follow", "labctl_topspin", "labctl_sim_topspin"):  # fmt: skip
+    importlib.import_module(_name)  # once here, not in each child
 
 SAMPLE = """\
 version: 1
@@ -73,13 +88,75 @@ on_fault: {nmr500: safe}
 """
 
 
-def amendments(run_dir: Path) -> list[dict[str, Any]]:
-    """What the journal holds of changed plans."""
+PINNED_S = 0.5
+
+
+def words(run_dir: Path) -> list[dict[str, Any]]:
+    """What the journal holds of changed plans and of verbs, whoever they are from."""
     journal = Journal(run_dir / "journal.sqlite", clock=SystemClock(), read_only=True)
     try:
-        return [json.loads(row.body) for row in journal.rows() if row.kind == "operator" and "adapt: " in row.body]
+        return [json.loads(row.body) for row in journal.rows() if row.kind == "operator"]
     finally:
         journal.close()
+
+
+def amendments(run_dir: Path) -> list[dict[str, Any]]:
+    """What the journal holds of plans changed by a decision."""
+    return [one for one in words(run_dir) if one.get("by") == "labctl"]
+
+
+def persons_say(run_dir: Path) -> None:
+    """Arrange that persons ask for what they want once the journal shows the occasion, after a death once more."""
+    commit, posted = Journal.append, set[str]()
+
+    def append(self: Journal, event: Any, **more: Any) -> Any:
+        row = commit(self, event, **more)
+        if event.kind not in {"opened", "operator"}:
+            return row
+        said = words(run_dir)
+        decided = [one for one in said if one.get("by") == "labctl"]
+        if len(decided) == 1 and not any(one.get("verb") == "skip" for one in said) and "skip" not in posted:
+            posted.add("skip")
+            post(run_dir, request("skip", "the probe arcs there", step_id=chosen(decided[0])))
+        by_persons = [one for one in said if one["event"] == "Amended" and one.get("by") != "labctl"]
+        if len(decided) == 2 and not by_persons and "amend" not in posted:
+            posted.add("amend")
+            path = run_dir / decided[-1]["protocol_file"]
+            base = fingerprint(checked(path, run_dir / "lab.yaml").plan)
+            post(run_dir, request("amend", "one more, and enough", protocol=pinned(path), base=base))
+        return row
+
+    Journal.append = append  # type: ignore[method-assign]  # in a child of its own
+
+
+def chosen(amendment: dict[str, Any]) -> str:
+    """The 2D that an amendment added last."""
+    return str([step["id"] for step in amendment["steps"] if step["role"] == "exsy"][-1])
+
+
+def pinned(path: Path) -> str:
+    """The protocol with another 2D where it is, and an easier goal."""
+    document = located_yaml.load(path).data
+    block = document["procedures"][0]["vt_exsy"]
+    block["visits"][-1]["mixing_times"].append(f"{1000 * PINNED_S:g} ms")
+    block["visits"][-1]["scans"].append(8)
+    block["adapt"]["goal"]["Ea"] = "80 meV"
+    return yaml_text(document)
+
+
+def post(run_dir: Path, asked: Request) -> None:
+    """Ask as another process would."""
+    mailbox = Mailbox(run_dir)
+    mailbox.folder.mkdir(parents=True, exist_ok=True)
+    mailbox._write(mailbox.folder / f"{asked.id}.json", asked.model_dump_json())
+
+
+def with_persons(command: list[str], run_dir: Path, *, kill: tuple[str, str, str] | None = None) -> int:
+    """Run one command line with persons about, killed where it says so."""
+    if kill is not None:
+        die_at(*kill)
+    persons_say(run_dir)
+    return run_without_report(command)
 
 
 def arguments(folder: Path, run_dir: Path) -> list[str]:
@@ -93,7 +170,7 @@ def arguments(folder: Path, run_dir: Path) -> list[str]:
 def undisturbed_adaptive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The campaign from begin to end."""
     folder = tmp_path_factory.mktemp("adaptive")
-    assert in_a_child(partial(run_without_report, arguments(folder, folder / "run"))) == 0
+    assert in_a_child(partial(with_persons, arguments(folder, folder / "run"), folder / "run")) == 0
     return folder / "run"
 
 
@@ -135,21 +212,55 @@ def test_what_it_ends_with_is_true_within_its_error(undisturbed_adaptive: Path) 
         assert core["kD_per_s"] < 0.02 * math.exp(0.15 * lever)
 
 
+def test_a_2d_that_a_person_skips_is_not_chosen_again(undisturbed_adaptive: Path) -> None:
+    """The campaign goes on with another one, says so in the journal, and misses nothing it was to acquire."""
+    first, second = amendments(undisturbed_adaptive)[:2]
+    vetoed = next(step for step in first["steps"] if step["id"] == chosen(first))
+    instead = next(step for step in second["steps"] if step["id"] == chosen(second))
+    at = [(one["task"]["sample_K"], one["task"]["experiment"]["mixing_time_s"]) for one in (vetoed, instead)]
+    assert at[0] != at[1]
+    acquired = {one.step_id for one in read_manifests(undisturbed_adaptive)}
+    assert vetoed["id"] not in acquired
+    assert instead["id"] in acquired
+    (skip,) = [one for one in words(undisturbed_adaptive) if one.get("verb") == "skip"]
+    assert skip["reason"] == "the probe arcs there"
+
+
+def test_a_2d_that_a_person_adds_is_measured_and_a_goal_that_a_person_moves_is_followed(
+    undisturbed_adaptive: Path,
+) -> None:
+    """An amendment may add 2Ds and move goal or budget; from then on decisions are taken by it."""
+    measured = [one for one in read_manifests(undisturbed_adaptive) if one.kind == "exsy"]
+    assert any(one.settings["mixing_time_s"] == PINNED_S for one in measured)
+    last = max(measured, key=lambda one: one.ended_s)
+    verdict = read_verdict(manifest_path(undisturbed_adaptive, last.step_id, last.attempt))
+    assert verdict is not None
+    assert "nothing more is measured: every wanted error is reached" in verdict.message
+    se_eV = float(verdict.message.rpartition("Ea_eV A ± ")[2])
+    assert 0.025 < se_eV <= 0.080  # would have gone on by the goal it began with
+
+
+def test_a_goal_alone_can_be_amended(undisturbed_adaptive: Path) -> None:
+    """What changes no step but how decisions are taken is shown as such, and is no empty amendment."""
+    lab = undisturbed_adaptive / "lab.yaml"
+    now = checked(undisturbed_adaptive / "protocol.yaml", lab)
+    text = now.protocol.located.text.replace("goal: {Ea: 25 meV", "goal: {Ea: 50 meV").replace("30 h", "40 h")
+    lines = steering_lines(now, checked_text(text, "amended", lab))
+    assert [line.split(":")[0] for line in lines] == ["~ procedures[0] adapt.goal", "~ procedures[0] adapt.budget"]
+    assert steering_lines(now, now) == []
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="kills a forked child with SIGKILL")
 def test_killed_around_a_decision_it_decides_the_same(undisturbed_adaptive: Path, tmp_path: Path) -> None:
-    """Killed before the plan was changed and again before the verdict was written, it measures the same bytes."""
+    """Killed before the plan was changed, before the verdict was written and after a veto, the bytes are the same."""
     run_dir = tmp_path / "run"
-    begin = arguments(tmp_path, run_dir)
-
-    def killed_at(kind: str, step: str, when: str, command: list[str]) -> int:
-        die_at(kind, step, when)
-        return run_without_report(command)
-
-    assert in_a_child(partial(killed_at, "operator", "", "before", begin)) == KILLED
+    begin, again = arguments(tmp_path, run_dir), ["resume", str(run_dir)]
+    assert in_a_child(partial(with_persons, begin, run_dir, kill=("operator", "", "before"))) == KILLED
     assert not amendments(run_dir)
-    again = ["resume", str(run_dir)]
-    assert in_a_child(partial(killed_at, "operator", "", "after", again)) == KILLED
+    assert in_a_child(partial(with_persons, again, run_dir, kill=("operator", "", "after"))) == KILLED
     assert len(amendments(run_dir)) == 1
-    assert in_a_child(partial(run_without_report, again)) == 0
+    assert in_a_child(partial(with_persons, again, run_dir, kill=("operator", "", "after"))) == KILLED
+    assert [one.get("verb") for one in words(run_dir)] == [None, "skip"]
+    assert in_a_child(partial(with_persons, again, run_dir)) == 0
     assert raw_data(run_dir) == raw_data(undisturbed_adaptive)
     assert [one["steps"] for one in amendments(run_dir)] == [one["steps"] for one in amendments(undisturbed_adaptive)]
