@@ -44,3 +44,10 @@ def open_driver(
         clock=clock,
         link=console,
     )
+
+
+def write_programs(**wanted: Any) -> tuple[str, ...]:
+    """Write a campaign as AU programs for a console where nothing can be installed; see `labctl_topspin._export`."""
+    from labctl_topspin import _export
+
+    return _export.write_programs(**wanted)

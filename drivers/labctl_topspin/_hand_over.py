@@ -103,29 +103,7 @@ class HandOver:
 
     def refuse_unsafe(self, order: Order) -> None:
         """Compare with the hardware limits once more; plan and executor do so too."""
-        task, limits = order.task, self._limits
-        checks: list[tuple[str, float, str, int]] = []
-        if isinstance(task, SetTemperature | CoolDown | AwaitStable):
-            checks += [
-                ("set point [K]", task.setpoint_K, "sensor_max_K", +1),
-                ("set point [K]", task.setpoint_K, "sensor_min_K", -1),
-            ]
-        if isinstance(task, SetTemperature | CoolDown):
-            checks.append(("ramp [K/s]", task.ramp_K_per_s, "ramp_max_K_per_s", +1))
-        if isinstance(task, Acquire):
-            pulses = task.experiment.pulses_s if isinstance(task.experiment, Nutation) else (task.pulse_s,)
-            checks += [
-                ("pulse [s]", max(pulses), "pulse_max_s", +1),
-                ("acquisition time [s]", task.points / (2.0 * task.spectral_width_Hz), "acquisition_max_s", +1),
-                ("MAS rate [Hz]", task.spinning_Hz, "spinning_max_Hz", +1),
-            ]
-        for what, value, limit, sign in checks:
-            if limit in limits and sign * (value - limits[limit]) > 1e-9 * abs(limits[limit]):
-                raise InstrumentError(
-                    f"refused for safety: {what} {value:g} against the limit {limit} = {limits[limit]:g}",
-                    instrument=self._station,
-                    command=order.step_id,
-                )
+        refuse_unsafe(order, self._limits, self._station)
 
     def _write_lists(self, order: Order) -> None:
         assert isinstance(order.task, Acquire)
@@ -165,3 +143,30 @@ class HandOver:
         if anew:
             self._asked[order.token] = now_s
         return waited_s
+
+
+def refuse_unsafe(order: Order, limits: Mapping[str, float], station: str) -> None:
+    """Raise InstrumentError where an order asks for more than the hardware limits allow."""
+    task = order.task
+    checks: list[tuple[str, float, str, int]] = []
+    if isinstance(task, SetTemperature | CoolDown | AwaitStable):
+        checks += [
+            ("set point [K]", task.setpoint_K, "sensor_max_K", +1),
+            ("set point [K]", task.setpoint_K, "sensor_min_K", -1),
+        ]
+    if isinstance(task, SetTemperature | CoolDown):
+        checks.append(("ramp [K/s]", task.ramp_K_per_s, "ramp_max_K_per_s", +1))
+    if isinstance(task, Acquire):
+        pulses = task.experiment.pulses_s if isinstance(task.experiment, Nutation) else (task.pulse_s,)
+        checks += [
+            ("pulse [s]", max(pulses), "pulse_max_s", +1),
+            ("acquisition time [s]", task.points / (2.0 * task.spectral_width_Hz), "acquisition_max_s", +1),
+            ("MAS rate [Hz]", task.spinning_Hz, "spinning_max_Hz", +1),
+        ]
+    for what, value, limit, sign in checks:
+        if limit in limits and sign * (value - limits[limit]) > 1e-9 * abs(limits[limit]):
+            raise InstrumentError(
+                f"refused for safety: {what} {value:g} against the limit {limit} = {limits[limit]:g}",
+                instrument=station,
+                command=order.step_id,
+            )

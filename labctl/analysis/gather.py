@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from labctl.dataset.model import Completeness, Dataset
+from labctl.dataset.sample_offset import offset_in
 from labctl.dataset.store import read_manifest
 from labctl.errors import Finding, InputError, LabctlError
 from labctl.formats.bruker_dataset import BrukerDataset, read_dataset
@@ -27,7 +28,7 @@ class Measured:
     role : str
         ``line`` or ``reference`` for a 1D of a campaign, otherwise empty.
     T_K, T_se_K : float or None
-        Calibrated where a manifest says so, otherwise the console's TE, without error.
+        Calibrated where a manifest or the title says so, otherwise the console's TE, without error.
     """
 
     name: str
@@ -166,6 +167,7 @@ def _gather_folders(path: Path) -> tuple[list[Measured], list[str]]:
         except (LabctlError, OSError, ValueError) as problem:
             unread.append(f"{folder}: {problem}")
             continue
+        T_K, T_se_K = _temperature(raw)
         found.append(
             Measured(
                 name=str(folder),
@@ -173,11 +175,20 @@ def _gather_folders(path: Path) -> tuple[list[Measured], list[str]]:
                 raw=raw,
                 kind=_KINDS[raw.kind],
                 completeness="complete" if raw.ending == "complete" else "partial",
-                T_K=raw.sensor_K,
+                T_K=T_K,
+                T_se_K=T_se_K,
                 remarks=raw.remarks,
             )
         )
     return found, unread
+
+
+def _temperature(raw: BrukerDataset) -> tuple[float | None, float | None]:
+    """TE, moved by the calibration that the title tells (`labctl export` writes it there)."""
+    offset = offset_in(raw.title)
+    if raw.sensor_K is None or offset is None:
+        return raw.sensor_K, None
+    return raw.sensor_K + offset[0], offset[1]
 
 
 def _expnos(path: Path) -> Iterable[Path]:

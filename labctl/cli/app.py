@@ -325,6 +325,21 @@ def report(
 
 
 @app.command()
+def export(
+    protocol: Protocol,
+    au: Annotated[Path, typer.Option("--au", metavar="DIR", help="new folder for AU programs, lists and a README")],
+    lab: Lab = None,
+) -> None:
+    """Write a campaign as programs of the console's own.
+
+    For consoles where nothing may be installed: TopSpin compiles and runs them, `labctl analyze` reads the data.
+    """
+    from labctl.cli.exporting import export_command
+
+    export_command(protocol, lab, au)
+
+
+@app.command()
 def schema(
     what: Annotated[str, typer.Argument(metavar="protocol|lab|sample|results", help="which file")] = "protocol",
 ) -> None:

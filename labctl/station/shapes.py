@@ -6,12 +6,12 @@ callables of these shapes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from labctl.clock import Clock
-from labctl.ports import Instrument, TemperatureController
+from labctl.ports import Instrument, Order, TemperatureController
 
 
 class OpenDriver(Protocol):
@@ -57,6 +57,35 @@ class OpenController(Protocol):
 
         Parameters are as of `OpenDriver`; `settings` is the controller's own block, and of the `limits` those of
         temperature and ramp count. On a real line the limits must be there.
+        """
+        ...
+
+
+class WritePrograms(Protocol):
+    """``labctl_topspin:write_programs`` (group ``labctl.programs``, key = driver): a campaign that needs no labctl."""
+
+    def __call__(
+        self,
+        *,
+        station: str,
+        campaign: str,
+        parts: Sequence[tuple[str, Sequence[Order]]],
+        settings: Mapping[str, Any],
+        limits: Mapping[str, float],
+        simulated: bool,
+        notes: Sequence[str],
+        into: Path,
+    ) -> Sequence[str]:
+        """Write programs for the instrument's own console into a folder, with a README; return what was written.
+
+        Parameters
+        ----------
+        parts : sequence of (str, sequence of Order)
+            What a person has to do first (empty: nothing), and first attempts in order.
+        simulated : bool
+            The station exists only in simulators: limits may be missing.
+        notes : sequence of str
+            What people have to know, for the README.
         """
         ...
 
