@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from labctl.analysis import product
 from labctl.analysis.buildup import plateau_reached
 from labctl.analysis.exchange import pairs
 from labctl.analysis.fit import Fit
-from labctl.analysis.kinetics import DECISIVE_AICC, KineticFit, fastest_bound, scaled_aicc
+from labctl.analysis.kinetics import DECISIVE_AICC, KineticFit, one_sided_bound, scaled_aicc
 from labctl.analysis.layered_results import LayeredFit, ModelComparison, Phase
 from labctl.analysis.results import BuildUp, ExchangeFit, ProductFit
 from labctl.analysis.temperature import TemperatureFits
 
 RESOLVED = 2.0
 """A value below this many standard errors is not resolved from zero."""
+ONE_SIDED_95 = 1.645
 CURVE_POINTS = 60
 
 
@@ -36,14 +39,15 @@ def exchange_entry(group: TemperatureFits) -> ExchangeFit:
                 float(group.data.tmix_s[0]),
             )
         )
+    upper: list[list[float | None]] = [[None] * len(sites) for _ in sites]
     for i, j in pairs(len(sites)):
         if not all(k[at] >= RESOLVED * k_se[at] for at in ((i, j), (j, i))):
-            limit = k[i, j] + 1.645 * k_se[i, j]
+            for at in ((i, j), (j, i)):
+                upper[at[0]][at[1]] = float(k[at] + ONE_SIDED_95 * k_se[at])
             warnings.append(
                 group.doubt(
                     "not_resolved",
-                    f"exchange {sites[i]}-{sites[j]} not resolved: k = {k[i, j]:.3g} +- {k_se[i, j]:.2g} 1/s, "
-                    f"below {limit:.3g} 1/s with 95 %",
+                    f"exchange {sites[i]}-{sites[j]} not resolved: k below {upper[i][j]:.3g} 1/s with 95 %",
                     "longer mixing times, if T1 allows",
                     float(k[i, j]),
                 )
@@ -53,6 +57,7 @@ def exchange_entry(group: TemperatureFits) -> ExchangeFit:
         sites=list(sites),
         k_per_s=k.tolist(),
         k_se=k_se.tolist(),
+        k_upper_per_s=upper,
         population=p.tolist(),
         population_se=p_se.tolist(),
         R1_per_s=found.R1()[0].tolist() if found.relaxation == "recovery" else None,
@@ -112,7 +117,7 @@ def layered_entry(group: TemperatureFits) -> LayeredFit:
     order = (shape.core, 1 - shape.core)
     value, se = found.fit.value, found.fit.se
     phases = []
-    limits: dict[str, float | None] = {}
+    limits: dict[str, tuple[float, Literal["lower", "upper"]] | None] = {}
     warnings = _common_doubts(found.fit, "layered", group)
     for index, site in enumerate(order):
         column = index if shape.contact == "two D" else 0
@@ -122,19 +127,21 @@ def layered_entry(group: TemperatureFits) -> LayeredFit:
             phases.append(Phase(phase=sites[site], kD_per_s=float(value[column]), kD_se=float(se[column])))
             continue
         if name not in limits:
-            limits[name] = fastest_bound(found, name)
-        bound = limits[name]
-        phases.append(
-            Phase(phase=sites[site], kD_per_s=bound, kD_se=None, bound="lower" if bound is not None else None)
-        )
-        said = "is not resolved" if bound is None else f"is only bounded: above {bound:.3g} 1/s with 95 %"
+            limits[name] = one_sided_bound(found, name)
+        limit = limits[name]
+        bound, side = limit if limit is not None else (None, None)
+        phases.append(Phase(phase=sites[site], kD_per_s=bound, kD_se=None, bound=side))
+        above = "above" if side == "lower" else "below"
+        said = "is not resolved" if bound is None else f"is only bounded: {above} {bound:.3g} 1/s with 95 %"
         whose = f"{name} of {sites[site]}" if shape.contact == "two D" else f"{name} of both phases"
         if not any(whose in text for text in warnings):
             warnings.append(
                 group.doubt(
                     "not_resolved",
                     f"layered model: {whose} {said}",
-                    "mixing times further below the bend hold it, if scans allow",
+                    "longer mixing times, if T1 allows"
+                    if side == "upper"
+                    else "mixing times further below the bend hold it, if scans allow",
                     bound if bound is not None else float(value[column]),
                 )
             )
@@ -168,11 +175,14 @@ def product_entry(group: TemperatureFits, i: int, j: int) -> ProductFit:
     sites, (p, p_se) = group.data.sites, group.exchange.populations()
     minor, major = (i, j) if p[i] <= p[j] else (j, i)
     warnings = _common_doubts(fit, f"product ({sites[i]}-{sites[j]})", group)
+    limit: float | None = None
     if fit.value[0] < RESOLVED * fit.se[0] or fit.at_bound:
+        limit = product.upper_limit(group.data, i, j, p, fit)
+        said = "is not resolved" if limit is None else f"is not resolved: below {limit:.3g} 1/s with 95 %"
         warnings.append(
             group.doubt(
                 "not_resolved",
-                f"product model: kD {sites[i]}-{sites[j]} is not resolved",
+                f"product model: kD {sites[i]}-{sites[j]} {said}",
                 "quote the fits of all sites",
                 float(fit.value[0]),
             )
@@ -183,6 +193,7 @@ def product_entry(group: TemperatureFits, i: int, j: int) -> ProductFit:
         pair=[sites[i], sites[j]],
         kD_per_s=float(fit.value[0]),
         kD_se=float(fit.se[0]),
+        kD_upper_per_s=limit,
         geometry=f"periodic cubes of {sites[minor]} (edge d) in {sites[major]}, perfect contact, equal D",
         plateau=plateau,
         plateau_se=plateau * float(np.hypot(p_se[i] / p[i], p_se[j] / p[j])),

@@ -26,6 +26,7 @@ INFLATE_BELOW_P = 0.01
 """Chance of a chi2 this large below which standard errors are scaled by sqrt(chi2_red)."""
 MOST_STEPS = 80
 """A fit that has not ended by then crawls along a valley that the data do not close."""
+_FURTHEST = 6 * float(np.log(10.0))
 NO_VARIANCE = 1e-10
 """Directions with less than this part of the largest correlation eigenvalue carry no data."""
 
@@ -217,7 +218,8 @@ def fit(
     )
 
 
-def lower_limit(
+def profile_limit(
+    side: Literal["lower", "upper"],
     best: Fit,
     name: str,
     predict: Prediction,
@@ -227,10 +229,11 @@ def lower_limit(
     *,
     steps: int = 7,
 ) -> float | None:
-    """Return the value of one positive parameter below which the profile of chi2 excludes it (95 %, one-sided).
+    """Return the value of one positive parameter beyond which the profile of chi2 excludes it (95 %, one-sided).
 
-    For parameters that the data bound from one side only, such as the diffusivity of the fastest phase. All
-    others are fitted again at each trial. None if nothing down to a millionth of the fitted value is excluded.
+    For parameters that the data bound from one side only, such as the diffusivity of the fastest phase (``lower``) or
+    the rate of an exchange that is not seen (``upper``). All others are fitted again at each trial. None if nothing as
+    far as a million times from the fitted value (``upper``: as far as the parameter's own bound) is excluded.
     """
     column = best.names.index(name)
     allowed = best.chi2 + 2.706 * (best.chi2_red if best.inflated else 1.0)
@@ -245,18 +248,26 @@ def lower_limit(
             prediction, gradient = predict(np.insert(value, column, trial))
             return prediction, None if gradient is None else np.delete(gradient, column, axis=1)
 
+        if not rest:
+            left = whitener.matrix @ (predict(np.array([trial]))[0] - data)
+            return float(left @ left) > allowed
         found = fit(fixed, data, whitener, rest, inflate=False)
         if found.chi2 > allowed:
             return True
         rest[:] = [replace(one, guess=float(value)) for one, value in zip(rest, found.value, strict=True)]
         return False
 
-    high = np.log(best.value[column])
-    low = floor = high - 6 * np.log(10)
+    inside = float(np.log(best.value[column]))
+    end = inside - _FURTHEST if side == "lower" else min(parameters[column].bounds()[1], inside + 3 * _FURTHEST)
+    outside = end
+    if side == "upper":
+        steps += 3  # an estimate driven to nothing lies many decades below its limit
+        if not excluded(float(np.exp(end))):
+            return None
     for _ in range(steps):
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if excluded(float(np.exp(middle))) else (low, middle)
-    return float(np.exp(low)) if low > floor else None
+        middle = 0.5 * (outside + inside)
+        outside, inside = (middle, inside) if excluded(float(np.exp(middle))) else (outside, middle)
+    return float(np.exp(outside)) if side == "upper" or outside > end else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from labctl.analysis import diffusion
 from labctl.analysis.buildup import Buildup
 from labctl.analysis.exchange import pairs, rates
-from labctl.analysis.fit import Fit, Parameter, fit, lower_limit
+from labctl.analysis.fit import Fit, Parameter, fit, profile_limit
 from labctl.analysis.observation import Observation, Relaxation, State, differenced, exchange_kernel
 
 FloatArray = NDArray[np.float64]
@@ -136,11 +136,16 @@ def fit_layered(data: Buildup, shape: LayeredShape, start: KineticFit) -> Kineti
     return best
 
 
-def fastest_bound(found: KineticFit, name: str) -> float | None:
-    """Return the 95 % lower limit [1/s] of a diffusivity that the data bound from below only, or None."""
+def one_sided_bound(found: KineticFit, name: str) -> tuple[float, Literal["lower", "upper"]] | None:
+    """Return the 95 % limit [1/s] of a diffusivity that the data bound from one side only, and from which; or None."""
     values, whitener = found.observation.measured()
     observation = found.observation
-    return lower_limit(found.fit, name, observation.predict, values, whitener, observation.parameters)
+    sides: tuple[Literal["lower"], Literal["upper"]] = ("lower", "upper")
+    for side in sides:
+        limit = profile_limit(side, found.fit, name, observation.predict, values, whitener, observation.parameters)
+        if limit is not None:
+            return limit, side
+    return None
 
 
 def _two_phase(

@@ -23,6 +23,8 @@ FloatArray = NDArray[np.float64]
 
 NOTHING_YET = 0.05
 """A cross peak below this part of its plateau at the shortest Tmix counts as not there yet."""
+RESOLVED = 2.0
+"""Rates below this many standard errors are none that heights could be held against."""
 OVERSTATED = 1.5
 """Boxes further from the lines than by this factor are told."""
 WIDEST_FWHM = 1.5
@@ -200,14 +202,21 @@ def _heights(one: Processed) -> HeightRates | None:
             for heights in read
         ),
     )
-    k, of_lines = fit_exchange(data).rates()[0], one.exchange.rates()[0]
+    k = fit_exchange(data).rates()[0]
+    of_lines, error = one.exchange.rates()
     sites = one.lines.names
     off = [
         f"{sites[i]}->{sites[j]} {100 * (k[i, j] / of_lines[i, j] - 1):+.0f} %"
         for i in range(len(sites))
         for j in range(len(sites))
-        if i != j and of_lines[i, j] > 0
+        if i != j and of_lines[i, j] > RESOLVED * error[i, j]
     ]
+    moved = (
+        f"peak heights move the rates by {', '.join(off)} against amplitudes of the lines: a broad line reads low, and "
+        "tails count as exchange"
+        if off
+        else "no rate is resolved that those of peak heights could be held against: what they show here is tails"
+    )
     longest = int(np.argmax([heights.mixing_time_s for heights in read]))
     return HeightRates(
         T_K=one.T_K,
@@ -215,8 +224,7 @@ def _heights(one: Processed) -> HeightRates | None:
         k_per_s=k.tolist(),
         k_of_lines_per_s=of_lines.tolist(),
         bias=[
-            f"peak heights move the rates by {', '.join(off)} against amplitudes of the lines: a broad line reads low, "
-            "and tails count as exchange",
+            moved,
             *bias_of(read[longest], one.matrices[longest]),
         ],
     )

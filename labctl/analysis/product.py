@@ -7,12 +7,14 @@ perfect contact. It is kept to reproduce published analyses; `BIAS` says what it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfc
 
 from labctl.analysis.buildup import Buildup
-from labctl.analysis.fit import Fit, Parameter, Whitener, fit
+from labctl.analysis.fit import Fit, Parameter, Prediction, Whitener, fit, profile_limit
 
 FloatArray = NDArray[np.float64]
 
@@ -72,6 +74,17 @@ def cube_exchanged(x: FloatArray, filling: float) -> FloatArray:
 
 def fit_pair(data: Buildup, i: int, j: int, populations: FloatArray) -> Fit:
     """Fit kD = D/d^2 [1/s] of one pair, the plateau fixed at p_i p_j; d is the edge of the minor phase's cubes."""
+    return fit(*_problem(data, i, j, populations))
+
+
+def upper_limit(data: Buildup, i: int, j: int, populations: FloatArray, found: Fit) -> float | None:
+    """Return the 95 % upper limit [1/s] of kD of one pair whose exchange is not seen; None if there is none."""
+    return profile_limit("upper", found, "kD", *_problem(data, i, j, populations))
+
+
+def _problem(
+    data: Buildup, i: int, j: int, populations: FloatArray
+) -> tuple[Prediction, FloatArray, Whitener, Sequence[Parameter]]:
     cross, se = data.cross(i, j)
     tmix, plateau = data.tmix_s, float(populations[i] * populations[j])
     minor = float(min(populations[i], populations[j]) / (populations[i] + populations[j]))
@@ -84,4 +97,4 @@ def fit_pair(data: Buildup, i: int, j: int, populations: FloatArray) -> Fit:
     start = Parameter(
         name="kD", guess=float(grid[int(np.argmin(misfit))]), lower=float(grid[0]) * 1e-3, upper=float(grid[-1]) * 1e2
     )
-    return fit(predict, cross, Whitener(np.diag(1 / se), np.diag(se)), [start])
+    return predict, cross, Whitener(np.diag(1 / se), np.diag(se)), (start,)

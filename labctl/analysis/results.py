@@ -94,13 +94,19 @@ class MatrixEntry(_Model):
 
 
 class ExchangeFit(_Model):
-    """K-site exchange at one temperature; `k_per_s[i][j]` is the rate from site i to site j."""
+    """K-site exchange at one temperature; `k_per_s[i][j]` is the rate from site i to site j.
+
+    Where `k_upper_per_s[i][j]` is not null the rate is not resolved from zero: quote that bound, not the estimate.
+    """
 
     model: Literal["exchange"] = "exchange"
     T_K: float | None
     sites: list[str]
     k_per_s: list[list[float]]
     k_se: list[list[float]]
+    k_upper_per_s: list[list[float | None]] | None = Field(
+        default=None, description="95 % limit, one-sided, of the rates that are not resolved; null for the others"
+    )
     population: list[float]
     population_se: list[float]
     R1_per_s: list[float] | None = None
@@ -122,6 +128,7 @@ class ProductFit(_Model):
     pair: list[str]
     kD_per_s: float
     kD_se: float
+    kD_upper_per_s: float | None = Field(default=None, description="95 % limit where kD is not resolved")
     geometry: str
     plateau: float
     plateau_se: float | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,11 @@ from labctl.units import duration_text
 
 if TYPE_CHECKING:
     from labctl.analysis.context import AnalysisContext
+    from labctl.analysis.published_results import StationHours
     from labctl.analysis.results import Results
     from labctl.plan.steps import Plan
+    from labctl.protocol.model import Protocol
+    from labctl.protocol.published import Published
     from labctl.report.page import Timeline
     from labctl.run.history import History
 
@@ -56,6 +59,44 @@ def samples_apart(plan: Plan) -> dict[str, tuple[str, AnalysisContext]]:
     return {prefix: (name, analysis_context(plan, prefix)) for prefix, name in names.items() if name != first}
 
 
+def published_of(protocol: Protocol, plan: Plan) -> Iterator[tuple[str, str, Sequence[Published]]]:
+    """Yield each ``station/procedure``, its sample and what was published of it; plans keep the order of procedures."""
+    for procedure, one in zip(plan.settings, protocol.procedures, strict=True):
+        yield procedure, protocol.sample_of(one).name, one.wanted.published
+
+
+def hours(plan: Plan, told: History) -> list[StationHours]:
+    """Return what each station's hours were planned for, and went into by the journal."""
+    from labctl.analysis.published_results import StationHours
+    from labctl.plan.estimate import estimate
+    from labctl.plan.timeline import kind_of, loads
+
+    kinds = {step.id: kind_of(step) for step in plan.steps}
+    found = []
+    for load in loads(estimate(plan)):
+        mine = [one for one in told.attempts if one.station == load.station]
+        spent = dict.fromkeys(("acquiring", "waiting", "tending"), 0.0)
+        for one in mine:
+            ended_s = told.last_s if one.ended_s is None else one.ended_s
+            spent[kinds.get(one.step_id, "tending")] += ended_s - one.intended_s
+        present_s = max((one.ended_s or told.last_s for one in mine), default=0.0) - min(
+            (one.intended_s for one in mine), default=0.0
+        )
+        found.append(
+            StationHours(
+                station=load.station,
+                planned_acquiring_h=load.acquiring_s / 3600.0,
+                planned_waiting_h=load.waiting_s / 3600.0,
+                planned_tending_h=load.tending_s / 3600.0,
+                acquiring_h=spent["acquiring"] / 3600.0,
+                waiting_h=spent["waiting"] / 3600.0,
+                tending_h=spent["tending"] / 3600.0,
+                idle_h=max(0.0, present_s - sum(spent.values())) / 3600.0,
+            )
+        )
+    return found
+
+
 def _share(settings: Mapping[str, Any], key: str, fallback: float) -> float:
     value = settings.get(key)
     return fallback if value is None else float(value) / 100.0
@@ -64,6 +105,7 @@ def _share(settings: Mapping[str, Any], key: str, fallback: float) -> float:
 def finish(run_dir: Path) -> Results:
     """Analyse everything a run folder holds, and write results.json, tables, figures and report.html."""
     from labctl.analysis.campaign import analyze_campaign
+    from labctl.analysis.published import compare
     from labctl.analysis.results import Certificate, Results
     from labctl.cli.amending import latest_protocol
     from labctl.cli.planning import checked
@@ -95,6 +137,8 @@ def finish(run_dir: Path) -> Results:
         "ended_s": told.last_s,
         "journal_head": certified.head,
     }
+    if done.protocol.model.published_in:
+        provenance["published_in"] = done.protocol.model.published_in
     if latest.name != "protocol.yaml":
         provenance["amended_protocol"] = latest.name
     if start.simulated:
@@ -118,6 +162,9 @@ def finish(run_dir: Path) -> Results:
         chain_whole=whole,
         details=list(certified.details),
     )
+    for procedure, sample, published in published_of(done.protocol.model, plan):
+        results.published += compare(results, procedure, sample, published)
+    results.hours = hours(plan, told)
     write_json(run_dir / "results.json", results.model_dump_json(indent=2))
     _write_report(run_dir, results, told, latest)
     return results

@@ -12,6 +12,7 @@ from labctl.analysis.buildup import Buildup, MixingPoint, RecoveryCurve
 from labctl.analysis.entries import buildup_entries, comparison_entry, exchange_entry, layered_entry, product_entry
 from labctl.analysis.exchange import pairs
 from labctl.analysis.kinetics import LayeredShape, fit_exchange, fit_layered
+from labctl.analysis.product import cube_exchanged, fit_pair, upper_limit
 from labctl.analysis.temperature import TemperatureFits, fit_temperatures
 
 FloatArray = NDArray[np.float64]
@@ -132,7 +133,30 @@ def test_an_absent_path_is_not_resolved() -> None:
     entry = exchange_entry(group)
     assert entry.k_per_s[0][2] < 2 * entry.k_se[0][2]
     assert any("a-c not resolved" in text for text in entry.warnings)
+    assert entry.k_upper_per_s is not None
+    assert [[one is None for one in row] for row in entry.k_upper_per_s] == [
+        [True, True, False],
+        [True, True, True],
+        [False, True, True],
+    ]
+    upper = entry.k_upper_per_s[0][2]
+    assert upper is not None
+    assert upper > entry.k_per_s[0][2]
     assert [one.code for one in group.warnings] == ["not_resolved"]
+
+
+def test_the_limit_of_an_exchange_that_is_not_seen_excludes_what_lies_above() -> None:
+    """Each of twenty null controls has an upper limit, where chi2 has risen by what 95 % allow and little more."""
+    p = np.array([0.6, 0.4])
+    for seed in range(20):
+        data = _layered_data(p, np.repeat(np.diag(p)[None], len(TMIX_S), axis=0), seed)
+        found = fit_pair(data, 0, 1, p)
+        limit = upper_limit(data, 0, 1, p, found)
+        assert limit is not None
+        assert limit > found.value[0]
+        cross, se = data.cross(0, 1)
+        left = (p.prod() * cube_exchanged(limit * np.array(TMIX_S), 0.4) - cross) / se
+        assert 2.706 <= float(left @ left) - found.chi2 < 3.3
 
 
 def _layered_data(p: FloatArray, matrices: FloatArray, seed: int, noise: float = 0.001) -> Buildup:
