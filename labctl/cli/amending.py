@@ -81,6 +81,8 @@ def amend_command(directory: Path, protocol: Path, reason: str, *, yes: bool) ->
     thaw(directory)
     lab = directory / "lab.yaml"
     now = checked(latest_protocol(directory), lab)
+    if now.protocol.model.commissioning is not None:
+        raise InputError("a commissioning stage is run as written", next_step="Abort it, and begin another run")
     wanted = checked(protocol, lab)
     for finding in wanted.findings:
         if finding.severity == "warning":

@@ -142,6 +142,12 @@ def run(
         bool,
         typer.Option("--shadow", help="go through every step with heat, pulses and current off; nothing is begun"),
     ] = False,
+    attended: Annotated[
+        str,
+        typer.Option(
+            metavar="WHO", help="commissioning: who stands at the instrument; kept with the run", show_default=False
+        ),
+    ] = "",
 ) -> None:
     """Run a campaign, for real or on simulators.
 
@@ -155,7 +161,7 @@ def run(
         raise typer.Exit(shadow_command(protocol, lab, simulate, directory, seed))
     from labctl.cli.running import run_command
 
-    code = run_command(protocol, lab, simulate, faults, directory, seed, start, say_notifications=show_notifications)
+    code = run_command(protocol, lab, simulate, faults, directory, seed, start, show_notifications, attended=attended)
     raise typer.Exit(code)
 
 
@@ -280,6 +286,25 @@ def verify(directory: RunDir) -> None:
     from labctl.cli.standing import verify_command
 
     raise typer.Exit(verify_command(directory))
+
+
+@app.command()
+def sign(
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="run folder, or those of all parts")],
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="who signs: first name and surname")],
+    lab: Annotated[
+        Path | None, typer.Option("--lab", help="lab file to sign in; left out, the entry is printed only")
+    ] = None,
+    initials: Annotated[str | None, typer.Option(help="if not those of the name")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask: you stand by all of it")] = False,
+) -> None:
+    """Sign a commissioning stage that a finished run has shown.
+
+    The run is verified and held against what its protocol expects; the change of the lab file is shown first.
+    """
+    from labctl.cli.signing import sign_command
+
+    raise typer.Exit(sign_command(directories, lab, by, initials, yes=yes))
 
 
 @app.command()
@@ -462,7 +487,7 @@ def with_optional_sample(arguments: list[str]) -> list[str]:
 
 def positionals(words: list[str]) -> list[str]:
     """Return the words of a ``run`` line that are neither options nor values of options."""
-    valued = {"--lab", "--faults", "--dir", "--seed", "--start"}
+    valued = {"--lab", "--faults", "--dir", "--seed", "--start", "--attended"}
     found: list[str] = []
     skip = False
     for word in words:

@@ -62,7 +62,8 @@ def examine(
     found = []
     for name, errand in errands.items():
         seen = look_at_station(name, lambda name=name: instrument(name), errand)  # type: ignore[misc]  # mypy 36 bound default
-        found.append(StationChecks(station=name, checks=(*check_hardware(lab, name, errand.tasks), *seen.checks)))
+        of_file = check_hardware(lab, name, errand.tasks, done.protocol.model.commissions)
+        found.append(StationChecks(station=name, checks=(*of_file, *seen.checks)))
     return (*found, *here(done, disks))
 
 

@@ -29,7 +29,8 @@ SIMULATED_LAB = "simulated-lab"
 class Start:
     """How a campaign was started; `run.json`.
 
-    `start_s` is the simulated start [s since 1970 UTC] of a dry run, 0 for a real one.
+    `start_s` is the simulated start [s since 1970 UTC] of a dry run, 0 for a real one. `attended` says who was
+    present at a stage that was commissioned.
     """
 
     simulated: bool
@@ -40,6 +41,7 @@ class Start:
     protocol_from: str
     lab_from: str
     labctl: str = __version__
+    attended: str = ""
 
 
 def freeze(
@@ -53,6 +55,7 @@ def freeze(
     seed: int,
     start_s: float,
     samples: Mapping[str, Path] | None = None,
+    attended: str = "",
 ) -> Start:
     """Make the run folder and copy into it what the run depends on.
 
@@ -63,7 +66,16 @@ def freeze(
     """
     try:
         return _freeze(
-            run_dir, protocol, lab, sample, faults, samples or {}, simulated=simulated, seed=seed, start_s=start_s
+            run_dir,
+            protocol,
+            lab,
+            sample,
+            faults,
+            samples or {},
+            simulated=simulated,
+            seed=seed,
+            start_s=start_s,
+            attended=attended,
         )
     except OSError as problem:
         raise InputError(
@@ -83,6 +95,7 @@ def _freeze(
     simulated: bool,
     seed: int,
     start_s: float,
+    attended: str,
 ) -> Start:
     if (run_dir / JOURNAL).exists():
         raise InputError(
@@ -112,6 +125,7 @@ def _freeze(
         lab_sha256=_sha256(run_dir / "lab.yaml"),
         protocol_from=protocol.name,
         lab_from=lab.name,
+        attended=attended,
     )
     unfinished = run_dir / "run.json.tmp"  # last, and whole or not at all: what it stands in can be taken up
     unfinished.write_text(json.dumps(asdict(start), indent=2) + "\n", encoding="utf-8")

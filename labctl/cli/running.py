@@ -45,8 +45,12 @@ def run_command(
     seed: int,
     start: str | None,
     say_notifications: bool = False,
+    attended: str = "",
 ) -> int:
-    """Start a campaign and return the exit code."""
+    """Start a campaign and return the exit code.
+
+    `attended` is a person's word that they are present, without which a stage that is not signed is not commissioned.
+    """
     lab_path = lab_file(lab)
     simulated = simulate is not None
     start_s = (DRY_RUN_START_S if start is None else start_time_s(start)) if simulated else 0.0
@@ -64,6 +68,7 @@ def run_command(
             raise InputError(f"no fault script {str(faults)!r}", expected="a YAML file")
     else:
         _refuse_unless_real(done)
+        _refuse_unless_attended(done, attended)
         if faults is not None or start is not None:
             raise InputError("--faults and --start belong to a dry run", next_step="Add --simulate, or leave them out")
     run_dir = directory or new_folder(done.protocol.model.campaign)
@@ -77,10 +82,11 @@ def run_command(
         seed=seed,
         start_s=start_s,
         samples=samples,
+        attended=attended,
     )
     print(f"run folder {run_dir}", file=sys.stderr)
     try:
-        return go(run_dir, outage_s=0.0, say_notifications=say_notifications)
+        return go(run_dir, outage_s=0.0, attended=attended, say_notifications=say_notifications)
     except (SafetyRefusal, InstrumentError):
         unfreeze(run_dir)  # unless it has begun; the same command can be given again once the reason is gone
         raise
@@ -353,7 +359,30 @@ def _refuse_unless_real(done: Checked) -> None:
             next_step="Rehearse with --simulate, or name the lab file of real hardware with --lab",
         )
     for name in names:
-        refuse_unless_ready(lab, name)
+        refuse_unless_ready(lab, name, done.protocol.model.commissions)
+
+
+def _refuse_unless_attended(done: Checked, attended: str) -> None:
+    """A stage that is not signed is run with somebody beside it, or not at all."""
+    from labctl.protocol.commissioning import rule_of
+
+    model = done.protocol.model
+    if model.commissioning is None:
+        return
+    station = done.lab.model.station(model.procedures[0].wanted.station)
+    rule = rule_of(station.driver, model.commissioning.stage)
+    if rule is None or model.commissioning.stage not in station.unsigned():
+        return
+    if rule.shadow:
+        raise SafetyRefusal(
+            f"the stage {model.commissioning.stage} is gone through with heat and pulses off",
+            next_step="Add --shadow; what is to be done by hand stands in the protocol",
+        )
+    if rule.attended and not attended.strip():
+        raise SafetyRefusal(
+            f"the stage {model.commissioning.stage} is not signed yet, and is run only with a person present",
+            next_step='Stay there, and say so: --attended "Anna Berg, at the console"',
+        )
 
 
 def new_folder(campaign: str) -> Path:

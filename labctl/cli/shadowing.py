@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import sys
 import time
@@ -70,6 +71,8 @@ def shadow_command(protocol: Path, lab: Path | None, simulate: str | None, direc
         "campaign": done.plan.campaign,
         "lab": done.lab.model.lab,
         "simulated": simulated,
+        "protocol_sha256": _kept(protocol, run_dir / "protocol.yaml"),
+        "lab_sha256": _kept(lab_path, run_dir / "lab.yaml"),
         "steps": [asdict(step) for step in visited],
     }
     (run_dir / "shadow.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
@@ -77,6 +80,12 @@ def shadow_command(protocol: Path, lab: Path | None, simulate: str | None, direc
     print(f"{of_all} visited with heat, pulses and current off; {len(faults)} faults")
     print(f"what would have been done: {run_dir / 'shadow.json'}")
     return 3 if faults else 0
+
+
+def _kept(file: Path, copy: Path) -> str:
+    """Copy a file into the folder, and return its hash: `labctl sign` has to know what was gone through."""
+    copy.write_bytes(file.read_bytes())
+    return hashlib.sha256(copy.read_bytes()).hexdigest()
 
 
 def _folder(directory: Path | None, campaign: str) -> Path:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from labctl.errors import Finding, InputError
 from labctl.plan.check_blackouts import check_blackouts, check_waits
+from labctl.plan.check_commissioning import check_commissioning, check_envelope, check_readiness
 from labctl.plan.check_cycling import check_cycler, check_cycling
 from labctl.plan.check_eis_ladder import check_ladder, check_potentiostat
 from labctl.plan.check_station import check_station
@@ -73,7 +74,7 @@ def examine(
     note = Notebook(places or Nowhere("protocol"))
     lab_note = Notebook(lab_places or Nowhere("lab"))
     if any(procedure.exsy is not None and procedure.exsy.sample is None for procedure in protocol.procedures):
-        check_sample(note.below("sample"), protocol.sample)
+        check_sample(note.below("sample"), protocol.sample, alone_is_well=protocol.commissioning is not None)
     _check_changes(note, protocol)
     for index, procedure in enumerate(protocol.procedures):
         here = note.below("procedures", index, procedure.name)
@@ -89,10 +90,11 @@ def examine(
         lab_here = lab_note.below("stations", p.station)
         if station is not None:
             check_blackouts(lab_here, station.blackouts)
+            check_readiness(lab_here, station, protocol.commissions)
         if isinstance(p, FixedCapacityCycling):
             check_cycling(here, p)
             if station is not None:
-                check_cycler(here, lab_here, p, station)
+                check_cycler(here, p, station)
             continue
         if isinstance(p, EisLadder):
             check_ladder(here, p)
@@ -110,11 +112,13 @@ def examine(
         if station is not None:
             check_station(here, note if p.sample is None else here, lab_here, protocol.sample_of(procedure), p, station)
     _check_on_fault(note, protocol, lab)
+    check_commissioning(note, protocol, lab)
     plan = None
     if not _has_error(note, lab_note):
         plan = _check_plan(note, lab_note, protocol, lab, start_s)
-    # Two procedures on one station look at the same lines of the lab file.
-    unique = dict.fromkeys([*sorted(note.found, key=_by_line), *sorted(lab_note.found, key=_by_line)])
+    # Two procedures on one station look at the same lines of the lab file. Advice on experiments is none on a stage.
+    mine = [one for one in note.found if one.severity != "advice" or protocol.commissioning is None]
+    unique = dict.fromkeys([*sorted(mine, key=_by_line), *sorted(lab_note.found, key=_by_line)])
     return Examined(findings=tuple(unique), plan=None if _has_error(note, lab_note) else plan)
 
 
@@ -183,6 +187,7 @@ def _check_plan(note: Notebook, lab_note: Notebook, protocol: Protocol, lab: Lab
     for fault in expno_faults(plan.steps):
         first.error(("mixing_times",), fault, expected="fewer mixing times or a longer `max_dataset`")
     cost = estimate(plan, start_s)
+    check_envelope(note, protocol, lab, plan, max(cost.station_s.values(), default=0.0))
     for name in dict.fromkeys(step.station for step in plan.steps) if start_s is not None else ():
         check_waits(lab_note.below("stations", name), name, lab.station(name).blackouts, cost, start_s or 0.0)
     for index, (prefix, procedure) in enumerate(zip(plan.settings, protocol.procedures, strict=True)):

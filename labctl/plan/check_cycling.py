@@ -176,8 +176,8 @@ def _check_guards(note: Notebook, p: FixedCapacityCycling) -> None:
         )
 
 
-def check_cycler(note: Notebook, lab_note: Notebook, p: FixedCapacityCycling, station: Station) -> None:
-    """Note what shows against the station: driver, voltages and currents it allows, readiness."""
+def check_cycler(note: Notebook, p: FixedCapacityCycling, station: Station) -> None:
+    """Note what shows against the station: driver, voltages and currents it allows."""
     if station.driver in OTHER_DRIVERS:
         note.error(
             ("station",),
@@ -216,7 +216,3 @@ def check_cycler(note: Notebook, lab_note: Notebook, p: FixedCapacityCycling, st
             value=f"{p.discharge_current_density_mA_per_cm2 if worse else p.current_density_mA_per_cm2:g} mA/cm^2",
             expected=f"at most {1000 * limits.current_max_A:g} mA",
         )
-    if missing := station.missing_limits():
-        lab_note.warning(("limits",), "a real run will be refused; limits missing", value=", ".join(missing))
-    if unsigned := station.unsigned():
-        lab_note.warning(("commissioning",), "a real run will be refused; stages not signed", value=", ".join(unsigned))

@@ -170,9 +170,5 @@ def check_potentiostat(note: Notebook, lab_note: Notebook, p: EisLadder, station
         )
     if "oven" not in station.settings:
         lab_note.error(("settings",), "names no oven, and the ladder heats", expected="oven: {controller: lakeshore}")
-    if missing := station.missing_limits():
-        lab_note.warning(("limits",), "a real run will be refused; limits missing", value=", ".join(missing))
-    if unsigned := station.unsigned():
-        lab_note.warning(("commissioning",), "a real run will be refused; stages not signed", value=", ".join(unsigned))
     if station.calibration is None:
         lab_note.warning(("calibration",), "is missing: what the sensor reads is taken for the sample's temperature")

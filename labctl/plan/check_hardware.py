@@ -21,13 +21,15 @@ _FRAME_K = 273.15 + 50.0
 _MELT_MARGIN_K = 5.0
 
 
-def check_hardware(lab: Lab, name: str, tasks: Sequence[Task]) -> tuple[Check, ...]:
+def check_hardware(lab: Lab, name: str, tasks: Sequence[Task], commissions: str = "") -> tuple[Check, ...]:
     """Return what the lab file says for and against a real run on a station.
 
     Parameters
     ----------
     tasks : sequence of Task
         What the campaign wants of it.
+    commissions : str
+        The commissioning stage the campaign is there for, if it is.
 
     Raises
     ------
@@ -37,7 +39,7 @@ def check_hardware(lab: Lab, name: str, tasks: Sequence[Task]) -> tuple[Check, .
     station = lab.station(name)
     limits = station.limits
     return (
-        _readiness(lab, name),
+        _readiness(lab, name, commissions),
         *_consistent(limits),
         *_cold_and_hot(limits, tasks),
         *_rotor(station, tasks),
@@ -46,10 +48,10 @@ def check_hardware(lab: Lab, name: str, tasks: Sequence[Task]) -> tuple[Check, .
     )
 
 
-def _readiness(lab: Lab, name: str) -> Check:
+def _readiness(lab: Lab, name: str, commissions: str) -> Check:
     station = lab.station(name)
     try:
-        refuse_unless_ready(lab, name)
+        refuse_unless_ready(lab, name, commissions)
     except SafetyRefusal as problem:
         return Check(
             verdict="warning" if station.simulated else "refuse",
@@ -58,7 +60,10 @@ def _readiness(lab: Lab, name: str) -> Check:
             next_step="" if station.simulated else problem.next_step,
         )
     signed = ", ".join(f"{one.stage} {one.date} {one.initials}" for one in station.commissioning)
-    return Check(verdict="ok", what="hardware limits are set and commissioning stages are signed", value=signed)
+    what = "hardware limits are set and commissioning stages are signed"
+    if commissions:
+        what += f" as far as the stage {commissions} needs them"
+    return Check(verdict="ok", what=what, value=signed)
 
 
 def _consistent(limits: Limits) -> Iterator[Check]:

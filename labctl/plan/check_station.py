@@ -39,16 +39,8 @@ def check_station(
             value=f"{60 * p.ramp_K_per_s:.3g} K/min",
             expected=f"at most {60 * ramp_max:.3g} K/min",
         )
-    _check_readiness(lab_note, station)
-
-
-def _check_readiness(note: Notebook, station: Station) -> None:
-    if missing := station.missing_limits():
-        note.warning(("limits",), "a real run will be refused; limits missing", value=", ".join(missing))
-    if unsigned := station.unsigned():
-        note.warning(("commissioning",), "a real run will be refused; stages not signed", value=", ".join(unsigned))
     if station.calibration is None:
-        note.warning(("calibration",), "is missing: set points are taken for sample temperatures, off by friction")
+        lab_note.warning(("calibration",), "is missing: set points are taken for sample temperatures, off by friction")
 
 
 def _check_pulse(note: Notebook, lab_note: Notebook, nucleus: str, probe: Nucleus, p: VtExsy, station: Station) -> None:

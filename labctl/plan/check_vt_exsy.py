@@ -248,8 +248,8 @@ def check_sites(note: Notebook, p: VtExsy, sample: Sample, frequency_Hz: float) 
         )
 
 
-def check_sample(note: Notebook, sample: Sample) -> None:
-    """Sites of the sample among themselves."""
+def check_sample(note: Notebook, sample: Sample, *, alone_is_well: bool = False) -> None:
+    """Sites of the sample among themselves; `alone_is_well`: one line is no reason to wonder."""
     if sample.nucleus is None:
         note.error((), "names no nucleus, and a spectrometer needs one", expected="nucleus: 6Li")
     if not sample.sites:
@@ -271,7 +271,7 @@ def check_sample(note: Notebook, sample: Sample) -> None:
     for site in sample.sites:
         if lowered.count(site.lower()) > 1:
             note.warning(("sites", site), "differs from another site in capitals only")
-    if len(sample.sites) < 2:
+    if len(sample.sites) < 2 and not alone_is_well:
         note.warning(("sites",), "names one site; exchange needs at least two")
 
 

@@ -212,6 +212,9 @@ LIMITS_NEEDED: Mapping[str, tuple[str, ...]] = {
 }
 """Limits without which a station does not run for real, by driver; one that is not named here needs them all."""
 
+SIMULATED_INITIALS = "SIM"
+"""Signed on simulators: in a lab file that was made real by taking `simulated` out, such a line counts nothing."""
+
 WITHOUT_TEMPERATURE = frozenset({"maccor"})
 """Drivers that neither set nor read a temperature, and need no calibration of it."""
 
@@ -236,8 +239,8 @@ class Station(Written):
     blackouts: tuple[Blackout, ...] = key("blackouts", "magnet fills, bookings", default=())
 
     def unsigned(self) -> tuple[str, ...]:
-        """Return the commissioning stages of this driver that nobody has signed."""
-        signed = {signature.stage for signature in self.commissioning}
+        """Return the commissioning stages of this driver that nobody has signed; signed by `SIM` is not, for real."""
+        signed = {one.stage for one in self.commissioning if self.simulated or one.initials != SIMULATED_INITIALS}
         stages = COMMISSIONING.get(self.driver)
         if stages is None:
             return () if signed else ("any stage",)
@@ -280,8 +283,28 @@ class Lab(Written):
         return self.stations[name]
 
 
-def refuse_unless_ready(lab: Lab, station: str) -> None:
+def still_unsigned(station: Station, commissions: str = "") -> tuple[str, ...]:
+    """Return the stages that stand in the way of a real run.
+
+    A campaign that commissions a stage needs those before it, in the order of `COMMISSIONING`; neither that one nor
+    what comes after it.
+    """
+    unsigned = station.unsigned()
+    stages = tuple(COMMISSIONING.get(station.driver, ()))
+    if not commissions:
+        return unsigned
+    if commissions not in stages:
+        return () if station.driver not in COMMISSIONING else unsigned
+    return tuple(stage for stage in unsigned if stages.index(stage) < stages.index(commissions))
+
+
+def refuse_unless_ready(lab: Lab, station: str, commissions: str = "") -> None:
     """Return if a station may run for real: all limits set and all commissioning stages signed.
+
+    Parameters
+    ----------
+    commissions : str
+        The stage this very run is there for, which then need not be signed, nor those after it.
 
     Raises
     ------
@@ -301,7 +324,7 @@ def refuse_unless_ready(lab: Lab, station: str) -> None:
     ):
         if said is False:
             faults.append(f"{name} is false")
-    if unsigned := here.unsigned():
+    if unsigned := still_unsigned(here, commissions):
         known = COMMISSIONING.get(here.driver, {})
         faults.append(
             "commissioning not signed: " + ", ".join(f"{s} ({known[s]})" if s in known else s for s in unsigned)
@@ -312,5 +335,5 @@ def refuse_unless_ready(lab: Lab, station: str) -> None:
         raise SafetyRefusal(
             f"station {station} of lab {lab.lab} is not ready for a real run: " + "; ".join(faults),
             expected=f"all limits and signatures under stations.{station} in the lab file",
-            next_step="Rehearse with --simulate meanwhile",
+            next_step="Rehearse with --simulate meanwhile; how to commission: protocols/commissioning/README.md",
         )

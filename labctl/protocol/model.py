@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from labctl.errors import InternalError
+from labctl.protocol.commissioning import Commissioning
 from labctl.protocol.eis_ladder import EisLadder
 from labctl.protocol.fixed_capacity_cycling import FixedCapacityCycling
 from labctl.protocol.quantity import Written, fault, key
@@ -81,9 +82,17 @@ class Protocol(Written):
     published_in: Annotated[str, StringConstraints(max_length=300)] = key(
         "published_in", "whose numbers stand under `published` of the procedures: authors, journal, year", default=""
     )
+    commissioning: Commissioning | None = key(
+        "commissioning", "the stage this campaign carries out, for `labctl sign`", default=None
+    )
     on_fault: Mapping[str, FaultReaction] = key(
         "on_fault", f"per station: {' or '.join(get_args(FaultReaction))}; safe if left out", default={}
     )
+
+    @property
+    def commissions(self) -> str:
+        """The commissioning stage this campaign carries out, empty if it is none."""
+        return "" if self.commissioning is None else self.commissioning.stage
 
     def sample_of(self, procedure: Procedure) -> Sample:
         """Return what a procedure measures: its own sample, else the campaign's."""

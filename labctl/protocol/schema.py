@@ -11,6 +11,7 @@ from pydantic import BaseModel, WithJsonSchema
 from pydantic.fields import FieldInfo
 
 from labctl.errors import InputError
+from labctl.protocol.commissioning import Commissioning
 from labctl.protocol.lab import Lab
 from labctl.protocol.model import EisLadder, FixedCapacityCycling, Protocol, VtExsy
 from labctl.protocol.notify import Reference, TimeOfDay
@@ -76,6 +77,7 @@ TABLES: Mapping[str, type[BaseModel]] = {
     "vt_exsy": VtExsy,
     "eis_ladder": EisLadder,
     "fixed_capacity_cycling": FixedCapacityCycling,
+    "commissioning": Commissioning,
 }
 """Models with a table of their own; tables do not repeat one another."""
 
@@ -97,7 +99,9 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[KeyRow]:
             yield from keys(block, f"{path}{mark}")
 
 
-def markdown_table(kind: Literal["protocol", "vt_exsy", "eis_ladder", "fixed_capacity_cycling", "lab"]) -> str:
+def markdown_table(
+    kind: Literal["protocol", "vt_exsy", "eis_ladder", "fixed_capacity_cycling", "commissioning", "lab"],
+) -> str:
     """Return all keys of one of `TABLES` in Markdown."""
     lines = ["| key | what to write | default | meaning |", "|---|---|---|---|"]
     for row in keys(TABLES[kind]):

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 from labctl.errors import Finding, InputError
 from labctl.units import QuantityError, parse
+from labctl_sim_topspin._parameters import RATIOS
 
 Layout = Literal["4.0.8", "3.6", "4.2"]
 Experiment = Literal["one_pulse", "nutation", "saturation_recovery", "exsy"]
@@ -69,6 +70,7 @@ class Settings:
     layout: Layout = "4.0.8"
     operator: Literal["present", "absent"] = "present"
     operator_answers_after_s: float = 180.0
+    nucleus: str = "6Li"
     larmor_MHz: float = 73.578
     spinning_Hz: float = 10000.0
     setpoint_K: float = 298.15
@@ -77,7 +79,7 @@ class Settings:
     zg_when_data_exist: Literal["cancel", "overwrite", "ask"] = "cancel"
     first_increment: Literal["zero", "half dwell"] = "zero"
     digital_filter: Literal["digital", "baseopt"] = "digital"
-    ser_during_acquisition: Literal["preallocated", "growing"] = "preallocated"
+    ser_during_acquisition: Literal["preallocated", "growing", "rows"] = "preallocated"
     transfer_delay_s: float = 2.0
     code_after_halt: int = 0
     stretch_unattended_s: float = 60.0
@@ -101,11 +103,12 @@ _DEFAULT_PROGRAMS = {"one_pulse": "zg", "nutation": "zg2d_nut", "saturation_reco
 _UNITS = {"_s": "s", "_K": "K", "_Hz": "Hz", "_MHz": "MHz", "_ppm": "ppm"}
 _CHOICES: dict[str, tuple[str, ...]] = {
     "layout": get_args(Layout),
+    "nucleus": tuple(RATIOS),
     "operator": ("present", "absent"),
     "zg_when_data_exist": ("cancel", "overwrite", "ask"),
     "first_increment": ("zero", "half dwell"),
     "digital_filter": ("digital", "baseopt"),
-    "ser_during_acquisition": ("preallocated", "growing"),
+    "ser_during_acquisition": ("preallocated", "growing", "rows"),
 }
 _SITE = {"root", "tshome", "data_dir", "job_dir", "dataset", "template_dataset", "templates", "pulse_programs"}
 

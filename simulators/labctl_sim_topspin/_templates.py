@@ -44,13 +44,14 @@ def make(datasets: Datasets, files: ConsoleFiles, settings: Settings) -> None:
 
 def _direct(experiment: Experiment, settings: Settings) -> Parameters:
     values = par.acqu()
-    par.tune_to(values, "6Li", settings.larmor_MHz)
+    larmor_MHz = round(settings.larmor_MHz * par.RATIOS[settings.nucleus] / par.RATIOS["6Li"], 6)
+    par.tune_to(values, settings.nucleus, larmor_MHz)
     for name, value in {
         "PULPROG": settings.pulse_programs[experiment],
         "INSTRUM": settings.instrument,
         "PARMODE": 0 if experiment == "one_pulse" else 1,
         "SW_h": 10000.0,
-        "O1": settings.carrier_ppm * settings.larmor_MHz,
+        "O1": settings.carrier_ppm * larmor_MHz,
         "TD": 2048,
         "NS": 8,
         "DS": 4 if experiment in {"one_pulse", "exsy"} else 0,
