@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import json
 import math
 import shutil
+import sqlite3
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,7 +26,19 @@ from labctl.cli.lab_entry import with_signature
 from labctl.errors import InputError
 from labctl.protocol.lab import COMMISSIONING
 from labctl.protocol.load import load_lab
+from labctl_sim_maccor.server import serve
 
+REAL = """\
+version: 1
+lab: cellar
+stations:
+  maccor:   # the tester in the cellar
+    driver: maccor
+    settings:
+      {{host: 127.0.0.1, port: {json_port}, channel: 1, start_settle: 300 ms,
+        procedures_dir: {procedures_dir}, export_dir: {export_dir}}}
+    limits: {{voltage_min: 0 V, voltage_max: 5 V, current_max: 5 mA}}
+"""
 ENTRY = '{stage: resistor, date: 2026-03-02, initials: AB, note: "Anna Berg: run 7"}'
 
 
@@ -239,3 +258,77 @@ def test_every_stage_can_be_rehearsed_and_signed(
         assert sign(done(name)) == 0, name
     unsigned = {name: station.unsigned() for name, station in load_lab(lab).model.stations.items()}
     assert unsigned == {"nmr500": (), "autolab": (), "maccor": ("killed_while_running",)}
+
+
+@pytest.fixture
+def tester(tmp_path: Path, protocols: Path) -> Iterator[dict[str, Any]]:
+    """A cycler on loopback with resistor and cell in it, which lives fast: its ports and folders."""
+    ready, stop = threading.Event(), threading.Event()
+
+    class Out(io.StringIO):
+        def flush(self) -> None:
+            ready.set()
+
+    out = Out()
+    told = {
+        "station": "maccor",
+        "state_dir": tmp_path / "tester",
+        "sample": protocols / "samples" / "resistor_and_cell.yaml",
+        "settings": {"simulator": {"channels": 2, "service": "1 ms", "starting": "10 ms"}},
+        "seed": 1,
+        "speed": 2000.0,
+        "stopped": stop.is_set,
+        "out": out,
+    }
+    server = threading.Thread(target=serve, kwargs=told)
+    server.start()
+    assert ready.wait(30.0)
+    yield json.loads(out.getvalue().splitlines()[0])
+    stop.set()
+    server.join(30.0)
+
+
+@pytest.mark.slow
+def test_a_real_station_is_commissioned(
+    tmp_path: Path, protocols: Path, tester: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over the wire, in real time, attended: the run is let through unsigned, and signed with initials that count."""
+    monkeypatch.setenv("LABCTL_STATE_DIR", str(tmp_path / "state"))
+    lab, run_dir = tmp_path / "lab.yaml", tmp_path / "run"
+    lab.write_text(REAL.format(**tester), encoding="utf-8")
+    protocol = str(protocols / "commissioning" / "maccor_resistor.yaml")
+    assert run_app(["doctor", protocol, "--lab", str(lab)]) == 0
+    words = ["run", protocol, "--lab", str(lab), "--dir", str(run_dir)]
+    assert run_app([*words, "--attended", "Anna Berg, beside it"]) == 0
+    assert json.loads((run_dir / "run.json").read_text(encoding="utf-8"))["attended"] == "Anna Berg, beside it"
+    assert run_app(["sign", str(run_dir), "--lab", str(lab), "--by", "Anna Berg", "--yes"]) == 0
+    station = load_lab(lab).model.stations["maccor"]
+    assert [one.initials for one in station.commissioning] == ["AB"]
+    assert station.unsigned() == ("guards_tripped", "killed_while_running")
+
+
+@pytest.mark.slow
+def test_labctl_killed_beside_a_cycler_is_signed(lab: Path, protocols: Path, tmp_path: Path) -> None:
+    """A run that was killed while the cell charged, and resumed, shows the stage; one that was not killed does not."""
+    stages, run_dir = protocols / "commissioning", tmp_path / "killed"
+    words = [str(stages / "maccor_killed_while_running.yaml"), "--lab", str(stages / "first_day.yaml"), "--simulate"]
+    program = [sys.executable, "-c", "from labctl.cli import main; main()", "run", *words, "--dir", str(run_dir)]
+    labctl = subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while labctl.poll() is None:
+        if _begun(run_dir / "journal.sqlite"):
+            labctl.kill()
+            break
+    labctl.wait()
+    assert labctl.returncode != 0, "it was over before it could be killed"
+    assert run_app(["resume", str(run_dir)]) == 0
+    assert run_app(["sign", str(run_dir), "--lab", str(lab), "--by", "Anna Berg", "--yes"]) == 0
+    undisturbed = rehearse(tmp_path, protocols, "maccor_killed_while_running")
+    assert run_app(["sign", str(undisturbed), "--lab", str(lab), "--by", "Anna Berg", "--yes"]) == 3
+
+
+def _begun(journal: Path) -> bool:
+    try:
+        with sqlite3.connect(f"{journal.as_uri()}?mode=ro", uri=True) as db:
+            return bool(db.execute("SELECT count(*) FROM journal WHERE kind='progress'").fetchone()[0])
+    except sqlite3.Error:
+        return False
