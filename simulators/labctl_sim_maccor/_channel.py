@@ -51,7 +51,7 @@ class Channel(Runner):
         """Become available, whatever was."""
         self.advance(at_s)
         if self.test is not None and self.stat == Stat.ACTIVE:
-            self.cell = self._at(max(self.test.anchor, self._ticks_at(at_s))).cell
+            self.cell = self._cell_at(max(self.test.anchor, self._ticks_at(at_s)))
             self.cell_s = at_s
         self.test, self.procedure = None, None
         self.stat, self.doing, self.why = Stat.AVAILABLE, Doing.AVAILABLE, Why.STEP_BEGAN
@@ -93,8 +93,8 @@ class Channel(Runner):
         cell = self._sample.later(self.cell, 0.0, max(0.0, at_s - self.cell_s))
         volts = self._sample.voltage_V(cell, 0.0)
         if test is None:
-            return Moment(0, cell, volts, 0.0, 0.0, 0.0)
-        return Moment(test.anchor, cell, volts, 0.0, test.capacity_Ah, test.energy_Wh)
+            return Moment(0, volts, 0.0, 0.0, 0.0)
+        return Moment(test.anchor, volts, 0.0, test.capacity_Ah, test.energy_Wh)
 
     def alter_cell(self, at_s: float, **changes: Any) -> None:
         """Let something happen to the cell in the holder."""

@@ -1,11 +1,9 @@
-"""What a channel knows of its test: what the start gave, how far it has come, and the cell at one tick of it."""
+"""What a channel knows of its test: what the start gave, how far it has come, what is measured at one tick of it."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-
-from labctl_sim_sample import CellState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +61,9 @@ class Test:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A cell on a channel at one tick."""
+    """What a channel measures at one tick."""
 
     ticks: int
-    cell: CellState
     volts: float
     amps: float
     capacity_Ah: float

@@ -13,10 +13,11 @@ from collections.abc import Callable
 
 from labctl_sim_maccor._codes import Doing, Stat, Why
 from labctl_sim_maccor._ends import FAR_TICKS, due, reached
-from labctl_sim_maccor._procedure import End, Procedure, Step, TICK_s
+from labctl_sim_maccor._procedure import End, Procedure, Reports, Step, TICK_s
 from labctl_sim_maccor._progress import Limits, Moment, Test
 from labctl_sim_maccor._records import Record
 from labctl_sim_maccor._settings import Settings
+from labctl_sim_maccor._stretch import sudden_at
 from labctl_sim_sample import CellSample, CellState
 
 _STRIDE_TICKS = 60_000  # the longest stretch that is searched for an event at once, and of one chord of the energy
@@ -56,6 +57,8 @@ class Runner:
         self._seed = seed
         self._keep = keep
         self._foreseen: tuple[tuple[int, int, bool, float], int] | None = None
+        self._known: tuple[CellState, float, Callable[[float], float]] | None = None
+        self._begun_V = 0.0
 
     def change_cell(self, sample: CellSample, at_s: float) -> None:
         """Hold a fresh cell in the place of the one before; a cell under test stays."""
@@ -94,11 +97,15 @@ class Runner:
             return test.anchor + _STRIDE_TICKS
         last = self._due()
         last = min(last, test.anchor + 360_000_000)
-        if self._ended(self._at(last)) is None and not self._must_hold(self._at(last)):
+        at_last = self._at(last)
+        if self._ended(at_last) is None and not self._must_hold(at_last):
             return last
-        return self._first(
-            test.anchor, last, lambda m: self._ended(m) is not None or self._tripped(m) or self._must_hold(m)
-        )
+
+        def over(ticks: int) -> bool:
+            moment = self._at(ticks)
+            return self._ended(moment) is not None or self._tripped(moment) or self._must_hold(moment)
+
+        return self._first(test.anchor, last, self._swift(Reports()) or over)
 
     def _on(self, until: int) -> bool:
         """Go to the next event, not beyond `until`; False if there is none before."""
@@ -116,7 +123,8 @@ class Runner:
         moment = self._at(last)
         if self._sudden(moment):
             if last > test.anchor + 1:
-                moment = self._at(self._first(test.anchor, last, self._sudden))
+                swift = self._swift(step.reports if test.begun else Reports())
+                moment = self._at(self._first(test.anchor, last, swift or (lambda at: self._sudden(self._at(at)))))
             self._happen(moment)
             return True
         if self._report(moment) is not None:  # in time, and the horizon is no later than that
@@ -127,32 +135,47 @@ class Runner:
             return True
         return False
 
-    def _first(self, low: int, high: int, true_at: Callable[[Moment], bool]) -> int:
+    @staticmethod
+    def _first(low: int, high: int, true_at: Callable[[int], bool]) -> int:
         """Return the first tick in (low, high] at which something is so; it is at `high`."""
         while high - low > 1:
             middle = (low + high) // 2
-            if true_at(self._at(middle)):
+            if true_at(middle):
                 high = middle
             else:
                 low = middle
         return high
 
+    def _swift(self, reports: Reports) -> Callable[[int], bool] | None:
+        """Return `_sudden` as a function of the tick alone, where the stretch that runs is a plain one."""
+        test, limit = self._tested(), self._step().limit_V
+        hold_V = None if limit is None else limit.at(test.crate_Ah, test.variables)
+        return sudden_at(self._course(), test, self._ends(), self.limits, hold_V=hold_V, reports=reports)
+
     def _at(self, ticks: int) -> Moment:
         """Return the channel at a tick of the stretch that runs."""
         test = self._tested()
         after_s = (ticks - test.anchor) * TICK_s
-        cell = self._sample.later(self.cell, test.current_A, after_s)
-        volts = self._volts(cell)
+        volts = self._held(self._course()(after_s))
         passed_Ah = abs(test.current_A) * after_s / 3600.0
-        mean_V = 0.5 * (volts + self._volts(self.cell)) if passed_Ah else 0.0
-        return Moment(
-            ticks, cell, volts, test.current_A, test.capacity_Ah + passed_Ah, test.energy_Wh + passed_Ah * mean_V
-        )
+        mean_V = 0.5 * (volts + self._held(self._begun_V)) if passed_Ah else 0.0
+        return Moment(ticks, volts, test.current_A, test.capacity_Ah + passed_Ah, test.energy_Wh + passed_Ah * mean_V)
 
-    def _volts(self, cell: CellState) -> float:
+    def _cell_at(self, ticks: int) -> CellState:
+        """Return the cell at a tick of the stretch that runs."""
         test = self._tested()
-        volts = self._sample.voltage_V(cell, test.current_A)
-        if test.holding:
+        return self._sample.later(self.cell, test.current_A, (ticks - test.anchor) * TICK_s)
+
+    def _course(self) -> Callable[[float], float]:
+        """Return the voltage as a function of the time since the stretch began; worked out once for each."""
+        current_A = self._tested().current_A
+        if self._known is None or self._known[0] is not self.cell or self._known[1] != current_A:
+            self._known = (self.cell, current_A, self._sample.course(self.cell, current_A))
+            self._begun_V = self._sample.voltage_V(self.cell, current_A)
+        return self._known[2]
+
+    def _held(self, volts: float) -> float:
+        if self._tested().holding:
             held_V = self._held_V()
             return min(volts, held_V) if self._sign() > 0 else max(volts, held_V)
         return volts
@@ -337,7 +360,7 @@ class Runner:
     def _commit(self, moment: Moment) -> None:
         """Begin a new stretch here."""
         test = self._tested()
-        self.cell = moment.cell
+        self.cell = self._cell_at(moment.ticks)
         test.anchor = moment.ticks
         test.capacity_Ah, test.energy_Wh = moment.capacity_Ah, moment.energy_Wh
         if test.holding:

@@ -85,6 +85,7 @@ class Tester:
         self._made: dict[int, list[Record]] = defaultdict(list)
         self._names = 0
         self._discard: list[Path] = []
+        self._data_files = {path.name for path in self.active_dir.iterdir()}
         self.channels = [
             Channel(index, sample, settings, seed, self._born_s, self._keep) for index in range(settings.channels)
         ]
@@ -214,7 +215,9 @@ class Tester:
         return 0
 
     def _open(self, test: Test, procedure: Procedure, index: int) -> None:
-        self.test_file(self.active_dir, test.test_name, index).touch()
+        path = self.test_file(self.active_dir, test.test_name, index)
+        path.touch()
+        self._data_files.add(path.name)
         self.channels[index].start(test, procedure, self._now_s)
 
     def reset(self, index: int) -> None:
@@ -224,7 +227,7 @@ class Tester:
         channel.clear(self._now_s)
         self._write(channel, test)
         if test is not None and self.settings.after_reset == "discarded":
-            self.test_file(self.active_dir, test.test_name, index).unlink(missing_ok=True)
+            self._discard.append(self.test_file(self.active_dir, test.test_name, index))
 
     def archive(self, index: int) -> bool:
         """Move a test's data to Archive and make its channel available (6,6); False if it is not over."""
@@ -407,6 +410,7 @@ class Tester:
         for index in sorted(self._made):
             self._write(self.channels[index], self.channels[index].test)
         self._serial += 1
+        self._data_files -= {path.name for path in self._discard}
         write_state(
             self.state_dir,
             self._serial,
@@ -419,6 +423,7 @@ class Tester:
                 "channels": [channel.plain() for channel in self.channels],
                 "courses": [[course.phase, course.at_s, course.left] for course in self._courses],
                 "messages": self.messages,
+                "data_files": sorted(self._data_files),
             },
         )
         for path in self._discard:
@@ -426,6 +431,7 @@ class Tester:
         self._discard = []
 
     def _take_up(self, saved: dict[str, Any]) -> None:
+        self._take_back(set(saved.get("data_files", self._data_files)))
         self._names, self.flags = saved["names"], saved["flags"]
         self.selected, self.messages = list(saved["selected"]), list(saved["messages"])
         for course, kept in zip(self._courses, saved["courses"], strict=False):
@@ -439,6 +445,13 @@ class Tester:
                     _direct(60.0) if direct else read_procedure(self._procedure_copy(test["test_name"], channel.index))
                 )
             channel.take_up(data, procedure)
+
+    def _take_back(self, saved: set[str]) -> None:
+        """Remove the data of tests that this tester had started when its process died, and knows nothing of now."""
+        for name in self._data_files - saved:
+            if (self.state_dir / f"{name}.procedure").exists():  # else somebody else put it there
+                (self.active_dir / name).unlink()
+                self._data_files.remove(name)
 
 
 def _direct(every_s: float) -> Procedure:

@@ -28,6 +28,12 @@ _IDLE_s = 0.05  # real time
 _SAVE_s = 5.0  # real time between two looks when nobody asks
 
 
+def kept_time_s(state_dir: Path) -> float | None:
+    """Return the time a kept tester has reached; None where there is none yet."""
+    _, kept = last_state(state_dir)
+    return None if kept is None else float(kept["now_s"])
+
+
 def serve(
     *,
     station: str,
@@ -41,6 +47,7 @@ def serve(
     bin_port: int | None = None,
     profile: str | None = None,
     procedures: Path | None = None,
+    clock: ScaledClock | None = None,
     stopped: Callable[[], bool] = lambda: False,
     out: TextIO | None = None,
 ) -> None:
@@ -58,6 +65,8 @@ def serve(
         ``faithful`` or ``pymacnet``; None: as the settings say.
     procedures : Path or None
         The tester's ``Procedur`` folder.
+    clock : ScaledClock or None
+        That of a whole lab, of the same speed; None: one of its own.
 
     Raises
     ------
@@ -69,8 +78,9 @@ def serve(
     own = dict(settings.get("simulator", {}))
     if profile is not None:
         own["profile"] = profile
-    _, kept = last_state(state_dir)
-    clock = ScaledClock(start_s=time.time() if kept is None else float(kept["now_s"]), speed=speed)
+    if clock is None:
+        own_s = kept_time_s(state_dir)
+        clock = ScaledClock(start_s=time.time() if own_s is None else own_s, speed=speed)
     simulator = open_simulator(
         station=station,
         state_dir=state_dir,

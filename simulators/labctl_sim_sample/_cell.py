@@ -13,6 +13,7 @@ with every turn from discharging to charging. At a constant current all of it ha
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 TWO_RT_F_V = 2.0 * 8.314462618 * 297.15 / 96485.33212
@@ -139,6 +140,22 @@ class CellSample:
             charge_Ah=state.charge_Ah + kept * current_A * after_s / 3600.0,
             slow_V=target_V + (state.slow_V - target_V) * stays,
         )
+
+    def course(self, state: CellState, current_A: float) -> Callable[[float], float]:
+        """Return V(t) [V, s] at a constant current: `voltage_V` of `later`, what does not change worked out once."""
+        if state.short_ohm is not None:
+            shorted_V = current_A * state.short_ohm
+            return lambda _: shorted_V
+        kept_A = (1.0 - self.truth.coulombic_loss if current_A > 0.0 else 1.0) * current_A
+        target_V = self._slow_ohm * state.worsened * current_A
+        leaving_V, over_V = state.slow_V - target_V, self._overpotential_V(state, current_A)
+        charge_Ah, slow_s, open_V, exp = state.charge_Ah, self.truth.polarisation_s, self.open_V, math.exp
+
+        def volts(after_s: float) -> float:
+            slow_V = target_V + leaving_V * exp(-after_s / slow_s)
+            return open_V(charge_Ah + kept_A * after_s / 3600.0) + slow_V + over_V
+
+        return volts
 
     def turned(self, state: CellState, current_A: float) -> CellState:
         """Return the cell as a step of this direction begins; it ages when it turns to charging."""

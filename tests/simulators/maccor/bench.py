@@ -26,6 +26,7 @@ def step(
     ends: Iterable[tuple[str, str, str, int]] = (),
     safety: Iterable[tuple[str, str, str, int]] = (),
     every: str = "00:01:00",
+    every_V: str = "",
     mode: str = "",
     limit_V: str = "",
     range_: str = "4",
@@ -43,6 +44,8 @@ def step(
     conditions = "".join(entry(end, "") for end in ends)
     conditions += "".join(entry(end, "<ChanSafetyEnd>True</ChanSafetyEnd>") for end in safety)
     report = f"<ReportEntry><ReportType>StepTime</ReportType><Value>{every}</Value></ReportEntry>" if timed else ""
+    if every_V:
+        report += f"<ReportEntry><ReportType>Voltage</ReportType><Value>{every_V}</Value></ReportEntry>"
     limits = f"<Limits><Voltage>{limit_V}</Voltage></Limits>" if limit_V else "<Limits/>"
     return (
         f"<TestStep><StepType>{kind:^8}</StepType><StepMode>{mode:<8}</StepMode><StepValue>{value}</StepValue>{limits}"

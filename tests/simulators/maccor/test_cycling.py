@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from labctl_sim_maccor._codes import Why
 from labctl_sim_maccor._procedure import CompileError, read_procedure
 from labctl_sim_maccor._records import Record
 from tests.simulators.maccor.bench import CURRENT_A, Bench, Q_600_Ah, cycling, document, step
@@ -45,6 +46,33 @@ def test_every_charge_ends_at_its_capacity(tmp_path: Path) -> None:
     assert bench.call(4, 7, Chan=0)["Stat"] == 4
     assert bench.call(4, 10, Chan=0) == {"FClass": 4, "FNum": 10, "Chan": 0, "NumOfEnds": 1, "EndNum": 1}
     assert (records[-1].state, records[-1].why) == ("O", 193)
+
+
+@pytest.mark.parametrize("faults", ["", "  - {fault: resistance, at: 20 h, by: 120}\n"], ids=["healthy", "resistive"])
+def test_events_are_found_at_the_same_tick_by_either_way(tmp_path: Path, faults: str) -> None:
+    """Where only voltage, time and charge count, events are found by a function of the tick alone: the same ticks.
+
+    A limit of power that is never reached has the whole channel looked at instead.
+    """
+    charge = [("Amp Hour", ">=", "1.4612E-3", 2), ("Voltage", ">=", "3.0", 4), ("StepTime", "=", "40:00:00", 4)]
+    discharge = [("Voltage", "<=", "0.8", 3), ("TestTime", "=", "90:00:00", 4)]
+    steps = [
+        step("Charge", "1.0367E-4", mode="Current", ends=charge, every="00:30:00", every_V="0.005", limit_V="1.9"),
+        step("Dischrge", "1.0367E-4", mode="Current", ends=discharge, every="00:30:00", every_V="0.005"),
+        step("Rest", ends=[("StepTime", "=", "02:00:00", 4)], every_V="0.005"),
+        step("Pause"),
+    ]
+    found = []
+    for watts in (0.0, 50.0):
+        bench = Bench(tmp_path / f"{watts:g}", faults=faults)
+        bench.put("FIXED", document(steps))
+        limits = {"VSafeMax": 5.0, "VSafeMin": -5.0, "ISafeChg": 1e-3, "ISafeDis": 1e-3}
+        bench.call(6, 10, Chan=0, **limits, PBatSafeChg=watts, PBatSafeDis=watts)
+        assert bench.start("cell", "FIXED") == "OK"
+        bench.live_until_over()
+        found.append(bench.records("cell"))
+    assert found[0] == found[1]
+    assert sum(record.why == Why.VOLTAGE_REPORT for record in found[0]) > 50
 
 
 def test_a_charge_that_meets_resistance_ends_on_voltage_at_the_guard(tmp_path: Path) -> None:

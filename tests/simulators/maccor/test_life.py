@@ -6,6 +6,7 @@ import itertools
 import json
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -100,6 +101,20 @@ def test_killed_and_taken_up_it_leaves_the_same_bytes(tmp_path: Path) -> None:
         bench = Bench(folder, start_s=bench.simulator.now_s())
     bench.live_until_over()
     assert _left(folder) == expected
+
+
+def test_a_start_that_was_not_saved_left_nothing(tmp_path: Path) -> None:
+    """A tester that dies before it has saved a start knows no test of that name, and neither do its folders."""
+    bench = _bench(tmp_path)
+    someone_elses = tmp_path / "Active" / "other.001"
+    someone_elses.write_bytes(b"data")
+    with mock.patch.object(bench.simulator.tester, "save"):
+        bench.start("cell", "FIXED")
+    assert (tmp_path / "Active" / "cell.001").exists()
+    bench = Bench(tmp_path, start_s=bench.simulator.now_s())
+    assert bench.stat() == 0
+    assert bench.start("cell", "FIXED") == "OK"
+    assert someone_elses.read_bytes() == b"data"
 
 
 @pytest.mark.parametrize("kind", ["reply_lost", "reply_half", "request_lost", "reply_late"])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl_sim_sample import CellSample, load_sample
+from labctl_sim_sample import CellSample, CellState, load_sample
 
 SAMPLE = Path(__file__).resolve().parents[3] / "protocols" / "samples" / "in_li_lpsc_li2s.yaml"
 CELL = load_sample(SAMPLE).cell
@@ -37,6 +37,16 @@ def test_time_can_be_cut_anywhere(share: float, seconds: float, current_A: float
     twice = CELL.later(CELL.later(CELL.fresh(), current_A, share * seconds), current_A, (1.0 - share) * seconds)
     assert twice.charge_Ah == pytest.approx(once.charge_Ah, abs=1e-12)
     assert twice.slow_V == pytest.approx(once.slow_V, abs=1e-9)
+
+
+@given(st.floats(0.0, 1.5e-3), st.floats(-3e-4, 3e-4), st.floats(0.0, 1e5), st.sampled_from([None, 50.0]))
+def test_a_course_is_the_voltage_of_later_states(
+    charge_Ah: float, current_A: float, after_s: float, short_ohm: float | None
+) -> None:
+    """The voltage as a function of time is to the last bit that of the state at that time."""
+    state = CellState(charge_Ah=charge_Ah, slow_V=0.01, turns=7, short_ohm=short_ohm, worsened=1.5)
+    later = CELL.later(state, current_A, after_s)
+    assert CELL.course(state, current_A)(after_s) == CELL.voltage_V(later, current_A)
 
 
 @given(st.floats(-2e-4, 2e-4), st.floats(1e-4, 2e-3))
