@@ -17,6 +17,7 @@ the signal at t1 = t2 = 0. Both A and c are linear; widths, their lasting parts 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -72,7 +73,7 @@ def excess(t1_s: Real, is_sine: NDArray[np.bool_], t2_s: Real, shape: Shape, las
     f = float(shape.offset_Hz[site])
     L, G2 = float(lasting.lorentz_Hz[site]), float(lasting.gauss2_Hz2[site])
     # every row pair has one t1: the two phase factors are worked out once for both
-    t1, place = np.unique(t1_s, return_inverse=True)
+    t1, place = _distinct(t1_s.tobytes())
     cross = np.exp(-2.0 * GAUSS * G2 * np.outer(t1, t2_s))
     later, earlier = cross, 1.0 / cross
     if L > 0:
@@ -86,6 +87,11 @@ def excess(t1_s: Real, is_sine: NDArray[np.bool_], t2_s: Real, shape: Shape, las
     decay_1 = np.exp(-np.pi * shape.lorentz_Hz[site] * t1_s - GAUSS * shape.gauss2_Hz2[site] * t1_s**2)
     whole: Complex = chosen * decay_1[:, None] * f2_basis(t2_s, _only(shape, site))[:, 0]
     return whole
+
+
+@functools.lru_cache(maxsize=64)
+def _distinct(t1_s: bytes) -> tuple[Real, NDArray[np.intp]]:
+    return np.unique(np.frombuffer(t1_s), return_inverse=True)
 
 
 def solve(rows: Rows, shape: Shape, lasting: Lasting) -> Linear:
@@ -210,8 +216,10 @@ class _Problem:
         def lines(x: Real) -> tuple[Shape, Lasting]:
             return _with(shape, lasting, names, x, tied=tied)
 
+        last: dict[bytes, Real] = {}
+
         def jacobian(x: Real) -> Real:
-            base = self.residual(*lines(x))
+            base = residual(x)  # asked for just before, as a rule
             columns = [
                 (self.residual(*lines(x + step * unit)) - base) / step
                 for step, unit in zip(steps, np.eye(x.size), strict=True)
@@ -219,13 +227,16 @@ class _Problem:
             return np.stack(columns, axis=1)
 
         def residual(x: Real) -> Real:
-            return self.residual(*lines(x))
+            if x.tobytes() not in last:
+                last.clear()
+                last[x.tobytes()] = self.residual(*lines(x))
+            return last[x.tobytes()]
 
         found = optimize.least_squares(
             residual, x0, jac=jacobian, bounds=(lower, np.inf), x_scale=steps, ftol=1e-6, max_nfev=25
         )
         at_shape, at_lasting = lines(found.x)
-        J = jacobian(found.x)
+        J = np.asarray(found.jac, dtype=np.float64)
         curvature = J.T @ J
         scale = 1.0 / np.sqrt(np.maximum(np.diag(curvature), 1e-300))
         inverse = np.linalg.pinv(curvature * np.outer(scale, scale), rcond=1e-12, hermitian=True)
