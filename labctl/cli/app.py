@@ -379,25 +379,31 @@ def schema(
 
 @app.command()
 def simulate(
-    instrument: Annotated[str, typer.Argument(metavar="topspin|lakeshore|eurotherm|maccor", help="which instrument")],
+    instrument: Annotated[
+        str, typer.Argument(metavar="INSTRUMENT", help="topspin, lakeshore, eurotherm, maccor, autolab; all: a lab")
+    ],
     directory: Annotated[
         Path | None,
         typer.Option("--dir", help="where the simulated instrument keeps files and state; default temporary"),
     ] = None,
-    sample: Annotated[str | None, typer.Option(help="sample file or its name")] = None,
+    sample: Annotated[
+        str | None, typer.Option(help="sample file or its name; all: also station=NAME,station=NAME")
+    ] = None,
     lab: Lab = None,
-    speed: Annotated[float, typer.Option(help="simulated seconds per real second")] = 1.0,
+    speed: Annotated[float, typer.Option("--speed", "--time-factor", help="simulated seconds per real second")] = 1.0,
     seed: Annotated[int, typer.Option(help="seed of noise, drift and wander")] = 0,
     faults: Annotated[Path | None, typer.Option(help="fault script")] = None,
-    port: Annotated[int | None, typer.Option(help="TCP port on this computer; 0: any free one")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="TCP port on this computer; 0: any free one; all: the first of several")
+    ] = None,
     json_port: Annotated[int | None, typer.Option(help="maccor: TCP port of JSON messages (real: 57570)")] = None,
     bin_port: Annotated[int | None, typer.Option(help="maccor: TCP port of binary messages (real: 57560)")] = None,
     profile: Annotated[str | None, typer.Option(help="maccor: faithful, or pymacnet (canned replies)")] = None,
     procedures: Annotated[Path | None, typer.Option(help="maccor: folder of test procedures")] = None,
 ) -> None:
-    """Run a simulated instrument alone, for any client.
+    """Run a simulated instrument, or a whole lab, for any client.
 
-    Prints one JSON line with its ports and paths when ready.
+    Prints one JSON line with ports and paths for each when ready. Loopback only; Ctrl-C ends it.
     """
     from labctl.cli.simulating import simulate_command
 

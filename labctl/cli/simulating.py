@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from labctl.cli.locating import lab_file, sample_file
+from labctl.cli.simulating_lab import simulate_all_command
 from labctl.errors import InputError
 
 
@@ -25,7 +26,7 @@ def simulate_command(
     port: int | None = None,
     own: Mapping[str, Any] | None = None,
 ) -> None:
-    """Serve one simulated instrument until interrupted; one JSON line says when it is ready, and where.
+    """Serve one simulated instrument, or ``all`` of a lab, until interrupted; a JSON line says when it is ready.
 
     The instrument's settings are those of its first station in the lab file; an instrument that needs no sample is
     served with its own defaults where the simulated lab has none. Without a folder its state stands in a temporary
@@ -33,12 +34,17 @@ def simulate_command(
     """
     if not speed > 0:
         raise InputError(f"--speed {speed} cannot be used", expected="more than 0")
+    if port is not None and not 0 <= port <= 65535:
+        raise InputError(f"--port {port} cannot be used", expected="0 (any free one) to 65535")
+    if instrument == "all":
+        if given := [key for key, value in (own or {}).items() if value is not None]:
+            raise InputError(f"--{given[0].replace('_', '-')} is an option of one instrument, not of a lab")
+        simulate_all_command(directory, sample, lab, speed, seed, faults, port or None)
+        return
     server = _server(instrument)
     takes = inspect.signature(server.serve).parameters
     options: dict[str, Any] = {}
     if "port" in takes:
-        if port is not None and not 0 <= port <= 65535:
-            raise InputError(f"--port {port} cannot be used", expected="0 (any free one) to 65535")
         options["port"] = port
     elif port is not None:
         raise InputError(f"the simulator of {instrument} has no port", expected="no --port: it works with folders")
@@ -69,7 +75,8 @@ def _server(instrument: str) -> Any:
     """Return the module that serves an instrument alone."""
     installed = {entry.name: entry.module for entry in entry_points(group="labctl.simulators")}
     if instrument not in installed:
-        raise InputError(f"there is no simulator of {instrument!r}", expected=f"one of {', '.join(sorted(installed))}")
+        known = ", ".join([*sorted(installed), "all"])
+        raise InputError(f"there is no simulator of {instrument!r}", expected=f"one of {known}")
     try:
         return importlib.import_module(f"{installed[instrument]}.server")
     except ImportError:

@@ -113,7 +113,7 @@ def open_instruments(
     if simulate and sample is None:
         raise InputError("a simulated lab needs a sample file", next_step="Name one: --simulate SAMPLE.yaml")
     if simulate and faults is not None:
-        _check_faults(faults, stations)
+        check_faults(faults, stations)
     simulators: dict[str, Simulator] = {}
     try:
         for name, station in stations.items() if simulate else ():
@@ -163,8 +163,14 @@ def _inside(state_dir: Path, station: str) -> Path:
     return state_dir / station / "sample.yaml"
 
 
-def _check_faults(script: Path, stations: Mapping[str, StationOfLab]) -> None:
-    """Hold a fault script against the whole lab: what no simulator would carry out is a mistake, not to be missed."""
+def check_faults(script: Path, stations: Mapping[str, StationOfLab]) -> None:
+    """Hold a fault script against the whole lab: what no simulator would carry out is a mistake, not to be missed.
+
+    Raises
+    ------
+    InputError
+        One finding for each line that nobody would carry out.
+    """
     for entry in entry_points(group=FAULTS):
         check = cast("Callable[[Path, Mapping[str, tuple[str, Mapping[str, Any]]]], object]", entry.load())
         check(script, {name: (station.driver, station.settings) for name, station in stations.items()})

@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from labctl.clock import ScaledClock
 from labctl_sim_lakeshore._wire import open_simulator
-from labctl_sim_oven import serve_alone
+from labctl_sim_oven import kept_time_s, serve_alone
+
+__all__ = ["kept_time_s", "serve"]
 
 
 def serve(
@@ -20,6 +23,7 @@ def serve(
     speed: float = 1.0,
     faults: Path | None = None,
     port: int | None = None,
+    clock: ScaledClock | None = None,
     stopped: Callable[[], bool] = lambda: False,
     out: TextIO | None = None,
 ) -> None:
@@ -33,6 +37,8 @@ def serve(
         Simulated seconds per real second.
     port : int or None
         TCP port; None: any free one.
+    clock : ScaledClock or None
+        That of a whole lab, of the same speed; None: one of its own.
 
     Raises
     ------
@@ -41,10 +47,10 @@ def serve(
     """
     serve_alone(
         "lakeshore",
-        lambda clock: open_simulator(
+        lambda own: open_simulator(
             station=station,
             state_dir=state_dir,
-            clock=clock,
+            clock=own,
             seed=seed,
             sample=sample,
             settings=settings,
@@ -56,6 +62,7 @@ def serve(
         state_dir=state_dir,
         speed=speed,
         port=port or 0,
+        clock=clock,
         stopped=stopped,
         out=out,
     )

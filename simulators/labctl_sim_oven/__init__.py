@@ -5,7 +5,7 @@ Shared by the simulators of temperature controllers, which add their vendors' re
 
 from __future__ import annotations
 
-from labctl_sim_oven._alone import serve_alone
+from labctl_sim_oven._alone import kept_time_s, serve_alone
 from labctl_sim_oven._lab import Hit, Lab, last_state
 from labctl_sim_oven._oven import Ailments, Oven, SAMPLING_s, plain_of
 from labctl_sim_oven._physics import Nodes, Thermal, after, keyed_normal, propagator
@@ -32,6 +32,7 @@ __all__ = [
     "Thermal",
     "after",
     "has_pty",
+    "kept_time_s",
     "keyed_normal",
     "last_state",
     "load_faults",

@@ -27,6 +27,12 @@ class Alone(Protocol):
 Simulated = TypeVar("Simulated", bound=Alone)
 
 
+def kept_time_s(state_dir: Path) -> float | None:
+    """Return the time a kept oven has reached; None where there is none yet."""
+    _, kept = last_state(state_dir)
+    return None if kept is None else float(kept["now_s"])
+
+
 def serve_alone(
     instrument: str,
     open_it: Callable[[ScaledClock], Simulated],
@@ -37,6 +43,7 @@ def serve_alone(
     state_dir: Path,
     speed: float,
     port: int | None,
+    clock: ScaledClock | None = None,
     stopped: Callable[[], bool] = lambda: False,
     out: TextIO | None = None,
 ) -> None:
@@ -48,14 +55,17 @@ def serve_alone(
         What the ready line says of the line to it.
     port : int or None
         TCP port, 0 for any free one; None: a pty.
+    clock : ScaledClock or None
+        That of a whole lab, of the same speed; None: one of its own.
 
     Raises
     ------
     InputError
         The port is taken.
     """
-    _, kept = last_state(state_dir)
-    clock = ScaledClock(start_s=time.time() if kept is None else float(kept["now_s"]), speed=speed)
+    if clock is None:
+        own_s = kept_time_s(state_dir)
+        clock = ScaledClock(start_s=time.time() if own_s is None else own_s, speed=speed)
     simulator = open_it(clock)
     try:
         server = Server(simulator.lab, lambda: new_port(simulator), clock, speed=speed, port=port)

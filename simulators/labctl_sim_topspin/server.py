@@ -19,6 +19,11 @@ KEYBOARD = "keyboard"
 """Folder in which a client types: each file is one command line; the answer is left beside it as ``.done``."""
 
 
+def kept_time_s(state_dir: Path) -> float | None:
+    """Return the time a kept console has reached; None where there is none yet."""
+    return time_of_lab(state_dir)
+
+
 def serve(
     *,
     station: str,
@@ -28,6 +33,7 @@ def serve(
     seed: int,
     speed: float = 1.0,
     faults: Path | None = None,
+    clock: ScaledClock | None = None,
     stopped: Callable[[], bool] = lambda: False,
     out: TextIO | None = None,
 ) -> None:
@@ -41,6 +47,8 @@ def serve(
     ----------
     speed : float
         Simulated seconds per real second.
+    clock : ScaledClock or None
+        That of a whole lab, of the same speed; None: one of its own.
 
     Raises
     ------
@@ -50,8 +58,9 @@ def serve(
     state_dir = state_dir.absolute()
     keyboard = state_dir / KEYBOARD
     keyboard.mkdir(parents=True, exist_ok=True)
-    own_s = time_of_lab(state_dir)  # a lab that is kept goes on in its own time
-    clock = ScaledClock(start_s=time.time() if own_s is None else own_s, speed=speed)
+    if clock is None:
+        own_s = kept_time_s(state_dir)  # a lab that is kept goes on in its own time
+        clock = ScaledClock(start_s=time.time() if own_s is None else own_s, speed=speed)
     simulator = open_simulator(
         station=station, state_dir=state_dir, clock=clock, seed=seed, sample=sample, settings=settings, faults=faults
     )
