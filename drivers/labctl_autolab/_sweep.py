@@ -149,13 +149,13 @@ def sweep_program(
 def _connecting(run: Run, potentiostat: Potentiostat, link: Link, settings: Settings) -> Iterator[float]:
     """Take the instrument and switch its cell off; a line that is lost is waited for, because the cell may be on."""
     run.phase = "connecting"
-    deadline_s = run.now_s() + settings.reconnect_s
+    deadline_s = link.free_at_s() + settings.reconnect_s  # not by the wall clock, which somebody may set
     while True:
         try:
             potentiostat.connect()
             potentiostat.cell_off()
         except InstrumentError as problem:
-            if run.now_s() >= deadline_s:
+            if link.free_at_s() >= deadline_s:
                 raise
             run.phase = f"waiting for the instrument: {problem.what}"
             yield link.free_at_s() + _RETRY_S

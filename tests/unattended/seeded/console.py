@@ -1,7 +1,7 @@
 """The console of a seeded campaign: `labctl.testing.ScriptedInstrument` over a plant.
 
-The simulated console interprets the AU programs, which costs a second of processor time for each campaign
-(`test_seeded_console.py` runs some of those). This one answers as the driver over that console does: an agent that
+The simulated console interprets the AU programs, which costs a second of processor time for each campaign; faults of
+that one are in `test_topspin_faults.py`. This one answers as the driver over that console does: an agent that
 remembers tokens only for what comes late, a guard that goes safe by itself when labctl is gone for longer than its
 lease, and never any heat or drive that nobody asked for.
 """
