@@ -369,6 +369,7 @@ class Runner:
     def _stand(self, stat: Stat, doing: int, why: int, letter: str) -> None:
         """Stop at a control step; its record tells so."""
         test = self._tested()
+        test.holding = False  # a step before this one may have; control steps have no voltage
         self._halt(self._at(test.anchor), stat, doing, why, letter)
 
     def _halt(self, moment: Moment, stat: Stat, doing: int, why: int, letter: str) -> None:

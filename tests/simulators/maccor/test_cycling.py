@@ -57,9 +57,17 @@ def test_events_are_found_at_the_same_tick_by_either_way(tmp_path: Path, faults:
     charge = [("Amp Hour", ">=", "1.4612E-3", 2), ("Voltage", ">=", "3.0", 4), ("StepTime", "=", "40:00:00", 4)]
     discharge = [("Voltage", "<=", "0.8", 3), ("TestTime", "=", "90:00:00", 4)]
     steps = [
-        step("Charge", "1.0367E-4", mode="Current", ends=charge, every="00:30:00", every_V="0.005", limit_V="1.9"),
+        step("Charge", "1.0367E-4", mode="Current", ends=charge, every="00:30:00", every_V="0.005"),
         step("Dischrge", "1.0367E-4", mode="Current", ends=discharge, every="00:30:00", every_V="0.005"),
         step("Rest", ends=[("StepTime", "=", "02:00:00", 4)], every_V="0.005"),
+        step(
+            "Charge",
+            "1.0367E-4",
+            mode="Current",
+            limit_V="1.6",
+            ends=[("StepTime", "=", "00:20:00", 5)],
+            every_V="0.01",
+        ),
         step("Pause"),
     ]
     found = []
