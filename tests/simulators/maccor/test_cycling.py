@@ -64,7 +64,7 @@ def test_events_are_found_at_the_same_tick_by_either_way(tmp_path: Path, faults:
             "Charge",
             "1.0367E-4",
             mode="Current",
-            limit_V="1.6",
+            limit_V="1.215",
             ends=[("StepTime", "=", "00:20:00", 5)],
             every_V="0.01",
         ),
