@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from labctl.clock import Clock
@@ -42,10 +43,12 @@ from labctl_topspin._codec import (
 )
 from labctl_topspin._collect import collected, copy_tree
 from labctl_topspin._datasets import Datasets
+from labctl_topspin._evidence import look_at
 from labctl_topspin._frozen import FrozenSensor
 from labctl_topspin._hand_over import HandOver
 from labctl_topspin._job import JobFolder
 from labctl_topspin._link import Link
+from labctl_topspin._live_rows import PARTS, snapshot
 from labctl_topspin._looking import OrderWatch
 from labctl_topspin._preflight import preflight
 from labctl_topspin._safety import SafeState, plain
@@ -179,6 +182,31 @@ class TopSpinDriver:
         rates = [number(last.pairs, key) for key in ("spinning_before_Hz", "spinning_after_Hz")] if last else []
         read = [rate for rate in rates if rate is not None and rate >= 0.0]
         return collected(view, files, order.task, last, spinning_readback_Hz=sum(read) / len(read) if read else None)
+
+    def collect_part(self, order: Order, part: int, after: int, into: Path) -> Collected:  # noqa: ARG002 - the port's
+        """Bring in the rows of a running 2D that are complete, from its first on; see `snapshot`."""
+        self._link.refresh()
+        if not isinstance(order.task, Acquire):
+            return Collected(files=(), completeness="partial", started_s=0.0, ended_s=self._clock.now_s())
+        view = self._datasets.view(order)
+        if order.token not in view.title:
+            raise ForeignDataError(f"{view.folder} does not carry {order.token} in its title", instrument=self._station)
+        step = self._job.step_of(order.token)
+        records = self._job.records(step.seq) if step is not None else []
+        name = f"{PARTS}/{expno(order)}/{part:02d}"
+        paths, count = snapshot(view, order, part, into / name, station=self._station)
+        last = records[-1] if records else None
+        found = collected(look_at(into / name), paths, order.task, last, spinning_readback_Hz=None)
+        return replace(
+            found,
+            files=tuple(f"{name}/{path}" for path in paths),
+            completeness="partial",
+            started_s=records[0].time_s if records else found.started_s,
+            ended_s=self._clock.now_s(),
+            settings={**found.settings, "rows_acquired": count},
+            remarks=(),
+            part_from=1,
+        )
 
     # ---------------------------------------------------------------------------------- watching, stopping
 

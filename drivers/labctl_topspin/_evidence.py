@@ -16,7 +16,7 @@ from labctl.formats.bruker_jcamp import Value, read_jcamp, read_text
 from labctl.ports import Evidence, Standing
 
 BLOCK_BYTES = 1024
-_SAMPLE_BYTES = {0: 4, 2: 8}
+SAMPLE_BYTES = {0: 4, 2: 8}
 
 Signature = tuple[int, int]
 """Size [bytes] and time of the last change [ns]; a preallocated ``ser`` changes only the latter."""
@@ -76,7 +76,7 @@ class DatasetView:
         Each row of a ``ser`` fills blocks of 1024 bytes; a ``fid`` may or may not. After `halt` and `stop` a
         ``ser`` may keep the size planned.
         """
-        points, sample = _integer(self.acqus, "TD"), _SAMPLE_BYTES.get(_integer(self.acqus, "DTYPA"))
+        points, sample = _integer(self.acqus, "TD"), SAMPLE_BYTES.get(_integer(self.acqus, "DTYPA"))
         if not points or sample is None or self.raw is None:
             return ()
         padded = -(-points * sample // BLOCK_BYTES) * BLOCK_BYTES

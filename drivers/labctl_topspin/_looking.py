@@ -11,6 +11,7 @@ from labctl_topspin._evidence import DatasetView
 from labctl_topspin._hand_over import HandOver
 from labctl_topspin._job import JobFolder
 from labctl_topspin._link import Link
+from labctl_topspin._live_rows import LiveRows
 from labctl_topspin._settings import Settings
 from labctl_topspin._standing import OrderStanding
 
@@ -41,6 +42,7 @@ class OrderWatch:
         self._hand_over = hand_over
         self._settings = settings
         self._clock = clock
+        self._live = LiveRows()
         self._done_since: dict[str, float] = {}
 
     def look(self, order: Order) -> Observation:
@@ -71,7 +73,7 @@ class OrderWatch:
                 f"somebody types: xau labctl_executor {self._agents.folder}",
                 data_growing=growing,
             )
-        return self._look_at_running(order, records, growing=growing)
+        return self._look_at_running(order, records, view, growing=growing)
 
     def _look_at_waiting(self, order: Order) -> Observation:
         busy = self._agents.busy_step()
@@ -86,10 +88,13 @@ class OrderWatch:
             return Observation(progress=Progress.FAILED, detail=f"{what}; {todo}")
         return Observation(progress=Progress.SILENT, detail=what, needs_person=todo)
 
-    def _look_at_running(self, order: Order, records: list[Record], *, growing: bool) -> Observation:
+    def _look_at_running(
+        self, order: Order, records: list[Record], view: DatasetView | None, *, growing: bool
+    ) -> Observation:
         last = records[-1]
         fraction = number(last.pairs, "fraction")
         detail, person = last.phase, last.pairs.get("needs_person", "").replace("<job folder>", self._agents.folder)
+        parts, again_s = 0, None
         if isinstance(order.task, Acquire) and last.phase == "acquiring":
             spent_s = self._agents.age_s(last)
             expected_s = max(1.0, order.task.duration_s)
@@ -105,8 +110,16 @@ class OrderWatch:
                 person = f"EXPNO {expno(order)} runs for {spent_s:.0f} s instead of {expected_s:.0f} s: look at it"
             elif missing := self._datasets.room_missing(order.task):
                 person = f"{missing} before EXPNO {expno(order)} ends, or its data cannot be written"
+            if self._settings.live_rows == "ser" and view is not None:
+                parts, again_s = self._live.look(order, view, spent_s=spent_s)
         return Observation(
-            progress=Progress.RUNNING, detail=detail, fraction=fraction, data_growing=growing, needs_person=person
+            progress=Progress.RUNNING,
+            detail=detail,
+            fraction=fraction,
+            data_growing=growing,
+            needs_person=person,
+            look_again_s=again_s,
+            parts=parts,
         )
 
     def _look_at_ended(

@@ -42,6 +42,9 @@ class Settings:
         Number of the L in which the EXSY program keeps the pulses of its saturation comb; -1: the template decides.
     t1_increments_per_loop : int
         How often the EXSY program uses d0 in one t1 period (ND_010): IN0 = increment / this.
+    live_rows : str
+        ``ser``: this console writes each row of a 2D as it is acquired, which can be judged before the end; ``none``:
+        it shows nothing of use before (the default: look at a running 2D when commissioning).
     spinning_min_Hz : float
         Below this rate the rotor counts as standing: no heat.
     """
@@ -68,6 +71,7 @@ class Settings:
     nutation_recovery_delay: int = -1
     presaturation_loop: int = 20
     t1_increments_per_loop: int = 1
+    live_rows: str = "none"
     spinning_min_Hz: float = 1000.0
 
 
@@ -105,6 +109,7 @@ def read_settings(settings: Mapping[str, Any], *, station: str) -> Settings:
         nutation_recovery_delay=reader.integer("nutation_recovery_delay", -1, -1, 63),
         presaturation_loop=reader.integer("presaturation_loop", 20, -1, 31),
         t1_increments_per_loop=reader.integer("t1_increments_per_loop", 1, 1, 8),
+        live_rows=reader.choice("live_rows", re.compile("none|ser"), "none", "none, or ser"),
         spinning_min_Hz=reader.quantity("spinning_min", "Hz", "1 kHz", 0.0, 2e5),
     )
     if result.lease_s < 6 * result.guard_poll_s:

@@ -50,7 +50,13 @@ class ExchangeMatrix:
 
 
 def exchange_matrices(
-    run_dir: Path, station: str, procedure: str, sites: Mapping[str, float], order: Sequence[str]
+    run_dir: Path,
+    station: str,
+    procedure: str,
+    sites: Mapping[str, float],
+    order: Sequence[str],
+    *,
+    also: Dataset | None = None,
 ) -> tuple[tuple[ExchangeMatrix, ...], tuple[Dataset, ...]]:
     """Return every 2D of a procedure that can be read, and the datasets of the procedure in order of acquisition.
 
@@ -60,6 +66,8 @@ def exchange_matrices(
         Lines that are there.
     order : sequence of str
         All of `sites`, in the order that rows and columns shall have.
+    also : Dataset, optional
+        Part of a 2D that goes on; its matrix comes last.
 
     Raises
     ------
@@ -69,8 +77,10 @@ def exchange_matrices(
     found, _ = latest_datasets(run_dir)
     own = [one for one in found if one.station == station and one.procedure == procedure]
     measured = [measured_of(run_dir, one) for one in own if one.kind == "exsy" and one.completeness != "failed"]
-    matrices, _ = matrices_of(measured, sites, order)
-    return matrices, tuple(own)
+    part = [] if also is None else [measured_of(run_dir, also)]
+    matrices, _ = matrices_of([*measured, *part], sites, order)
+    last = [one for one in matrices if also is not None and one.step_id == also.step_id]
+    return (*(one for one in matrices if one not in last), *last), tuple(own)
 
 
 def matrices_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from labctl.ports import Acquire, Exsy
 if TYPE_CHECKING:
     from labctl.cli.planning import Checked
     from labctl.dataset.model import Dataset, Verdict
+    from labctl.design.ask import Question
     from labctl.plan.steps import Step
     from labctl.protocol.model import Procedure
     from labctl.run.events import HandedOff
@@ -57,23 +58,14 @@ class Following:
         if any(step.role == "exsy" and step.id not in behind for step in steps):
             return ""  # something is planned already
         from labctl.analysis.matrices import exchange_matrices
-        from labctl.design.ask import question
         from labctl.design.follow import what_follows
         from labctl.design.written import yaml_text
 
-        model = done.protocol.model
-        procedure = model.procedures[place]
-        wanted, sample = procedure.vt_exsy, model.sample_of(procedure)
-        frequency_Hz = done.lab.model.station(wanted.station).nuclei[sample.nucleus or ""].frequency_Hz
-        asked = question(wanted, sample, frequency_Hz / 1e6, steps)
+        asked = _question(done, place, steps)
         matrices, own = exchange_matrices(
-            self._run_dir, dataset.station, dataset.procedure, sample.sites, asked.model.phases
+            self._run_dir, dataset.station, dataset.procedure, _sites(done, place), asked.model.phases
         )
-        T1: dict[float, dict[str, float]] = {}
-        for one, verdict in earlier:
-            if one.kind == "saturation_recovery" and one.step_id.startswith(prefix) and one.temperature is not None:
-                values = {name[5:]: value for name, value in verdict.measured.items() if name.startswith("T1_s/")}
-                T1.setdefault(one.temperature.sample_K, {}).update(values)
+        T1 = _measured_T1(earlier, prefix)
         found = what_follows(
             asked,
             done.protocol.located.data,
@@ -94,6 +86,34 @@ class Following:
         with self._lock:
             self._wanted[dataset.step_id, dataset.attempt] = _Wanted(protocol, answer, dataset, tuple(earlier))
         return f"next: {decision.reason}"
+
+    def look_at_part(self, dataset: Dataset, earlier: Sequence[tuple[Dataset, Verdict]]) -> tuple[str, bool]:
+        """Return what the rows of a 2D that goes on tell already, and whether it is to be ended for that.
+
+        Only an adaptive procedure has a belief that few rows could be held against, and only where its `adapt` says
+        `stop_early` is anything ended.
+        """
+        rows, asked_rows = int(dataset.settings["rows_acquired"]), int(dataset.settings["rows"])
+        done = checked(self._current(), self._run_dir / "lab.yaml")
+        place = _place(done, dataset)
+        if place is None:
+            return "", False
+        from labctl.analysis.matrices import exchange_matrices
+        from labctl.design.live import least_rows, live
+
+        prefix = f"{dataset.station}/{dataset.procedure}/"
+        steps = [step for step in done.plan.steps if step.id.startswith(prefix)]
+        asked = _question(done, place, steps)
+        if rows < least_rows(asked.model.encoding):
+            return f"{rows} of {asked_rows} rows, too few to tell the lines apart", False
+        *complete, part = exchange_matrices(
+            self._run_dir, dataset.station, dataset.procedure, _sites(done, place), asked.model.phases, also=dataset
+        )[0]
+        found = live(asked, complete, part, asked_rows, _measured_T1(earlier, prefix))
+        adapt = done.protocol.model.procedures[place].vt_exsy.adapt
+        if adapt is None or not adapt.stop_early or not found.enough:
+            return found.words(rows, asked_rows), False
+        return f"{found.words(rows, asked_rows)}: {found.enough}", True
 
     def __call__(self, event: HandedOff) -> tuple[str, str] | None:
         """Return the protocol that follows from a dataset, and the reason."""
@@ -141,6 +161,31 @@ def said_by_people(journal: Path, prefix: str) -> Said:
             (f"{prefix}%/tmix%",),
         ).fetchone()
     return Said(frozenset(step_id for _, step_id in words if step_id), any(seq > last_2d for seq, _ in words))
+
+
+def _question(done: Checked, place: int, steps: Sequence[Step]) -> Question:
+    from labctl.design.ask import question
+
+    model = done.protocol.model
+    procedure = model.procedures[place]
+    wanted, sample = procedure.vt_exsy, model.sample_of(procedure)
+    frequency_Hz = done.lab.model.station(wanted.station).nuclei[sample.nucleus or ""].frequency_Hz
+    return question(wanted, sample, frequency_Hz / 1e6, steps)
+
+
+def _sites(done: Checked, place: int) -> Mapping[str, float]:
+    model = done.protocol.model
+    return model.sample_of(model.procedures[place]).sites
+
+
+def _measured_T1(earlier: Sequence[tuple[Dataset, Verdict]], prefix: str) -> dict[float, dict[str, float]]:
+    """Sample temperature [K] to T1 [s] by phase, where it was resolved."""
+    T1: dict[float, dict[str, float]] = {}
+    for one, verdict in earlier:
+        if one.kind == "saturation_recovery" and one.step_id.startswith(prefix) and one.temperature is not None:
+            values = {name[5:]: value for name, value in verdict.measured.items() if name.startswith("T1_s/")}
+            T1.setdefault(one.temperature.sample_K, {}).update(values)
+    return T1
 
 
 def _is_reference(dataset: Dataset, steps: Sequence[Step]) -> bool:

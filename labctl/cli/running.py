@@ -293,6 +293,8 @@ class _Judging:
         from labctl.cli.finishing import analysis_context
         from labctl.dataset.model import Verdict
 
+        if dataset.part and dataset.kind == "exsy":
+            return self._of_rows_so_far(dataset)
         if dataset.part and self._rehearsal and not _is_looked_at(dataset.part):
             return Verdict()
         context = analysis_context(self._plan, f"{dataset.station}/{dataset.procedure}")
@@ -304,6 +306,24 @@ class _Judging:
         else:
             self._earlier.append((dataset, verdict))
         return verdict
+
+    def _of_rows_so_far(self, dataset: Dataset) -> Verdict:
+        """Say what the rows of a 2D that goes on tell; no report is made of them, and nothing is lost if that fails."""
+        from labctl.analysis.judge import judge
+        from labctl.cli.finishing import analysis_context
+        from labctl.dataset.model import Verdict
+
+        try:
+            told, enough = self.following.look_at_part(dataset, tuple(self._earlier))
+        except Exception as problem:  # noqa: BLE001 - the acquisition goes on and is judged as a whole
+            text = f"the rows so far could not be judged: {type(problem).__name__}: {problem}"
+            return Verdict(message=text, warnings=(text,))
+        if told:
+            return Verdict(gate="enough" if enough else "pass", message=told)
+        context = analysis_context(self._plan, f"{dataset.station}/{dataset.procedure}")
+        found = judge(self._run_dir, dataset, context, tuple(self._earlier))
+        rows = f"{dataset.settings.get('rows_acquired')} of {dataset.settings.get('rows')} rows"
+        return Verdict(measured=found.measured, message=f"{rows}: {found.message}")
 
     def _with_decision(self, verdict: Verdict, dataset: Dataset) -> Verdict:
         """Add what an adaptive procedure decided; if it cannot decide, the campaign ends as planned."""

@@ -82,14 +82,15 @@ class Verdict:
     Attributes
     ----------
     gate : str
-        ``pass``; ``settled`` ends a series of settling checks early; ``stop`` asks for a person.
+        ``pass``; ``settled`` ends a series of settling checks early; ``stop`` asks for a person; ``enough``, of a part:
+        the acquisition it belongs to has told its share and is ended, what it has is kept and used.
     measured : mapping
         Numbers that later steps may need, units in the keys: ``T1_s/Li2S``, ``p90_us``, ``line_ppm/LPSC``.
     message : str
         One sentence for people.
     """
 
-    gate: Literal["pass", "settled", "stop"] = "pass"
+    gate: Literal["pass", "settled", "stop", "enough"] = "pass"
     measured: Mapping[str, float] = field(default_factory=dict)
     message: str = ""
     warnings: tuple[str, ...] = ()

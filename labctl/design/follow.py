@@ -52,18 +52,7 @@ def what_follows(
     vetoed : sequence of (float, float)
         Sample temperature [K] and mixing time [s] of 2Ds that a person skipped: they are not chosen again.
     """
-    asked = replace(asked, model=replace(asked.model, relaxing=relaxing_as_measured(asked, measured_T1)))
-    seen = [
-        Seen(
-            block=Block(
-                T_K=one.T_K, tmix_s=one.tmix_s, recycle_delay_s=one.recycle_delay_s, rows=one.rows, scans=one.scans
-            ),
-            values=one.A.ravel(),
-            covariance=one.covariance,
-        )
-        for one in matrices
-    ]
-    asked = replace(asked, model=replace(asked.model, encoding=as_noisy_as(asked, seen)))
+    asked, seen = informed(asked, matrices, measured_T1)
     belief = learn(asked.model, asked.belief, seen)
     block = document["procedures"][place]["vt_exsy"]
     candidates = np.array(asked.choices.temperatures_K)
@@ -94,6 +83,24 @@ def what_follows(
 def _as_offered(asked: Question, vetoed: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
     """The candidates that were meant: a temperature and a mixing time come back from text not to the last bit."""
     temperatures = np.array(asked.choices.temperatures_K)
+def informed(
+    asked: Question, matrices: Sequence[ExchangeMatrix], measured_T1: Mapping[float, Mapping[str, float]]
+) -> tuple[Question, list[Seen]]:
+    """Return the question with T1 and noise as measured, and what the 2Ds gave as `learn` takes it."""
+    asked = replace(asked, model=replace(asked.model, relaxing=relaxing_as_measured(asked, measured_T1)))
+    seen = [
+        Seen(
+            block=Block(
+                T_K=one.T_K, tmix_s=one.tmix_s, recycle_delay_s=one.recycle_delay_s, rows=one.rows, scans=one.scans
+            ),
+            values=one.A.ravel(),
+            covariance=one.covariance,
+        )
+        for one in matrices
+    ]
+    return replace(asked, model=replace(asked.model, encoding=as_noisy_as(asked, seen))), seen
+
+
     times = np.array([asked.choices.reference_tmix_s, *asked.choices.mixing_times_s])
     return tuple(
         (float(temperatures[np.argmin(np.abs(temperatures - T_K))]), float(times[np.argmin(np.abs(times - tmix_s))]))

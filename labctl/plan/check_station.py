@@ -31,6 +31,12 @@ def check_station(
         _check_pulse(note, lab_note, nucleus, probe, p, station)
     _check_temperatures(note, p, station)
     _check_spinning(note, p, station)
+    if p.adapt is not None and p.adapt.stop_early and station.settings.get("live_rows") != "ser":
+        note.warning(
+            ("adapt", "stop_early"),
+            f"ends nothing: the lab file does not say that {p.station} shows rows as they are acquired",
+            expected="settings: {live_rows: ser} of the station, once that was seen on this console",
+        )
     ramp_max = station.limits.ramp_max_K_per_s
     if ramp_max is not None and p.ramp_K_per_s > ramp_max * (1 + 1e-9):
         note.error(

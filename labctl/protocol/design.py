@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, StrictBool, WithJsonSchema, model_validator
 
 from labctl.protocol.quantity import Quantity, ShortForm, Written, as_block, fault, key
 from labctl.protocol.sample import SiteName
@@ -155,3 +155,9 @@ class Adapt(Wish):
     mixing_times_s: Annotated[
         tuple[Annotated[float, Quantity("s", "100 ms", above="0 s", at_most="1 h")], ...], Field(max_length=99)
     ] = key("mixing_times", "to choose from; left out: a series from 20 ms to twice the slowest T1", default=())
+    stop_early: StrictBool = key(
+        "stop_early",
+        "end a 2D once nine tenths of what it can tell are in, or the goal is reached; wants a console that shows rows"
+        " as they are acquired (`live_rows: ser` in the lab file)",
+        default=False,
+    )

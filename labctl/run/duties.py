@@ -144,6 +144,7 @@ class Duties:
                     "partial" if duty.partial else "done",
                     "interrupted, by the instrument's records" if duty.partial else "finished while nobody watched",
                     give_up_s=options.collect_give_up_s,
+                    enough=state.steps[duty.order.step_id].enough,
                 )
                 return Look(events=events, next_s=options.poll_s)
             case CheckLoop():
@@ -167,6 +168,7 @@ class Duties:
             started=running,
             collect_give_up_s=options.collect_give_up_s,
             parts=state.steps[order.step_id].parts,
+            enough=state.steps[order.step_id].enough,
         )
         self._guards[name].heard(answered=bool(events) or (seen is not None and seen.progress is not Progress.SILENT))
         if seen is not None:  # without an answer what was seen last holds: a share that is gone ends no acquisition

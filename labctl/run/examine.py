@@ -7,7 +7,7 @@ from typing import assert_never
 from labctl.plan.steps import Step
 from labctl.ports import Effect, Measurement, Standing
 from labctl.run.choose import advance
-from labctl.run.commands import AskEvidence, Collect, Watch
+from labctl.run.commands import AskEvidence, Collect, Stop, Watch
 from labctl.run.events import EvidenceSeen, LoopSeen
 from labctl.run.lifecycle import HELD_BY_ORDER, StationPhase, StationTrigger
 from labctl.run.state import order_of
@@ -46,6 +46,8 @@ def evidence_seen(turn: Turn, event: EvidenceSeen) -> None:
             turn.fire(name, StationTrigger.START)
             turn.set_step(step.id, status="running", unheard=0)
             turn.commands.append(Watch(order=order))
+            if enough := turn.steps[step.id].enough:  # the engine that decided so may have died before it said so
+                turn.commands.append(Stop(order=order, reason=f"enough: {enough}"))
         case Standing.FINISHED:
             turn.fire(name, StationTrigger.COLLECT)
             turn.commands.append(Collect(order=order, partial=False))

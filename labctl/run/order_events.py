@@ -76,7 +76,7 @@ class PartCollected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartJudged:
-    """Analysis has seen the parts up to `part`; for people only, its gate is not acted upon."""
+    """Analysis has seen the parts up to `part`; of its gates only ``enough`` is acted upon."""
 
     kind: ClassVar[Kind] = "verified"
     station: str

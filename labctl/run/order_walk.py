@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labctl.ports import AwaitStable, Measurement, SetTemperature
 from labctl.run.choose import advance
-from labctl.run.commands import Begin, HandOff, Watch
+from labctl.run.commands import Begin, HandOff, Stop, Watch
 from labctl.run.events import Failed, Finished, Intended, PartCollected, PartJudged, Reopened, Skipped, Started
 from labctl.run.examine import again_or_ask, examine
 from labctl.run.lifecycle import HELD_BY_ORDER, StationPhase, StationTrigger
@@ -15,7 +15,15 @@ from labctl.run.turn import Turn
 def intended(turn: Turn, event: Intended) -> None:
     """An attempt is to be begun: hand it over."""
     turn.fire(event.station, StationTrigger.INTEND)
-    turn.set_step(event.step_id, status="intended", attempt=event.attempt, task=event.task, parts=0, part_pending=None)
+    turn.set_step(
+        event.step_id,
+        status="intended",
+        attempt=event.attempt,
+        task=event.task,
+        parts=0,
+        part_pending=None,
+        enough="",
+    )
     _handed_over(turn, event.station, event.step_id)
 
 
@@ -49,10 +57,17 @@ def part_collected(turn: Turn, event: PartCollected) -> None:
 
 
 def part_judged(turn: Turn, event: PartJudged) -> None:
-    """Parts were seen by analysis; nothing else follows."""
-    pending = turn.steps[event.step_id].part_pending
+    """Parts were seen by analysis: where that says so, end the acquisition by the instrument's own safe way."""
+    record = turn.steps[event.step_id]
+    pending = record.part_pending
     if pending is not None and (pending.attempt, pending.part) == (event.attempt, event.part):
         turn.set_step(event.step_id, part_pending=None)
+    goes_on = turn.stations[event.station].open == event.step_id and record.status == "running"
+    if event.verdict.gate == "enough" and goes_on and record.attempt == event.attempt and not record.enough:
+        turn.set_step(event.step_id, enough=event.verdict.message)
+        if turn.stations[event.station].phase is StationPhase.RUNNING:
+            order = order_of(turn.state(), event.step_id)
+            turn.commands.append(Stop(order=order, reason=f"enough: {event.verdict.message}"))
 
 
 def finished(turn: Turn, event: Finished) -> None:
@@ -69,14 +84,16 @@ def finished(turn: Turn, event: Finished) -> None:
     if station.phase in HELD_BY_ORDER:
         turn.fire(name, StationTrigger.CONCLUDE)
     watched = station.phase in (StationPhase.INTENDED, StationPhase.RUNNING)
-    accepted = event.result == "done" or (event.result == "halted" and turn.policy.halted == "accept")
+    on_purpose = bool(turn.steps[step.id].enough)
+    accepts_halted = on_purpose or turn.policy.halted == "accept"
+    accepted = event.result == "done" or (event.result == "halted" and accepts_halted)
     if skip or accepted:
         turn.set_step(step.id, status="skipped" if skip and event.result != "done" else event.result)
         if step.id in station.redo:
             turn.set(name, redo=tuple(other for other in station.redo if other != step.id))
         if isinstance(step.task, AwaitStable) and watched:  # not one that ended while nobody looked
             turn.set(name, unsettled=False)
-        if event.result == "halted":
+        if event.result == "halted" and not on_purpose:
             turn.tell(name, f"{step.id} was halted early; its data are kept and used: {event.detail}", step.id)
     else:
         turn.set_step(step.id, status="partial")

@@ -90,9 +90,12 @@ class Performer:
         return ()
 
     def watch(
-        self, order: Order, *, started: bool, collect_give_up_s: float, parts: int = 0
+        self, order: Order, *, started: bool, collect_give_up_s: float, parts: int = 0, enough: str = ""
     ) -> tuple[Observation | None, tuple[Event, ...]]:
-        """Look once; `parts` were brought in before. None instead of an observation: no usable answer."""
+        """Look once; `parts` were brought in before. None instead of an observation: no usable answer.
+
+        `enough` says why the order is ended early on purpose, for the dataset's remarks.
+        """
         try:
             seen = self._instrument(order).look(order)
         except ForeignDataError as error:
@@ -112,8 +115,9 @@ class Performer:
             case Progress.DONE:
                 return seen, events + self.collect(order, "done", seen.detail, give_up_s=collect_give_up_s)
             case Progress.HALTED:
-                return seen, events + self.collect(order, "halted", seen.detail, give_up_s=collect_give_up_s)
-            case _ if seen.parts > parts:
+                found = self.collect(order, "halted", seen.detail, give_up_s=collect_give_up_s, enough=enough)
+                return seen, events + found
+            case _ if seen.parts > parts and not enough:
                 return seen, events + self.collect_part(order, seen.parts, after=parts)
             case _:
                 return seen, events
@@ -152,7 +156,9 @@ class Performer:
             return ()
         return (self._evidence(order, evidence.standing, evidence.detail),)
 
-    def collect(self, order: Order, result: Result, detail: str, *, give_up_s: float) -> tuple[Event, ...]:
+    def collect(
+        self, order: Order, result: Result, detail: str, *, give_up_s: float, enough: str = ""
+    ) -> tuple[Event, ...]:
         """Bring in and checksum what an order left; tried again (nothing comes back) until `give_up_s`."""
         station = self._station(order)
         dataset: Dataset | None = None
@@ -168,6 +174,9 @@ class Performer:
                     return ()
                 return (self._failed(order, "collect", str(error)),)
             result = _result(result, collected)
+            if enough and dataset is not None and dataset.completeness == "partial" and result != "done":
+                result, detail = "halted", f"{detail}; on purpose: {enough}"  # also where nobody watched it end
+                dataset = replace(dataset, remarks=(*dataset.remarks, f"ended early on purpose: {enough}"))
         return (
             Finished(
                 station=station,

@@ -24,6 +24,7 @@ class StepState:
     `attempt` is the last one begun (0: none), `task` what it was begun with; `pending` are datasets whose
     verdict is not in yet; `verdict` is that of the accepted dataset; `unheard` counts begins without a reply.
     `parts` of this attempt were brought in before its end; `part_pending` is the last, while nobody has judged it.
+    `enough` says why this attempt is ended before its end, by the verdict on a part; empty if it is not.
     """
 
     status: StepStatus = "waiting"
@@ -34,6 +35,7 @@ class StepState:
     unheard: int = 0
     parts: int = 0
     part_pending: Dataset | None = None
+    enough: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -166,8 +166,11 @@ class Acquirer:
         return was
 
     def grow(self) -> None:
-        """Let the ``ser`` of an old console be as long as what was acquired so far, for whoever looks."""
+        """Let the ``ser`` be what the console shows of it so far, for whoever looks."""
         running, layout = self.running, self._settings.layout
+        if running is not None and self._settings.ser_during_acquisition == "rows":
+            self._show(running)
+            return
         if running is None or layout != "3.6" or self._settings.ser_during_acquisition != "growing":
             return
         if running.sequence.two_dimensional and not self.disk_full:
@@ -177,6 +180,19 @@ class Acquirer:
             size = bruker.raw_size(running.sequence, layout) // running.sequence.rows * rows
             if not path.exists() or path.stat().st_size < size:
                 self._files.allocate(path, size)
+
+    def _show(self, running: Acquisition) -> None:
+        """Write the rows that are complete, in a ``ser`` of full size, with status parameters."""
+        sequence = running.sequence
+        elapsed_s = self._now_s() - running.start_s
+        rows = min(running.rows, int((sequence.row_starts_s()[1:] <= elapsed_s).sum()))
+        if not sequence.two_dimensional or self.disk_full or rows <= running.shown:
+            return
+        raw, overflow = self._acquire(running, rows, rows * sequence.scans)
+        rest = bytes(bruker.raw_size(sequence, self._settings.layout) - len(raw.data))
+        self._files.write(running.place.folder / "ser", raw.data, rest)
+        self._writer.write_status(running, raw, rows=sequence.rows, scans=sequence.scans, overflow=overflow)
+        running.shown = rows
 
     def finish(self) -> tuple[Acquisition, int, str]:
         """Write everything at the end of the acquisition; return it, ZG's return code and a message."""

@@ -42,6 +42,8 @@ class Acquisition:
     program: int
     ended_by: str = ""
     mishap: Mishap = field(default_factory=Mishap)
+    shown: int = 0
+    """Rows that stand in the ``ser`` while it is acquired, where the console shows them."""
     skew_s: float = 0.0
     """By how much the console's clock was beside the lab's time at the start."""
 

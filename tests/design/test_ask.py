@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from labctl.cli.designing import design_command
+from labctl.cli.planning import checked
 from labctl.design.ask import question
 from labctl.errors import InputError
 from labctl.plan.estimate import estimate
@@ -95,3 +96,15 @@ def test_a_protocol_that_asks_nothing_is_told_how_to(tmp_path: Path, sound: str,
     path.write_text(sound, encoding="utf-8")
     with pytest.raises(InputError, match="no vt_exsy of this protocol has a design block"):
         design_command(path, protocols / "labs" / "simulated.yaml", None)
+
+
+def test_ending_early_without_seeing_rows_is_warned_of(tmp_path: Path, sound: str, protocols: Path) -> None:
+    """A wish that the lab cannot fulfil is said before the campaign, with the setting that would."""
+    adapt = DESIGN.replace("      design:\n", "      order: as_written\n      adapt:\n        stop_early: true\n")
+    adapt += "        temperatures: [25 degC, 50 degC]\n"
+    path = tmp_path / "hasty.yaml"
+    path.write_text(sound.replace("      increments: 48\n", f"{adapt}      increments: 48\n"), encoding="utf-8")
+    findings = checked(path, protocols / "labs" / "simulated.yaml").findings
+    (said,) = [one for one in findings if (one.key_path or "").endswith("stop_early")]
+    assert said.severity == "warning"
+    assert "live_rows: ser" in said.expected

@@ -10,6 +10,7 @@ import importlib
 import json
 import math
 import sys
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,16 @@ from labctl import located_yaml
 from labctl.cli.amending import steering_lines
 from labctl.cli.planning import checked, checked_text
 from labctl.clock import SystemClock
+from labctl.dataset.model import Dataset
 from labctl.dataset.store import manifest_path, read_manifests, read_verdict
 from labctl.design.belief import BOLTZMANN_EV_PER_K
 from labctl.design.written import yaml_text
 from labctl.run.amend import fingerprint
+from labctl.run.events import PartJudged
 from labctl.run.journal import Journal
 from labctl.run.requests import Mailbox, Request, request
 from tests.whole.campaigns import run_without_report
-from tests.whole.test_killed import KILLED, die_at, in_a_child, raw_data
+from tests.whole.test_killed import KILLED, die, die_at, in_a_child, raw_data
 
 for _name in ("labctl.analysis.campaign", "labctl.analysis.judge", "labctl.analysis.matrices", "labctl.run.engine",
               "labctl.design.follow", "labctl_topspin", "labctl_sim_topspin"):  # fmt: skip
@@ -68,7 +71,7 @@ procedures:
       recycle_delay: {times_T1: 1.5, of: slowest, max: 10 s}
       mixing_times: [20 ms, 1 s]
       order: as_written
-      increments: 32
+      increments: 48
       increment: 0.8 ms
       scans: 8
       points: 1024
@@ -77,6 +80,7 @@ procedures:
       adapt:
         goal: {Ea: 25 meV, of: [A]}
         budget: 30 h
+        stop_early: true
         temperatures: [25 degC, 50 degC, 75 degC]
         mixing_times: [100 ms, 300 ms, 1 s, 3 s]
         populations: {A: 1, B: 1}
@@ -140,7 +144,7 @@ def pinned(path: Path) -> str:
     block = document["procedures"][0]["vt_exsy"]
     block["visits"][-1]["mixing_times"].append(f"{1000 * PINNED_S:g} ms")
     block["visits"][-1]["scans"].append(8)
-    block["adapt"]["goal"]["Ea"] = "80 meV"
+    block["adapt"]["goal"]["Ea"] = "40 meV"
     return yaml_text(document)
 
 
@@ -151,10 +155,12 @@ def post(run_dir: Path, asked: Request) -> None:
     mailbox._write(mailbox.folder / f"{asked.id}.json", asked.model_dump_json())
 
 
-def with_persons(command: list[str], run_dir: Path, *, kill: tuple[str, str, str] | None = None) -> int:
-    """Run one command line with persons about, killed where it says so."""
-    if kill is not None:
-        die_at(*kill)
+def with_persons(command: list[str], run_dir: Path, *, kill: str = "") -> int:
+    """Run one command line with persons about, killed ``before`` or ``after`` a plan is changed, or once one ends."""
+    if kill == "enough":
+        die_once_a_2d_is_to_end()
+    elif kill:
+        die_at("operator", "", kill)
     persons_say(run_dir)
     return run_without_report(command)
 
@@ -163,7 +169,12 @@ def arguments(folder: Path, run_dir: Path) -> list[str]:
     """Write protocol and sample, and return the command line that rehearses them."""
     (folder / "adaptive.yaml").write_text(ADAPTIVE, encoding="utf-8")
     (folder / "sample.yaml").write_text(SAMPLE, encoding="utf-8")
-    return ["run", str(folder / "adaptive.yaml"), "--simulate", str(folder / "sample.yaml"), "--dir", str(run_dir)]
+    lab = (Path(__file__).parents[2] / "protocols" / "labs" / "simulated.yaml").read_text(encoding="utf-8")
+    lab = lab.replace('      layout: "4.0.8"\n', '      layout: "4.0.8"\n      ser_during_acquisition: rows\n', 1)
+    lab = lab.replace("      job_dir: job\n", "      job_dir: job\n      live_rows: ser\n", 1)
+    (folder / "lab.yaml").write_text(lab, encoding="utf-8")
+    files = ["--lab", str(folder / "lab.yaml"), "--simulate", str(folder / "sample.yaml")]
+    return ["run", str(folder / "adaptive.yaml"), *files, "--dir", str(run_dir)]
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +248,53 @@ def test_a_2d_that_a_person_adds_is_measured_and_a_goal_that_a_person_moves_is_f
     assert verdict is not None
     assert "nothing more is measured: every wanted error is reached" in verdict.message
     se_eV = float(verdict.message.rpartition("Ea_eV A ± ")[2])
-    assert 0.025 < se_eV <= 0.080  # would have gone on by the goal it began with
+    assert 0.025 < se_eV <= 0.040  # would have gone on by the goal it began with
+
+
+def test_a_2d_that_has_told_its_share_is_ended_and_used(undisturbed_adaptive: Path) -> None:
+    """By a journaled decision; its rows count as acquired, on purpose, and the first 2D of a temperature is whole."""
+    told = ended_early(undisturbed_adaptive)
+    assert told
+    results = json.loads((undisturbed_adaptive / "results.json").read_text(encoding="utf-8"))
+    manifests = {one.step_id: one for one in read_manifests(undisturbed_adaptive)}
+    for step_id, words_said in told.items():
+        ended = manifests[step_id]
+        assert ended.completeness == "partial"
+        assert f"ended early on purpose: {words_said}" in ended.remarks
+        assert int(ended.settings["rows_acquired"]) < int(ended.settings["rows"])
+        assert any(entry["dataset"] == step_id for entry in results["exsy"]["matrices"])
+        assert any(line.startswith(step_id) and words_said in line for line in results["certificate"]["details"])
+    assert results["certificate"]["partial"] == len(told)
+    first = {one.temperature_index: one for one in reversed(by_time(manifests.values())) if one.kind == "exsy"}
+    assert all(one.completeness == "complete" for one in first.values())
+
+
+def by_time(datasets: Iterable[Dataset]) -> list[Dataset]:
+    """In the order they were acquired."""
+    return sorted(datasets, key=lambda one: one.started_s)
+
+
+def ended_early(run_dir: Path) -> dict[str, str]:
+    """Each 2D that a decision ended, and why."""
+    journal = Journal(run_dir / "journal.sqlite", clock=SystemClock(), read_only=True)
+    try:
+        judged = [row.event for row in journal.rows() if isinstance(row.event, PartJudged)]
+    finally:
+        journal.close()
+    return {event.step_id: event.verdict.message for event in judged if event.verdict.gate == "enough"}
+
+
+def die_once_a_2d_is_to_end() -> None:
+    """Arrange to be killed when it was written down that a 2D has told its share, and nothing was halted yet."""
+    commit = Journal.append
+
+    def append(self: Journal, event: Any, **more: Any) -> Any:
+        row = commit(self, event, **more)
+        if isinstance(event, PartJudged) and event.verdict.gate == "enough":
+            die()
+        return row
+
+    Journal.append = append  # type: ignore[method-assign]  # in a child that is about to die
 
 
 def test_a_goal_alone_can_be_amended(undisturbed_adaptive: Path) -> None:
@@ -252,15 +309,16 @@ def test_a_goal_alone_can_be_amended(undisturbed_adaptive: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills a forked child with SIGKILL")
 def test_killed_around_a_decision_it_decides_the_same(undisturbed_adaptive: Path, tmp_path: Path) -> None:
-    """Killed before the plan was changed, before the verdict was written and after a veto, the bytes are the same."""
+    """Killed around a decision, after a veto, and before a 2D that has told its share was halted: the same bytes."""
     run_dir = tmp_path / "run"
     begin, again = arguments(tmp_path, run_dir), ["resume", str(run_dir)]
-    assert in_a_child(partial(with_persons, begin, run_dir, kill=("operator", "", "before"))) == KILLED
+    assert in_a_child(partial(with_persons, begin, run_dir, kill="before")) == KILLED
     assert not amendments(run_dir)
-    assert in_a_child(partial(with_persons, again, run_dir, kill=("operator", "", "after"))) == KILLED
+    assert in_a_child(partial(with_persons, again, run_dir, kill="after")) == KILLED
     assert len(amendments(run_dir)) == 1
-    assert in_a_child(partial(with_persons, again, run_dir, kill=("operator", "", "after"))) == KILLED
-    assert [one.get("verb") for one in words(run_dir)] == [None, "skip"]
+    assert in_a_child(partial(with_persons, again, run_dir, kill="enough")) == KILLED
+    assert [one.get("verb") for one in words(run_dir)][:2] == [None, "skip"]
     assert in_a_child(partial(with_persons, again, run_dir)) == 0
+    assert ended_early(run_dir) == ended_early(undisturbed_adaptive)
     assert raw_data(run_dir) == raw_data(undisturbed_adaptive)
     assert [one["steps"] for one in amendments(run_dir)] == [one["steps"] for one in amendments(undisturbed_adaptive)]
