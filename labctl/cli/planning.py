@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import functools
 import itertools
 import json
 import sys
@@ -37,14 +39,26 @@ class Checked:
 def checked(protocol_path: Path, lab_path: Path | None, *, start_s: float | None = None) -> Checked:
     """Read and check a protocol against a lab.
 
+    Without a start, two files that have not changed are not checked again: a campaign asks after each of its datasets.
+
     Raises
     ------
     InputError
         With every finding, when at least one of them is an error.
     """
+    from labctl.located_yaml import text_of
     from labctl.protocol.load import load_protocol
 
+    if start_s is None:
+        lab = lab_file(lab_path)
+        with contextlib.suppress(InputError):  # to be told below, with what else is wrong
+            return _checked_before(text_of(protocol_path), str(protocol_path), text_of(lab), str(lab))
     return _checked(lambda: load_protocol(protocol_path), lab_path, start_s)
+
+
+@functools.lru_cache(maxsize=4)
+def _checked_before(text: str, name: str, _lab_text: str, lab: str) -> Checked:
+    return checked_text(text, name, Path(lab))
 
 
 def checked_text(text: str, name: str, lab_path: Path) -> Checked:
