@@ -1,7 +1,7 @@
-"""What to measure next, given all that is known: the block that is expected to tell most per hour.
+"""What to measure next, given all that is known: the beginning of the cheapest rest of the campaign.
 
-One step ahead is enough: a block's worth hardly depends on those that follow, except that a visit to another
-temperature is paid once, which is why its hours count in full against the first block there.
+What is left to the goal is planned as a whole (`labctl.design.ahead`), so that a temperature is visited only where that
+pays; the first 2D of the plan is measured, no larger than all before together, and the plan is made again.
 """
 
 from __future__ import annotations
@@ -13,18 +13,20 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from labctl.design.ahead import Rest, rest, time_at, unchecked
 from labctl.design.belief import Belief
 from labctl.design.costs import Costs
-from labctl.design.model import Block, Model, information, standard_errors
+from labctl.design.model import Block, Model, information_of, standard_errors
 from labctl.design.proposal import PHASE_CYCLE, Choices, Goal
 
 FloatArray = NDArray[np.float64]
 
-SIZES = (1, 2, 4, 8, 16, 32)
-"""Phase cycles of the blocks on offer: long ones spare the overhead of each 2D, short ones are decided about sooner."""
-LEAST_GROWTH = 0.12
-"""A block is at least this part of all transients so far: a sliver changes no decision, and EXPNOs are finite."""
-SAMPLES = 24
+LEAST_GROWTH, MOST_GROWTH = 0.12, 1.0
+"""A block is at least this part of all transients so far - a sliver changes no decision, and EXPNOs are finite - and at
+most as many, so that the next decision comes before what is believed now has cost much."""
+SAMPLES = 8
+NOTHING_GAINED = 0.10
+"""If all hours left lower no standard error by this part, even for the most favourable tenth of what is believed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,7 @@ class Decision:
     block : Block or None
         None: stop.
     stop : str
-        ``goal``, ``budget``, or empty.
+        ``goal``, ``budget``, ``null`` (all hours left would not tell more), or empty.
     reason : str
         In a sentence, with numbers.
     se : mapping-like tuple of (name, float)
@@ -60,7 +62,7 @@ class Decision:
     """
 
     block: Block | None
-    stop: Literal["", "goal", "budget"]
+    stop: Literal["", "goal", "budget", "null"]
     reason: str
     se: tuple[tuple[str, float], ...]
     offers: tuple[Offer, ...] = ()
@@ -94,21 +96,32 @@ def decide(
     errors = tuple(zip(goal.se, (float(one) for one in now), strict=True))
     told = ", ".join(f"{name} ± {se:.3g}" for name, se in errors)
     limits = np.array(list(goal.se.values()))
-    if np.all(now <= limits):
-        return Decision(block=None, stop="goal", reason=f"every wanted error is reached: {told}", se=errors)
-    offers = _offers(model, belief, goal, choices, costs, at_K=at_K, visited=visited)
+    reached = bool(np.all(now <= limits))
+    done = Decision(block=None, stop="goal", reason=f"every wanted error is reached: {told}", se=errors)
+    if reached and (choices.most_visits < 1 or not unchecked(time_at(visited, costs), choices)):
+        return done
+    left_h = (choices.budget_s - spent_s) / 3600
+    ahead = rest(model, belief, goal, choices, costs, spent_s=spent_s, at_K=at_K, visited=visited, points=SAMPLES)
+    offers = _offers(model, belief, goal, choices, costs, ahead, at_K=at_K, visited=visited)
     offers = [one for one in offers if spent_s + one.seconds <= choices.budget_s]
     if not offers:
-        left_h = (choices.budget_s - spent_s) / 3600
-        return Decision(block=None, stop="budget", reason=f"no 2D fits into the {left_h:.1f} h left: {told}", se=errors)
-    offers.sort(key=lambda one: -one.per_hour)
+        reason = f"no 2D fits into the {left_h:.1f} h left: {told}"
+        return done if reached else Decision(block=None, stop="budget", reason=reason, se=errors)
+    best_se = np.percentile(ahead.se, 10, axis=0)
+    if not reached and ahead.missed > 0 and np.all((now <= limits) | (np.log(now / best_se) < NOTHING_GAINED)):
+        said = ", ".join(f"{name} ± {se:.3g}" for name, se in zip(goal.se, best_se, strict=True))
+        reason = f"the {left_h:.1f} h left would not tell more: {told}, at their end {said} at best"
+        return Decision(block=None, stop="null", reason=reason, se=errors)
     best = offers[0]
     reason = (
         f"{told}; {best.block.scans} scans of {best.block.rows} rows with Tmix {best.block.tmix_s:g} s at "
         f"{best.block.T_K:.2f} K lower ln(se) by {best.gain:.3f} in {best.seconds / 3600:.1f} h"
     )
-    if other := next((one for one in offers if one.block.T_K != best.block.T_K), None):
-        reason += f" ({best.per_hour:.4f} per h; at {other.block.T_K:.2f} K {other.per_hour:.4f})"
+    places = ", ".join(f"{T_K:.2f}" for T_K in sorted({block.T_K for block in ahead.blocks}))
+    aim = "to the goal" if ahead.missed <= 0 else "of the budget"
+    if reached:
+        aim = "to see that the Arrhenius law holds between"
+    reason += f" (about {ahead.seconds / 3600:.1f} h {aim}, at {places} K)"
     return Decision(block=best.block, stop="", reason=reason, se=errors, offers=tuple(offers[:8]))
 
 
@@ -122,65 +135,45 @@ def _offers(
     goal: Goal,
     choices: Choices,
     costs: Costs,
+    ahead: Rest,
     *,
     at_K: float | None,
     visited: Sequence[Block],
 ) -> list[Offer]:
-    theta = belief.points(SAMPLES)
-    have = belief.precision()
+    """The 2Ds of the plan, none too long to begin with; those that need no visit first, then by gain per hour."""
+    theta, have = belief.points(SAMPLES), belief.precision()
     wanted = [belief.names.index(name) for name in goal.se]
     limits = np.array(list(goal.se.values()))
     missed_now = _missed(have[None], wanted, limits)[0]
-    tmix_s = np.unique([choices.reference_tmix_s, *choices.mixing_times_s])
+    been = sum(block.transients for block in visited)
+    known = {block.T_K for block in visited}
     found: list[Offer] = []
-    temperatures = _temperatures(choices, visited)
-    least = LEAST_GROWTH * sum(block.transients for block in visited)
-    for T_K in temperatures:
-        delays = np.minimum(np.array(choices.recycle_factors) * model.T1_s(T_K), choices.longest_delay_s)
-        seen = model.sensitivity(theta, T_K, tmix_s, delays)
-        for rows in choices.rows:
-            told = information(model, seen, rows)
-            for size in SIZES:
-                ahead = have + PHASE_CYCLE * size * told
-                # mean over the belief of what each outcome would leave; goals met already are worth nothing
-                left = _missed(ahead.reshape(-1, *have.shape), wanted, limits).reshape(ahead.shape[:3]).mean(axis=0)
-                for m, d in np.ndindex(tmix_s.size, delays.size):
-                    if (T_K, float(tmix_s[m])) in choices.vetoed:
-                        continue
-                    block = Block(
-                        T_K=T_K,
-                        tmix_s=float(tmix_s[m]),
-                        recycle_delay_s=float(delays[d]),
-                        rows=rows,
-                        scans=PHASE_CYCLE * size,
-                    )
-                    if size > 1 and block.transients * costs.scan_s(block) > choices.longest_dataset_s:
-                        continue
-                    if block.transients < least and block.scans < PHASE_CYCLE * SIZES[-1]:
-                        larger = replace(block, scans=2 * block.scans)
-                        if larger.transients * costs.scan_s(larger) <= choices.longest_dataset_s:
-                            continue
-                    seconds = costs.dataset_s(block)
-                    if at_K is None or at_K != T_K:
-                        seconds += costs.per_temperature_s.get(T_K, 0.0)
-                    found.append(Offer(block=block, seconds=seconds, gain=float(missed_now - left[m, d])))
-    return found
-
-
-def _temperatures(choices: Choices, visited: Sequence[Block]) -> tuple[float, ...]:
-    """All, or only those between the ends while they have had too little of the time since all ends were visited."""
-    every = tuple(sorted(choices.temperatures_K))
-    inner = every[1:-1]
-    been = {block.T_K for block in visited}
-    if not inner or not {every[0], every[-1]} <= been:
-        return every
-    scans = {
-        T_K: sum(block.transients * (block.recycle_delay_s + block.tmix_s) for block in visited if block.T_K == T_K)
-        for T_K in every
-    }
-    if sum(scans[T_K] for T_K in inner) < choices.middle_share * sum(scans.values()):
-        return inner
-    return every
+    for planned in ahead.blocks:
+        cycle = PHASE_CYCLE * planned.rows
+        most = max(1, int(MOST_GROWTH * been / cycle)) if been else planned.scans // PHASE_CYCLE
+        most = max(
+            1,
+            min(
+                most,
+                int(choices.longest_dataset_s / (cycle * costs.scan_s(planned)))
+                if np.isfinite(choices.longest_dataset_s)
+                else most,
+            ),
+        )
+        cycles = min(max(planned.scans // PHASE_CYCLE, int(np.ceil(LEAST_GROWTH * been / cycle))), most)
+        block = replace(planned, scans=PHASE_CYCLE * cycles)
+        seconds = costs.dataset_s(block)
+        first = at_K is None or at_K != block.T_K
+        if first:
+            seconds += costs.per_temperature_s.get(block.T_K, 0.0)
+        if first and block.T_K not in known and block.tmix_s != choices.reference_tmix_s:
+            reference = replace(block, tmix_s=choices.reference_tmix_s, scans=PHASE_CYCLE)
+            seconds += costs.dataset_s(reference)
+        left = _missed(have + information_of(model, theta, [block]), wanted, limits).mean()
+        found.append(Offer(block=block, seconds=seconds, gain=float(missed_now - left)))
+    # the lines of a new temperature are measured with its first 2D anyway
+    telling = [one for one in found if one.block.tmix_s != choices.reference_tmix_s] or found
+    return sorted(telling, key=lambda one: (at_K != one.block.T_K, -one.per_hour))
 
 
 def _missed(precision: FloatArray, wanted: Sequence[int], limits: FloatArray) -> FloatArray:

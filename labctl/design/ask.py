@@ -91,7 +91,7 @@ def question(wanted: VtExsy, sample: Sample, larmor_MHz: float, steps: Sequence[
     return Question(
         model=model,
         belief=_belief(model, wish, contact_known=analysis.contact_fraction == "full"),
-        goal=Goal(se={name: wish.goal.Ea_se_eV for name in model.energies(wish.goal.of or layers)}),
+        goal=Goal(se=dict.fromkeys(model.energies(wish.goal.of or layers), wish.goal.Ea_se_eV)),
         choices=Choices(
             temperatures_K=tuple(sorted(temperatures_K)),
             mixing_times_s=tuple(sorted({t for t in offered if t <= MOST_T1 * slowest_s})),

@@ -59,8 +59,11 @@ def what_follows(
     at_K = float(candidates[np.argmin(np.abs(candidates - matrices[-1].T_K))]) if matrices else None
     visits = len(block["temperatures"])
     choices = replace(asked.choices, vetoed=_as_offered(asked, vetoed))
-    if visits > int(block.get("max_temperature_changes", 6)) and at_K is not None:
+    left = int(block.get("max_temperature_changes", 6)) + 1 - visits
+    choices = replace(choices, most_visits=max(0, left))
+    if left < 1 and at_K is not None:
         choices = replace(choices, temperatures_K=(at_K,))
+    visited = [replace(one.block, T_K=float(candidates[np.argmin(np.abs(candidates - one.block.T_K))])) for one in seen]
     decision = decide(
         asked.model,
         belief,
@@ -69,20 +72,17 @@ def what_follows(
         asked.costs,
         spent_s=spent_s,
         at_K=at_K,
-        visited=[
-            replace(one.block, T_K=float(candidates[np.argmin(np.abs(candidates - one.block.T_K))])) for one in seen
-        ],
+        visited=visited,
     )
     if decision.block is None:
         return Next(decision=decision, belief=belief, document=None)
     new = copy.deepcopy(dict(document))
-    _append(new["procedures"][place]["vt_exsy"], decision.block, asked, moved=at_K != decision.block.T_K)
+    known = any(abs(one.T_K - decision.block.T_K) < SAME_K for one in visited)
+    moved = at_K != decision.block.T_K
+    _append(new["procedures"][place]["vt_exsy"], decision.block, asked, moved=moved, known=known)
     return Next(decision=decision, belief=belief, document=new)
 
 
-def _as_offered(asked: Question, vetoed: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
-    """The candidates that were meant: a temperature and a mixing time come back from text not to the last bit."""
-    temperatures = np.array(asked.choices.temperatures_K)
 def informed(
     asked: Question, matrices: Sequence[ExchangeMatrix], measured_T1: Mapping[float, Mapping[str, float]]
 ) -> tuple[Question, list[Seen]]:
@@ -101,6 +101,9 @@ def informed(
     return replace(asked, model=replace(asked.model, encoding=as_noisy_as(asked, seen))), seen
 
 
+def _as_offered(asked: Question, vetoed: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    """The candidates that were meant: a temperature and a mixing time come back from text not to the last bit."""
+    temperatures = np.array(asked.choices.temperatures_K)
     times = np.array([asked.choices.reference_tmix_s, *asked.choices.mixing_times_s])
     return tuple(
         (float(temperatures[np.argmin(np.abs(temperatures - T_K))]), float(times[np.argmin(np.abs(times - tmix_s))]))
@@ -108,8 +111,11 @@ def informed(
     )
 
 
-def _append(block: dict[str, Any], chosen: Block, asked: Question, *, moved: bool) -> None:
-    """Write the chosen 2D behind what the procedure has: at the temperature it is at, or in a new visit."""
+def _append(block: dict[str, Any], chosen: Block, asked: Question, *, moved: bool, known: bool) -> None:
+    """Write the chosen 2D behind what the procedure has: at the temperature it is at, or in a new visit.
+
+    `known`: there are 2Ds of that temperature, whose lines hold.
+    """
     scans = block.get("scans", 8)
     visits = block.setdefault("visits", [{} for _ in block["temperatures"]])
     for visit in visits:  # what was common is said for each, so that nothing that was measured changes
@@ -120,7 +126,7 @@ def _append(block: dict[str, Any], chosen: Block, asked: Question, *, moved: boo
     if moved:
         block["temperatures"] = [*block["temperatures"], celsius_text(chosen.T_K)]
         reference = asked.choices.reference_tmix_s
-        if chosen.tmix_s != reference:  # its lines are measured where they have not mixed
+        if chosen.tmix_s != reference and not known:  # its lines are measured where they have not mixed
             times, numbers = [time_text(reference), *times], [scans, *numbers]
         visits.append({"mixing_times": times, "scans": numbers})
     else:

@@ -22,6 +22,8 @@ FloatArray = NDArray[np.float64]
 PHASE_CYCLE = 8
 """Scans of a whole phase cycle: every row has a multiple of it."""
 
+_HOPELESS = 1e-6
+"""A gain in ln(standard error) that ends a search: these data do not tell of what is wanted."""
 _PACE = 0.05
 """Part of the blocks so far that is added before all are compared again."""
 
@@ -53,6 +55,8 @@ class Choices:
         At one temperature, the reference included.
     most_temperatures : int
     longest_delay_s, longest_dataset_s, budget_s : float
+    most_visits : int
+        Further changes of temperature (adaptive campaigns).
     vetoed : tuple of (float, float)
         Temperature [K] and mixing time [s] of 2Ds that a person does not want (adaptive campaigns).
     """
@@ -68,6 +72,7 @@ class Choices:
     longest_delay_s: float = np.inf
     longest_dataset_s: float = np.inf
     budget_s: float = np.inf
+    most_visits: int = 1000
     vetoed: tuple[tuple[float, float], ...] = ()
 
 
@@ -175,7 +180,7 @@ def propose(model: Model, belief: Belief, goal: Goal, choices: Choices, costs: C
                         )
                         for m, t in enumerate(tmix_s)
                     ]
-                found.append(_Search(model.names, belief, goal, choices, costs, offered).run())
+                found.append(Search(model.names, belief, goal, choices, costs, offered).run())
                 waiting.append(_worth_a_visit(found[-1][2], temperatures, choices))
     best = min(found, key=lambda one: one[:2])
     return forecast(model, belief, tuple(goal.se), best[2], costs, points=max(points, 16))
@@ -199,8 +204,12 @@ def _supports(choices: Choices) -> list[tuple[float, ...]]:
     return sets
 
 
-class _Search:
-    """One greedy run over the blocks of one phase cycle that are on offer, each with what it tells (S, P, P)."""
+class Search:
+    """One greedy run over the blocks of one phase cycle that are on offer, each with what it tells (S, P, P).
+
+    `past_s` holds the time that was spent at temperatures already: their lines are known, and it counts for the share
+    of the middle. `pace` is the part of the blocks so far that is added before all are compared again.
+    """
 
     def __init__(
         self,
@@ -210,14 +219,21 @@ class _Search:
         choices: Choices,
         costs: Costs,
         offered: Sequence[tuple[Block, FloatArray]],
+        *,
+        past_s: Mapping[float, float] | None = None,
+        pace: float = _PACE,
     ) -> None:
-        self._choices, self._costs = choices, costs
+        self._choices, self._costs, self._pace = choices, costs, pace
+        self._past_s = dict(past_s or {})
         self._wanted = [names.index(name) for name in goal.se]
         self._limits = np.array(list(goal.se.values()))
         self._blocks = [block for block, _ in offered]
         self._told = np.stack([told for _, told in offered], axis=1)
         self._T_K = np.array([block.T_K for block in self._blocks])
         self._cycles = np.zeros(len(self._blocks), dtype=int)
+        every = [*self._T_K, *self._past_s]
+        self._low_K, self._high_K = min(every), max(every)
+        self._middle = (self._low_K < self._T_K) & (self._high_K > self._T_K)
         self._have = np.broadcast_to(belief.precision(), self._told[:, 0].shape).copy()
         self._step_s = np.array([block.transients * costs.scan_s(block) for block in self._blocks])
         self._open_s = np.array(
@@ -227,17 +243,17 @@ class _Search:
     def run(self) -> tuple[float, float, list[Block]]:
         """Return how far the goal is missed (0: met), the time [s] and the blocks."""
         for place, block in enumerate(self._blocks):
-            if block.tmix_s == self._choices.reference_tmix_s:
+            if block.tmix_s == self._choices.reference_tmix_s and block.T_K not in self._past_s:
                 self._add(place)
         missed = self._now()
-        while missed > 0:
+        while missed > 0 or (self._past_s and self._lacks_middle()):
             index = self._next(missed)
             if index is None:
                 break
-            for _ in range(max(1, int(_PACE * self._cycles.sum()))):
+            for _ in range(max(1, int(self._pace * self._cycles.sum()))):
                 self._add(index)
                 missed = self._now()
-                if missed <= 0 or not self._allowed()[index]:
+                if (missed <= 0 and not self._lacks_middle()) or not self._allowed()[index]:
                     break
         blocks = [
             replace(block, scans=PHASE_CYCLE * int(count))
@@ -255,17 +271,32 @@ class _Search:
 
     def _missed(self, information: FloatArray) -> FloatArray:
         """By how much the goals are missed, shape (C,): mean over the belief of ln(se / goal), not below 0 for each."""
-        se = standard_errors(information)[..., self._wanted]
-        return np.asarray(np.clip(np.log(se / self._limits).mean(axis=0), 0, None).sum(axis=-1))
+        errors = self._errors(information)
+        return np.asarray(np.clip(np.log(errors / self._limits).mean(axis=0), 0, None).sum(axis=-1))
+
+    def _errors(self, information: FloatArray) -> FloatArray:
+        return standard_errors(information)[..., self._wanted]
 
     def _next(self, missed: float) -> int | None:
         allowed = self._allowed()
         if not allowed.any():
             return None
         index = np.flatnonzero(allowed)
-        gained = missed - self._missed(self._have[:, None] + self._told[:, index])
+        ahead = self._have[:, None] + self._told[:, index]
+        gained = missed - self._missed(ahead) if missed > 0 else -np.log(self._errors(ahead)).mean(axis=0).sum(axis=-1)
+        if missed <= 0:
+            gained += float(np.log(self._errors(self._have[:, None])).mean(axis=0).sum())
         seconds = self._step_s[index] + np.where(self._cycles[index] == 0, self._open_s[index], 0.0)
-        return int(index[int(np.argmax(gained / seconds))])
+        best = int(np.argmax(gained / seconds))
+        return int(index[best]) if gained[best] > _HOPELESS else None
+
+    def _lacks_middle(self) -> bool:
+        """Whether temperatures between the ends can have and have not had their share of the time."""
+        past_s = self._past_s
+        spent = np.where(self._cycles > 0, self._cycles * self._step_s + self._open_s, 0.0)
+        inner_s = spent[self._middle].sum() + sum(past_s[T_K] for T_K in past_s if self._low_K < T_K < self._high_K)
+        whole_s = spent.sum() + sum(past_s.values())
+        return bool(self._middle.any() and inner_s < self._choices.middle_share * whole_s)
 
     def _allowed(self) -> NDArray[np.bool_]:
         """Which blocks may be added: within the budget, the longest 2D and the number of mixing times, middle first."""
@@ -279,7 +310,6 @@ class _Search:
             here = one == self._T_K
             if np.count_nonzero(self._cycles[here]) >= choices.most_mixing_times:
                 fits &= ~here | (self._cycles > 0)
-        middle = (self._T_K.min() < self._T_K) & (self._T_K.max() > self._T_K)
-        if middle.any() and spent[middle].sum() < choices.middle_share * spent.sum() and (fits & middle).any():
-            fits &= middle
+        if (fits & self._middle).any() and self._lacks_middle():
+            fits &= self._middle
         return np.asarray(fits)

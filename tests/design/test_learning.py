@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from labctl.design.adaptive import Decision, decide
+from labctl.design.ahead import rest
 from labctl.design.belief import BOLTZMANN_EV_PER_K, Belief
 from labctl.design.learn import Seen, learn
 from labctl.design.model import Block, Model, information_of
@@ -107,15 +108,36 @@ def test_a_visit_elsewhere_is_paid_for() -> None:
     assert drawn.block.T_K in (TEMPERATURES_K[0], TEMPERATURES_K[2])
 
 
-def test_the_middle_gets_its_share_once_both_ends_were_visited() -> None:
-    """An Ea from two temperatures hides curvature: the next block lies between them."""
-    seen = [
+def test_the_goal_is_not_reached_before_the_middle_was_looked_at() -> None:
+    """An Ea from two temperatures hides curvature: however small its error, the last 2D lies between them."""
+    ends = [
         Block(T_K=T_K, tmix_s=2.0, recycle_delay_s=20.0, rows=48, scans=64)
         for T_K in (TEMPERATURES_K[0], TEMPERATURES_K[-1])
     ]
-    found = next_after(BELIEF, visited=seen, at_K=TEMPERATURES_K[-1])
+    sure = replace(BELIEF, covariance=np.diag([0.05, 0.1, 0.009]) ** 2)
+    found = next_after(sure, visited=ends, at_K=TEMPERATURES_K[-1])
     assert found.block is not None
     assert TEMPERATURES_K[0] < found.block.T_K < TEMPERATURES_K[-1]
+    last = replace(found.block, scans=max(found.block.scans, 32))
+    assert next_after(sure, visited=[*ends, last], at_K=last.T_K).stop == "goal"
+
+
+def test_it_stops_where_all_hours_left_would_tell_nothing() -> None:
+    """Of a sample that does not exchange the Ea stays unknown; the campaign says so instead of spending its budget."""
+    still = replace(BELIEF, mean=np.array([1.0, np.log(1e-9), 0.12]), covariance=np.diag([0.05, 0.5, 0.05]) ** 2)
+    found = decide(PAIR, still, TEN_MEV, replace(CHOICES, budget_s=3600 * 200), COSTS, at_K=TEMPERATURES_K[0])
+    assert found.block is None
+    assert found.stop == "null"
+    assert "would not tell more" in found.reason
+
+
+def test_visits_are_not_spent_that_are_not_allowed() -> None:
+    """With one change of temperature left, what remains is planned for here and one other place."""
+    wanted = replace(CHOICES, rows=(32,), recycle_factors=(1.5,), most_visits=1, budget_s=3600 * 200)
+    ahead = rest(
+        PAIR, BELIEF, TEN_MEV, wanted, COSTS, spent_s=0.0, at_K=TEMPERATURES_K[0], visited=blocks(PAIR), points=4
+    )
+    assert len({block.T_K for block in ahead.blocks} - {TEMPERATURES_K[0]}) <= 1
 
 
 def test_the_same_knowledge_gives_the_same_decision() -> None:
