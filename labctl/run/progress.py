@@ -43,6 +43,16 @@ class ProgressReport:
     message: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """Expected seconds: all steps, those behind, by station those that wait; (step, station, s) of those under way."""
+
+    whole_s: float
+    behind_s: float
+    waiting_s: Mapping[str, float]
+    open: tuple[tuple[str, str, float], ...]
+
+
 @dataclass(slots=True, kw_only=True)
 class Pace:
     """How long steps of each role really took, against their estimates [s]."""
@@ -50,6 +60,7 @@ class Pace:
     estimated_s: dict[str, float] = field(default_factory=dict)
     actual_s: dict[str, float] = field(default_factory=dict)
     begun_s: dict[str, float] = field(default_factory=dict)
+    _known: tuple[State, _Sums] | None = None
 
     def begun(self, step_id: str, at_s: float) -> None:
         """A step's attempt was begun at wall time `at_s`."""
@@ -57,6 +68,7 @@ class Pace:
 
     def ended(self, step_id: str, role: str, estimate_s: float, at_s: float) -> None:
         """A step's attempt ended with success."""
+        self._known = None
         begun_s = self.begun_s.pop(step_id, None)
         if begun_s is not None and estimate_s > 0.0:
             self.estimated_s[role] = self.estimated_s.get(role, 0.0) + estimate_s
@@ -69,24 +81,36 @@ class Pace:
 
     def outlook(self, state: State, now_s: float, fractions: Mapping[str, float]) -> tuple[float, float]:
         """Return the campaign's fraction and its expected end (wall time [s])."""
-        remaining: dict[str, float] = dict.fromkeys(state.stations, 0.0)
-        behind_s = whole_s = 0.0
+        sums = self._sums(state)
+        behind_s, remaining = sums.behind_s, dict(sums.waiting_s)
         for name, station in state.stations.items():
             if station.phase is StationPhase.HELD:
                 remaining[name] += max(0.0, station.waits_until_s - now_s)
-        for step in state.plan.steps:
-            expected_s = step.estimate_s * self.factor(step.role)
-            whole_s += expected_s
-            if state.steps[step.id].status in BEHIND:
-                behind_s += expected_s
-                continue
+        for step_id, name, expected_s in sums.open:
             left_s = expected_s
-            if state.stations[step.station].open == step.id:
-                if step.id in fractions:
-                    left_s = expected_s * (1.0 - fractions[step.id])
-                elif step.id in self.begun_s:
-                    left_s = max(0.0, expected_s - (now_s - self.begun_s[step.id]))
-            remaining[step.station] += left_s
+            if step_id in fractions:
+                left_s = expected_s * (1.0 - fractions[step_id])
+            elif step_id in self.begun_s:
+                left_s = max(0.0, expected_s - (now_s - self.begun_s[step_id]))
+            remaining[name] += left_s
             behind_s += expected_s - left_s
-        fraction = behind_s / whole_s if whole_s > 0.0 else 1.0
+        fraction = behind_s / sums.whole_s if sums.whole_s > 0.0 else 1.0
         return fraction, now_s + max(remaining.values(), default=0.0)
+
+    def _sums(self, state: State) -> _Sums:
+        """Return what holds until the next event: campaigns have hundreds of steps, and looks are many."""
+        if self._known is None or self._known[0] is not state:
+            behind_s = whole_s = 0.0
+            waiting_s: dict[str, float] = dict.fromkeys(state.stations, 0.0)
+            under_way: list[tuple[str, str, float]] = []
+            for step in state.plan.steps:
+                expected_s = step.estimate_s * self.factor(step.role)
+                whole_s += expected_s
+                if state.steps[step.id].status in BEHIND:
+                    behind_s += expected_s
+                elif state.stations[step.station].open == step.id:
+                    under_way.append((step.id, step.station, expected_s))
+                else:
+                    waiting_s[step.station] += expected_s
+            self._known = (state, _Sums(whole_s, behind_s, waiting_s, tuple(under_way)))
+        return self._known[1]
