@@ -7,7 +7,7 @@ its file anew instead of adding to it (a new date in its head is enough); then t
 
 from __future__ import annotations
 
-import hashlib
+import glob
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -94,18 +94,16 @@ def put_piece(source: Path, folder: Path, *, part: int, after: int, station: str
     InstrumentError
         The export cannot be read, or holds no new row yet.
     """
-    there = _piece_ending(folder, source.name, part)
-    if there is not None:
-        return there
+    pieces = _pieces(folder, source.name)
+    if part in pieces:
+        return pieces[part]
     try:
         data = source.read_bytes()
     except OSError as problem:
         raise InstrumentError(f"{source} cannot be read: {problem.strerror or problem}", instrument=station) from None
     data = data[: data.rfind(b"\n") + 1]  # a row that is being written belongs to the next piece
-    known = _known(folder, source.name, after)
-    size = sum(len(one) for one in known)
-    goes_on = bool(known) and len(data) >= size and _digest(data[:size]) == _digest(*known)
-    piece, first = (data[size:], after + 1) if goes_on else (data, 1)
+    known = _known(pieces, after)
+    piece, first = (data[len(known) :], after + 1) if known and data.startswith(known) else (data, 1)
     if not piece:
         raise InstrumentError(
             f"{source} has no row after part {after}",
@@ -117,31 +115,26 @@ def put_piece(source: Path, folder: Path, *, part: int, after: int, station: str
     return path, first
 
 
-def _piece_ending(folder: Path, name: str, part: int) -> tuple[Path, int] | None:
-    for path in sorted(folder.glob(f"*-{part:04d}")):
-        first = path.name.removeprefix(f"{name}.c").removesuffix(f"-{part:04d}")
-        if first.isdigit() and path.name == f"{name}.c{first}-{part:04d}":
-            return path, int(first)
-    return None
+def _pieces(folder: Path, name: str) -> dict[int, tuple[Path, int]]:
+    """Return what was brought in of an export: by the part that a piece ends with, the piece and its first part."""
+    found: dict[int, tuple[Path, int]] = {}
+    for path in sorted(folder.glob(f"{glob.escape(name)}.c*-*")):
+        first, _, last = path.name.removeprefix(f"{name}.c").partition("-")
+        if first.isdigit() and last.isdigit() and path.name == f"{name}.c{first}-{int(last):04d}":
+            found.setdefault(int(last), (path, int(first)))
+    return found
 
 
-def _known(folder: Path, name: str, after: int) -> list[bytes]:
-    """Return the pieces that lead up to a part, in order; none where they do not reach back to the beginning."""
-    pieces: list[bytes] = []
+def _known(pieces: Mapping[int, tuple[Path, int]], after: int) -> bytes:
+    """Return what the pieces that lead up to a part hold; nothing where they do not reach back to the beginning."""
+    known: list[bytes] = []
     while after > 0:
-        found = _piece_ending(folder, name, after)
-        if found is None:
-            return []
-        pieces.insert(0, found[0].read_bytes())
-        after = found[1] - 1
-    return pieces
-
-
-def _digest(*pieces: bytes) -> bytes:
-    digest = hashlib.sha256()
-    for one in pieces:
-        digest.update(one)
-    return digest.digest()
+        if after not in pieces:
+            return b""
+        path, first = pieces[after]
+        known.append(path.read_bytes())
+        after = first - 1
+    return b"".join(reversed(known))
 
 
 def the_text_export(sources: tuple[Path, ...]) -> Path | None:
