@@ -6,6 +6,7 @@ a string, and drops what it cannot read without saying so.
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 
@@ -51,8 +52,15 @@ def read_jcamp(path: Path) -> dict[str, Value]:
         The file is missing, or broken at a line that is named: no label at all, a string without ``>``,
         an array with another number of values than it announces.
     """
+    found = _parameters(read_text(path), path)
+    return {name: list(value) if isinstance(value, list) else value for name, value in found.items()}  # type: ignore[misc]  # a list of one kind stays one
+
+
+@functools.lru_cache(maxsize=32)
+def _parameters(whole: str, path: Path) -> dict[str, Value]:
+    """Take a file's text apart; an acquisition is looked at every few seconds, and its parameters stay as they are."""
     parameters: dict[str, Value] = {}
-    for line, private, name, text in _records(path):
+    for line, private, name, text in _records(whole, path):
         parameters[name] = _value(path, line, name, text) if private else _plain(text)
     if not parameters:
         raise InputError(
@@ -61,11 +69,11 @@ def read_jcamp(path: Path) -> dict[str, Value]:
     return parameters
 
 
-def _records(path: Path) -> list[tuple[int, bool, str, str]]:
+def _records(whole: str, path: Path) -> list[tuple[int, bool, str, str]]:
     """Split into (line number, is a Bruker parameter, name, text over all its lines)."""
     records: list[tuple[int, bool, str, list[str]]] = []
     inside_string = False
-    for number, raw in enumerate(read_text(path).splitlines(), start=1):
+    for number, raw in enumerate(whole.splitlines(), start=1):
         if not inside_string and (not raw.strip() or raw.startswith("$$")):
             continue
         label = _LABEL.match(raw)

@@ -86,6 +86,19 @@ def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
         read_jcamp(tmp_path / "acqus")
 
 
+def test_each_reader_has_parameters_of_its_own(tmp_path: Path) -> None:
+    """What one reader does to its parameters no other sees, and a file that was written anew is read anew."""
+    path = tmp_path / "acqus"
+    path.write_text("##$NS= 8\n##$D= (0..1)\n1 2\n", encoding="utf-8")
+    first = read_jcamp(path)
+    assert isinstance(first["D"], list)
+    first["D"][0] = 7
+    first["NS"] = 16
+    assert read_jcamp(path) == {"NS": 8, "D": [1, 2]}
+    path.write_text("##$NS= 4\n##$D= (0..1)\n1 2\n", encoding="utf-8")
+    assert read_jcamp(path)["NS"] == 4
+
+
 @pytest.mark.real_data
 def test_every_real_parameter_file_is_read(shared_data: Path) -> None:
     """All parameter files of nine consoles are read whole, and their key counts agree with their labels."""
