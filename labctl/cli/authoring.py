@@ -93,8 +93,9 @@ def lab_text(station: str) -> str:
     return (
         "# The stations of a lab: addresses, calibrations, hardware limits, signatures.\n"
         "# As it stands this lab exists only in simulators. For a real one take `simulated`, `simulator` and `sample`\n"
-        "# out, put your own addresses, calibration and limits in, and sign each stage once it is carried out.\n"
-        "# Without limits and signatures a real run is refused. Manuals of probe, rotor, oven and cell win.\n"
+        "# out, put your own addresses, calibration and limits in, and commission each stage (`labctl sign`). Without\n"
+        "# limits and signatures a real run is refused; SIM, for simulators, counts nothing there.\n"
+        "# Manuals of probe, rotor, oven and cell win.\n"
         "version: 1\nlab: my-lab\n\nstations:\n" + found.group().rstrip() + "\n"
     )
 
