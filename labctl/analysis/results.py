@@ -15,6 +15,7 @@ from labctl.analysis.layered_results import LayeredFit, ModelComparison
 from labctl.analysis.paper_results import PaperMode
 from labctl.analysis.published_results import Comparison, StationHours
 from labctl.analysis.schema import ResultModel as _Model
+from labctl.analysis.spending_results import Spending
 
 SCHEMA_VERSION = 1
 
@@ -240,5 +241,6 @@ class Results(_Model):
     cycling: Cycling = Field(default_factory=Cycling)
     published: list[Comparison] = Field(default_factory=list, description="the protocol's published numbers, judged")
     hours: list[StationHours] = Field(default_factory=list)
+    spending: list[Spending] = Field(default_factory=list, description="of each vt_exsy: hours, and what they told")
     warnings: list[ResultWarning] = Field(default_factory=list)
     certificate: Certificate | None = None

@@ -61,7 +61,7 @@ class Following:
         from labctl.design.follow import what_follows
         from labctl.design.written import yaml_text
 
-        asked = _question(done, place, steps)
+        asked = question_of(done, place, steps)
         matrices, own = exchange_matrices(
             self._run_dir, dataset.station, dataset.procedure, _sites(done, place), asked.model.phases
         )
@@ -103,7 +103,7 @@ class Following:
 
         prefix = f"{dataset.station}/{dataset.procedure}/"
         steps = [step for step in done.plan.steps if step.id.startswith(prefix)]
-        asked = _question(done, place, steps)
+        asked = question_of(done, place, steps)
         if rows < least_rows(asked.model.encoding):
             return f"{rows} of {asked_rows} rows, too few to tell the lines apart", False
         *complete, part = exchange_matrices(
@@ -163,7 +163,8 @@ def said_by_people(journal: Path, prefix: str) -> Said:
     return Said(frozenset(step_id for _, step_id in words if step_id), any(seq > last_2d for seq, _ in words))
 
 
-def _question(done: Checked, place: int, steps: Sequence[Step]) -> Question:
+def question_of(done: Checked, place: int, steps: Sequence[Step]) -> Question:
+    """Return what the procedure at a place of the protocol asks; `steps` are its own."""
     from labctl.design.ask import question
 
     model = done.protocol.model

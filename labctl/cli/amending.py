@@ -139,8 +139,6 @@ def lines_of(change: Difference) -> list[str]:
     return lines
 
 
-def _in_words(step: Step) -> str:
-    return f"{step.id} ({step.role}, {step.estimate_s / 3600:.1f} h)"
 def steering_lines(now: Checked, wanted: Checked) -> list[str]:
     """Return what a new protocol changes of how adaptive procedures decide, a line for each key of their `adapt`."""
     lines = []
@@ -158,6 +156,8 @@ def _adapt_blocks(document: Any) -> list[dict[str, Any]]:
     return [one.get("vt_exsy", {}).get("adapt") or {} for one in document["procedures"]]
 
 
+def _in_words(step: Step) -> str:
+    return f"{step.id} ({step.role}, {step.estimate_s / 3600:.1f} h)"
 
 
 def _changes(old: Step, new: Step) -> list[str]:

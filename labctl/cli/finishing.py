@@ -109,6 +109,7 @@ def finish(run_dir: Path) -> Results:
     from labctl.analysis.results import Certificate, Results
     from labctl.cli.amending import latest_protocol
     from labctl.cli.planning import checked
+    from labctl.cli.spending import spendings
     from labctl.clock import SystemClock
     from labctl.errors import InputError
     from labctl.run.history import certificate, history, is_whole
@@ -165,6 +166,7 @@ def finish(run_dir: Path) -> Results:
     for procedure, sample, published in published_of(done.protocol.model, plan):
         results.published += compare(results, procedure, sample, published)
     results.hours = hours(plan, told)
+    results.spending = spendings(run_dir, done, told, results)
     write_json(run_dir / "results.json", results.model_dump_json(indent=2))
     _write_report(run_dir, results, told, latest)
     return results

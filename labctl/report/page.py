@@ -16,6 +16,7 @@ from labctl import __version__
 from labctl.analysis.results import Arrhenius, Results, ResultWarning
 from labctl.report import cycling_tables
 from labctl.report.campaign_tables import campaign_tables
+from labctl.report.design_section import accounts
 from labctl.report.numbers import plus_minus
 from labctl.report.tidy import csv_tables
 from labctl.units import duration_text
@@ -89,6 +90,7 @@ def write_report(
         results=results,
         headline=_headline(results),
         doubts=grouped(results.warnings),
+        accounts=accounts(results),
         campaign_tables=campaign_tables(results),
         cell_names=cell_names,
         cycling_summary=cycling_tables.summary_table(cells),

@@ -269,6 +269,20 @@ def test_a_2d_that_has_told_its_share_is_ended_and_used(undisturbed_adaptive: Pa
     assert all(one.completeness == "complete" for one in first.values())
 
 
+def test_the_results_say_where_the_hours_went_and_what_each_2d_added(undisturbed_adaptive: Path) -> None:
+    """Kinds of work add up to the whole, blocks are the 2Ds, and a fixed grid is reckoned with its assumptions."""
+    results = json.loads((undisturbed_adaptive / "results.json").read_text(encoding="utf-8"))
+    (spending,) = results["spending"]
+    assert sum(one["hours"] for one in spending["spent"]) == pytest.approx(spending["hours"])
+    assert [one["dataset"] for one in spending["blocks"]] == [
+        one.step_id for one in by_time(read_manifests(undisturbed_adaptive)) if one.kind == "exsy"
+    ]
+    assert spending["blocks"][-1]["se"]["Ea_eV A"] <= 0.040
+    assert spending["grid"]["hours"] > spending["hours"]
+    assert "computed, not run: a model estimate" in spending["grid"]["assumptions"]
+    assert not [one for one in results["warnings"] if one["code"] == "not_accounted"]
+
+
 def by_time(datasets: Iterable[Dataset]) -> list[Dataset]:
     """In the order they were acquired."""
     return sorted(datasets, key=lambda one: one.started_s)
