@@ -70,6 +70,7 @@ class Console:
         saved = None if kept is None else kept[0]
         self._moved = False
         self._broken = False
+        self._foreseen: tuple[float | None] | None = None
         self._unattended_since: str | None = None
         self._now_s = start_s if saved is None else float(saved["now_s"])
         self.born_s = self._now_s if saved is None else float(saved["born_s"])
@@ -328,8 +329,13 @@ class Console:
         return max((path.name for path in folder.iterdir()), default="") if folder.is_dir() else ""
 
     def next_event_s(self) -> float | None:
-        """Return when something will happen that somebody may want to see; None if nothing will."""
-        return self._schedule.next_event_s()
+        """Return when something will happen that somebody may want to see; None if nothing will.
+
+        It stays so until the console is advanced or typed at, as everybody does after having put a file in its way.
+        """
+        if self._foreseen is None:
+            self._foreseen = (self._schedule.next_event_s(),)
+        return self._foreseen[0]
 
     def _run_due(self, to_s: float, stretch_s: float = math.inf) -> None:
         turns, instant_s = 0, self._now_s
@@ -403,6 +409,7 @@ class Console:
     def _transaction(self) -> Iterator[None]:
         before_s = self._now_s
         self._moved = False
+        self._foreseen = None
         try:
             yield
         except InputError:
@@ -410,6 +417,8 @@ class Console:
         except BaseException:
             self._broken = True
             raise
+        finally:
+            self._foreseen = None
         if self._moved or self._now_s != before_s:
             self.save()
 

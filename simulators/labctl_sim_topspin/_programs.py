@@ -11,6 +11,7 @@ import functools
 import json
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,8 @@ class Running:
         It changed temperature or rotor in its last turn: a ramp, whose pace counts.
     awaited : set of str
         Files it looked for in its last turn and did not find.
+    mailbox : tuple of str
+        Those of them whose coming is news: a renewed lease is none.
     saved : str or None
         Its last snapshot as a line of JSON; None when it has run since.
     """
@@ -58,6 +61,7 @@ class Running:
     acted: bool = False
     ran_s: float = 0.0
     awaited: set[str] = field(default_factory=set)
+    mailbox: tuple[str, ...] = ()
     saved: str | None = None
 
 
@@ -75,6 +79,7 @@ class Programs:
         self._sources = root / "au"
         self._undo = root / "undo"
         self._status = str(job_dir / "status")
+        self._lease = str(job_dir / "lease")
         self._compiled: dict[str, Program] = {}
         self._texts: dict[str, str] = {}
         self._ended: list[int] = []
@@ -122,6 +127,7 @@ class Programs:
         new = [path for path, was_there in touched.items() if not was_there]
         written = {path for path in new if os.path.exists(path)}  # noqa: PTH110 - a hundred times per turn
         running.awaited = set(new) - written
+        running.mailbox = self._news_in(running.awaited)
         running.begun = 0
         for path in sorted(written):
             folder, name = os.path.split(path)
@@ -130,6 +136,9 @@ class Programs:
                 running.busy = record[2] in {"begun", "progress"}
                 if record[2] == "begun":
                     running.begun = int(record[1])
+
+    def _news_in(self, awaited: Iterable[str]) -> tuple[str, ...]:
+        return tuple(path for path in awaited if os.path.dirname(path) != self._lease)  # noqa: PTH120 - at every turn
 
     def _program(self, text: str, file: str) -> Program:
         known = self._compiled.get(text)
@@ -199,4 +208,5 @@ class Programs:
                 acted=item["acted"],
                 ran_s=item["ran_s"],
                 awaited=set(item["awaited"]),
+                mailbox=self._news_in(item["awaited"]),
             )

@@ -78,7 +78,7 @@ class Schedule:
         nominal_s = self._nominal_s(running)
         if self._console.acquirer.slow_s:
             return nominal_s, True  # a look takes so long that it would come too late for whoever asks
-        if self._has_mail(running) or running.machine.in_command:
+        if _has_mail(running) or running.machine.in_command:
             return nominal_s, True
         if self._console.now_s() < self.alert_until_s or self._console.plant.rotor_moving or running.acted:
             return nominal_s, True
@@ -92,11 +92,7 @@ class Schedule:
             return max(nominal_s, running.ran_s + stride_s), True
         return max(nominal_s, running.ran_s + stretch_s), False
 
-    def _has_mail(self, running: Running) -> bool:
-        """Whether a file has come that the program looked for; a renewed lease is no news."""
-        lease = str(self._console.settings.job_dir / "lease")
-        return any(
-            os.path.exists(path)  # noqa: PTH110
-            for path in running.awaited
-            if os.path.dirname(path) != lease  # noqa: PTH120
-        )
+
+def _has_mail(running: Running) -> bool:
+    """Whether a file has come that the program looked for."""
+    return any(map(os.path.exists, running.mailbox))
