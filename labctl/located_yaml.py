@@ -6,6 +6,7 @@ refused, and so are anchors that expand beyond reason. Places are kept beside th
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,6 +82,16 @@ def load(path: Path) -> Located:
     return loads(text_of(path), file=str(path))
 
 
+def _meant(path: Path) -> str:
+    """Name the file beside `path` that somebody may have meant by it, nothing if none comes near."""
+    try:
+        beside = [one.name for one in path.parent.glob("*.y*ml")] if not path.exists() else []
+    except OSError:
+        return ""
+    close = difflib.get_close_matches(path.name, beside, n=1)
+    return f"did you mean {path.with_name(close[0])}?" if close else ""
+
+
 def text_of(path: Path) -> str:
     """Return the text of a YAML file.
 
@@ -92,9 +103,8 @@ def text_of(path: Path) -> str:
     try:
         raw = path.read_bytes()
     except OSError as problem:
-        raise InputError(
-            findings=(Finding(file=str(path), what=f"cannot be read ({problem.strerror or problem})"),)
-        ) from None
+        what = f"cannot be read ({problem.strerror or problem})"
+        raise InputError(findings=(Finding(file=str(path), what=what, expected=_meant(path)),)) from None
     if len(raw) > MAX_BYTES:
         raise InputError(
             findings=(Finding(file=str(path), what=f"is {len(raw)} bytes long", expected=f"at most {MAX_BYTES} bytes"),)

@@ -75,6 +75,15 @@ def test_files_that_are_not_text_are_refused(tmp_path: Path) -> None:
         located_yaml.load(huge)
 
 
+def test_a_file_that_was_meant_is_named(tmp_path: Path) -> None:
+    """A name that is nearly that of a file beside it is answered with that one, any other with nothing."""
+    (tmp_path / "first.yaml").write_text("a: 1\n", encoding="utf-8")
+    for name, meant in (("first.yml", True), ("frist.yaml", True), ("somewhere-else.yaml", False)):
+        with pytest.raises(InputError) as refused:
+            located_yaml.load(tmp_path / name)
+        assert ("first.yaml?" in str(refused.value)) is meant
+
+
 @given(st.text(max_size=200))
 def test_no_text_breaks_the_reader(text: str) -> None:
     """Whatever is typed is either read as plain data or refused as input."""
