@@ -78,6 +78,7 @@ def decide(
     spent_s: float = 0.0,
     at_K: float | None = None,
     visited: Sequence[Block] = (),
+    have: FloatArray | None = None,
 ) -> Decision:
     """Return the next block, or the reason to stop.
 
@@ -91,8 +92,11 @@ def decide(
         Temperature the sample is at; another one costs a visit.
     visited : sequence of Block
         What was measured: the share of time at temperatures between the ends is held by it.
+    have : ndarray, shape (P, P), optional
+        Precision that errors are stated by; that of `belief` if not given.
     """
-    now = _wanted(belief.covariance, belief.names, goal)
+    have = belief.precision() if have is None else have
+    now = standard_errors(have)[[belief.names.index(name) for name in goal.se]]
     errors = tuple(zip(goal.se, (float(one) for one in now), strict=True))
     told = ", ".join(f"{name} ± {se:.3g}" for name, se in errors)
     limits = np.array(list(goal.se.values()))
@@ -101,8 +105,10 @@ def decide(
     if reached and (choices.most_visits < 1 or not unchecked(time_at(visited, costs), choices)):
         return done
     left_h = (choices.budget_s - spent_s) / 3600
-    ahead = rest(model, belief, goal, choices, costs, spent_s=spent_s, at_K=at_K, visited=visited, points=SAMPLES)
-    offers = _offers(model, belief, goal, choices, costs, ahead, at_K=at_K, visited=visited)
+    ahead = rest(
+        model, belief, goal, choices, costs, spent_s=spent_s, at_K=at_K, visited=visited, have=have, points=SAMPLES
+    )
+    offers = _offers(model, belief, goal, choices, costs, ahead, at_K=at_K, visited=visited, have=have)
     offers = [one for one in offers if spent_s + one.seconds <= choices.budget_s]
     if not offers:
         reason = f"no 2D fits into the {left_h:.1f} h left: {told}"
@@ -125,10 +131,6 @@ def decide(
     return Decision(block=best.block, stop="", reason=reason, se=errors, offers=tuple(offers[:8]))
 
 
-def _wanted(covariance: FloatArray, names: Sequence[str], goal: Goal) -> FloatArray:
-    return np.sqrt([covariance[names.index(name), names.index(name)] for name in goal.se])
-
-
 def _offers(
     model: Model,
     belief: Belief,
@@ -139,9 +141,10 @@ def _offers(
     *,
     at_K: float | None,
     visited: Sequence[Block],
+    have: FloatArray,
 ) -> list[Offer]:
     """The 2Ds of the plan, none too long to begin with; those that need no visit first, then by gain per hour."""
-    theta, have = belief.points(SAMPLES), belief.precision()
+    theta = belief.points(SAMPLES)
     wanted = [belief.names.index(name) for name in goal.se]
     limits = np.array(list(goal.se.values()))
     missed_now = _missed(have[None], wanted, limits)[0]

@@ -60,6 +60,7 @@ def rest(
     spent_s: float,
     at_K: float | None,
     visited: Sequence[Block],
+    have: FloatArray,
     points: int,
 ) -> Rest:
     """Return the cheapest way found to the goal.
@@ -72,6 +73,10 @@ def rest(
         Where a visit costs nothing.
     visited : sequence of Block
         What was measured.
+    have : ndarray, shape (P, P)
+        Precision that errors are stated by.
+    points : int
+        Parameter sets that stand for the belief.
     """
     theta = belief.points(points)
     tmix_s = np.unique([choices.reference_tmix_s, *choices.mixing_times_s])
@@ -101,7 +106,7 @@ def rest(
     ) -> tuple[float, float, list[Block]]:
         some = [(block, told[:FEW] if few else told) for T_K in sorted(temperatures) for block, told in offered[T_K]]
         at_most = replace(ahead, budget_s=min(ahead.budget_s, within_s))
-        search = Search(model.names, belief, goal, at_most, free, some, past_s=past_s, pace=COARSE if few else FINE)
+        search = Search(model.names, have, goal, at_most, free, some, past_s=past_s, pace=COARSE if few else FINE)
         missed, seconds, blocks = search.run()
         visits = len({block.T_K for block in blocks} - {at_K})
         spent = time_at([*visited, *blocks], costs)
@@ -118,12 +123,12 @@ def rest(
             break
         found, chosen = best, without
     missed, seconds, blocks = planned(chosen, few=False)
-    have = np.broadcast_to(belief.precision(), (len(theta), *belief.covariance.shape)).copy()
+    told = np.broadcast_to(have, (len(theta), *have.shape)).copy()
     for block in blocks:
-        one = next(told for offer, told in offered[block.T_K] if replace(offer, scans=block.scans) == block)
-        have = have + one * (block.scans // PHASE_CYCLE)
+        one = next(tells for offer, tells in offered[block.T_K] if replace(offer, scans=block.scans) == block)
+        told = told + one * (block.scans // PHASE_CYCLE)
     wanted = [belief.names.index(name) for name in goal.se]
-    return Rest(blocks=tuple(blocks), seconds=seconds, missed=missed, se=standard_errors(have)[:, wanted])
+    return Rest(blocks=tuple(blocks), seconds=seconds, missed=missed, se=standard_errors(told)[:, wanted])
 
 
 def time_at(blocks: Sequence[Block], costs: Costs) -> dict[float, float]:

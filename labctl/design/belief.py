@@ -13,6 +13,8 @@ from scipy.stats import qmc
 
 FloatArray = NDArray[np.float64]
 
+VAGUE = 10.0
+"""By so much wider than believed is what a stated error rests on."""
 BOLTZMANN_EV_PER_K = 8.617333262e-5
 """CODATA 2018, exact."""
 
@@ -48,6 +50,15 @@ class Belief:
         precision = np.zeros_like(self.covariance)
         precision[np.ix_(keep, keep)] = np.linalg.inv(self.covariance[np.ix_(keep, keep)])
         return precision
+
+    def without(self, prior: Belief, wanted: Sequence[str]) -> FloatArray:
+        """Return the precision that data added to `prior`, with hardly any of what it held of `wanted`, shape (P, P).
+
+        An error that is stated of `wanted` shall come from the data alone; of all else the prior counts.
+        """
+        wide = np.array([VAGUE if name in wanted else 1.0 for name in self.names])
+        vague = prior.covariance * wide[:, None] * wide
+        return np.asarray(self.precision() - prior.precision() + np.linalg.inv(vague))
 
     def points(self, count: int) -> FloatArray:
         """Return `count` points spread as the belief is, shape (count, P): the mean first, then a Sobol sequence.

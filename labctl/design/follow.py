@@ -73,6 +73,7 @@ def what_follows(
         spent_s=spent_s,
         at_K=at_K,
         visited=visited,
+        have=belief.without(asked.belief, tuple(asked.goal.se)),
     )
     if decision.block is None:
         return Next(decision=decision, belief=belief, document=None)
@@ -124,6 +125,9 @@ def _append(block: dict[str, Any], chosen: Block, asked: Question, *, moved: boo
         visit["scans"] = list(given) if isinstance(given, list) else [given] * len(visit["mixing_times"])
     times, numbers = [time_text(chosen.tmix_s)], [chosen.scans]
     if moved:
+        if block.get("t1", {}).get("expect") is not None:
+            slowest = [time_text(float(f"{asked.model.T1_s(chosen.T_K):.3g}"))]
+            block["t1"]["expect"] = _with_one_more(block["t1"]["expect"], slowest, len(block["temperatures"]))
         block["temperatures"] = [*block["temperatures"], celsius_text(chosen.T_K)]
         reference = asked.choices.reference_tmix_s
         if chosen.tmix_s != reference and not known:  # its lines are measured where they have not mixed
@@ -132,6 +136,14 @@ def _append(block: dict[str, Any], chosen: Block, asked: Question, *, moved: boo
     else:
         visits[-1]["mixing_times"] += times
         visits[-1]["scans"] += numbers
+
+
+def _with_one_more(expected: Any, new: list[Any], count: int) -> Any:
+    """The T1 expected at `count` temperatures - one value, a list, or either for each site - and at one more."""
+    if isinstance(expected, Mapping):
+        return {site: _with_one_more(one, new, count) for site, one in expected.items()}
+    listed = list(expected) if isinstance(expected, list) else [expected]
+    return [*(listed + listed[-1:] * count)[:count], *new]
 
 
 def relaxing_as_measured(asked: Question, measured: Mapping[float, Mapping[str, float]]) -> Relaxing:

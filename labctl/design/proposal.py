@@ -180,7 +180,7 @@ def propose(model: Model, belief: Belief, goal: Goal, choices: Choices, costs: C
                         )
                         for m, t in enumerate(tmix_s)
                     ]
-                found.append(Search(model.names, belief, goal, choices, costs, offered).run())
+                found.append(Search(model.names, belief.precision(), goal, choices, costs, offered).run())
                 waiting.append(_worth_a_visit(found[-1][2], temperatures, choices))
     best = min(found, key=lambda one: one[:2])
     return forecast(model, belief, tuple(goal.se), best[2], costs, points=max(points, 16))
@@ -214,7 +214,7 @@ class Search:
     def __init__(
         self,
         names: Sequence[str],
-        belief: Belief,
+        have: FloatArray,
         goal: Goal,
         choices: Choices,
         costs: Costs,
@@ -234,7 +234,7 @@ class Search:
         every = [*self._T_K, *self._past_s]
         self._low_K, self._high_K = min(every), max(every)
         self._middle = (self._low_K < self._T_K) & (self._high_K > self._T_K)
-        self._have = np.broadcast_to(belief.precision(), self._told[:, 0].shape).copy()
+        self._have = np.broadcast_to(have, self._told[:, 0].shape).copy()
         self._step_s = np.array([block.transients * costs.scan_s(block) for block in self._blocks])
         self._open_s = np.array(
             [costs.dummy_scans * costs.scan_s(block) + costs.per_dataset_s for block in self._blocks]

@@ -135,7 +135,16 @@ def test_visits_are_not_spent_that_are_not_allowed() -> None:
     """With one change of temperature left, what remains is planned for here and one other place."""
     wanted = replace(CHOICES, rows=(32,), recycle_factors=(1.5,), most_visits=1, budget_s=3600 * 200)
     ahead = rest(
-        PAIR, BELIEF, TEN_MEV, wanted, COSTS, spent_s=0.0, at_K=TEMPERATURES_K[0], visited=blocks(PAIR), points=4
+        PAIR,
+        BELIEF,
+        TEN_MEV,
+        wanted,
+        COSTS,
+        spent_s=0.0,
+        at_K=TEMPERATURES_K[0],
+        visited=blocks(PAIR),
+        have=BELIEF.precision(),
+        points=4,
     )
     assert len({block.T_K for block in ahead.blocks} - {TEMPERATURES_K[0]}) <= 1
 
