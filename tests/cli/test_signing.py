@@ -152,6 +152,21 @@ def test_a_run_that_shows_something_else_signs_nothing(
     assert "was changed since the campaign began" in capsys.readouterr().err
 
 
+def test_a_stage_is_run_as_written(
+    finished: Path, protocols: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody amends a stage into something longer that is not signed."""
+    run_dir = tmp_path / "run"
+    shutil.copytree(finished, run_dir)
+    longer = tmp_path / "longer.yaml"
+    text = (protocols / "commissioning" / "maccor_resistor.yaml").read_text(encoding="utf-8")
+    longer.write_text(
+        text.partition("\ncommissioning:")[0].replace("[25 mAh/g]", "[25 mAh/g, 25 mAh/g]"), encoding="utf-8"
+    )
+    assert run_app(["amend", str(run_dir), str(longer), "--reason", "more", "--yes"]) == 2
+    assert "is run as written" in capsys.readouterr().err
+
+
 def test_a_stage_is_commissioned_with_somebody_present(
     lab: Path, protocols: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
