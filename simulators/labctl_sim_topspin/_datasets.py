@@ -6,6 +6,7 @@ Parameters are read once and kept; a change reaches the disk with `flush`, which
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -43,12 +44,27 @@ class Place:
     @property
     def folder(self) -> Path:
         """The EXPNO folder."""
-        return Path(self.disk) / self.name / str(self.expno)
+        return _expno(self.disk, self.name, self.expno)
 
     @property
     def processed(self) -> Path:
         """The PROCNO folder."""
-        return self.folder / "pdata" / str(self.procno)
+        return _procno(self.folder, self.procno)
+
+
+@functools.lru_cache(maxsize=256)  # named at every turn of an AU program, and paths are dear
+def _expno(disk: str, name: str, expno: int) -> Path:
+    return Path(disk) / name / str(expno)
+
+
+@functools.lru_cache(maxsize=256)
+def _procno(folder: Path, procno: int) -> Path:
+    return folder / "pdata" / str(procno)
+
+
+@functools.lru_cache(maxsize=1024)
+def _file(folder: Path, name: str) -> Path:
+    return folder / name
 
 
 def stamp(at_s: float, offset_h: float) -> str:
@@ -92,7 +108,8 @@ class Datasets:
 
     def exists(self, place: Place) -> bool:
         """Whether the console knows this EXPNO."""
-        return place.folder / "acqu" in self._held or (place.folder / "acqu").exists()
+        path = _file(place.folder, "acqu")
+        return path in self._held or path.exists()
 
     def raw(self, place: Place) -> Path | None:
         """Return the raw data of an EXPNO, None if there are none."""
@@ -121,7 +138,7 @@ class Datasets:
         """Return the file a parameter lives in; `dimension` counts as the files do (1 direct, 2 indirect)."""
         key, _ = par.split(name)
         folder, stem = (place.processed, "proc") if par.is_processing(key) else (place.folder, "acqu")
-        return folder / f"{stem}{'' if dimension == 1 else dimension}{'s' if status else ''}"
+        return _file(folder, f"{stem}{'' if dimension == 1 else dimension}{'s' if status else ''}")
 
     def fetch(self, place: Place, name: str, *, dimension: int = 1, status: bool = False) -> Scalar:
         """Return a parameter; ``KeyError`` or ``FileNotFoundError`` if there is none."""
@@ -229,7 +246,7 @@ class Datasets:
 
     def _couple(self, place: Place, key: str, index: int | None, dimension: int) -> None:
         """Keep the increment of F1 (INF 1 in acqu) and the width of F1 (SW_h in acqu2) in step, and both carriers."""
-        second = place.folder / "acqu2"
+        second = _file(place.folder, "acqu2")
         if second not in self._held and not second.exists():
             return
         direct, indirect = self.values(place.folder / "acqu"), self.values(second)
