@@ -181,7 +181,7 @@ procedures:
         points_per_decade: 10
         amplitude: 5 mV rms           # or `7 mV peak`; above 20 mV rms interfaces are no longer linear
         bias: 0 V                     # symmetric, blocking electrodes; `open circuit` for any other cell
-      pellet: {{mass: 200 mg, diameter: 10 mm, thickness: 1.28 mm}}     # as you measured it
+      pellet: {{mass: 200 mg, diameter: 10 mm, thickness: 0.74 mm}}     # as you measured it
 
 on_fault: {{autolab: safe}}
 """
