@@ -43,6 +43,7 @@ from labctl.run.events import (
     OnFault,
     Opened,
     Operated,
+    PartJudged,
     Policy,
     SafeAsked,
     SafeSeen,
@@ -213,6 +214,18 @@ class Lab(RuleBasedStateMachine):
         dataset = self.handoffs.pop(0)
         verdict = Verdict(gate=gate, measured={"T1_s/A": T1_s})  # type: ignore[arg-type]  # one of three
         self.feed(HandedOff(station=dataset.station, step_id=dataset.step_id, attempt=dataset.attempt, verdict=verdict))
+
+    @precondition(lambda self: self.duty(Watch))
+    @rule(data=st.data(), gate=st.sampled_from(["pass", "enough", "stop"]))
+    def part_judged(self, data: st.DataObject, gate: str) -> None:
+        """Rows of an acquisition that goes on are judged; what is said of one that has ended means nothing."""
+        duty = self.duties[data.draw(st.sampled_from(self.duty(Watch)))]
+        assert isinstance(duty, Watch)
+        verdict = Verdict(gate=gate, message="nine tenths are in")  # type: ignore[arg-type]  # one of three
+        station = PLAN.step(duty.order.step_id).station
+        self.feed(
+            PartJudged(station=station, step_id=duty.order.step_id, attempt=duty.order.attempt, part=1, verdict=verdict)
+        )
 
     @rule(verb=st.sampled_from(["pause", "continue", "abort"]), station=st.sampled_from(["", "nmr", "b"]))
     def operate(self, verb: Verb, station: str) -> None:
@@ -385,3 +398,72 @@ def test_same_id_twice() -> None:
     plan = small_plan(temperatures_K=(313.0,))
     with pytest.raises(InputError, match="nmr/vt_exsy/cool"):
         initial_state(replace(plan, steps=(*plan.steps, plan.steps[-1])))
+
+
+RUNS = "nmr/vt_exsy/T00/tmix00"
+
+
+def running_2d(policy: Policy) -> State:
+    """A campaign whose first 2D runs."""
+    plan = small_plan(temperatures_K=(313.0,), tmix=1)
+    state, _ = decide(initial_state(plan), planned_event(plan, policy))
+    state, commands = decide(state, Opened(epochs={"nmr": 1}, resumed=False))
+    todo = list(commands)
+    while not (isinstance(todo[0], Watch) and todo[0].order.step_id == RUNS):
+        if (event := usual_answer(todo.pop(0))) is not None:
+            state, commands = decide(state, event)
+            todo += commands
+    return decide(state, Started(station="nmr", step_id=RUNS, attempt=1))[0]
+
+
+def usual_answer(command: Command) -> Event | None:
+    """What happens where nothing goes wrong; a begin is answered by its watch."""
+    match command:
+        case Intend() | Reopen() | Skip():
+            return command.event
+        case Watch(order=order):
+            dataset = dataset_of(order.step_id, 1) if isinstance(order.task, Acquire) else None
+            return Finished(station="nmr", step_id=order.step_id, attempt=1, result="done", dataset=dataset)
+        case CheckLoop(station=station):
+            return LoopSeen(station=station, alive=True, held=True)
+        case HandOff(dataset=dataset):
+            return HandedOff(
+                station="nmr", step_id=dataset.step_id, attempt=1, verdict=Verdict(measured={"T1_s/A": 5.0})
+            )
+        case _:
+            return None
+
+
+@pytest.mark.parametrize("halted", ["accept", "again", "ask"])
+def test_a_2d_that_is_ended_on_purpose_is_accepted_whatever_is_done_about_halted_ones(halted: str) -> None:
+    """It is halted once, never acquired again, and nobody is called; without the verdict the policy holds."""
+    state = running_2d(Policy(on_fault={}, halted=halted))  # type: ignore[arg-type]  # one of three
+    ended = Finished(station="nmr", step_id=RUNS, attempt=1, result="halted", dataset=dataset_of(RUNS, 1))
+    enough = PartJudged(
+        station="nmr", step_id=RUNS, attempt=1, part=2, verdict=Verdict(gate="enough", message="nine tenths are in")
+    )
+    wanted, commands = decide(state, enough)
+    (stop,) = commands
+    assert isinstance(stop, Stop)
+    assert "nine tenths are in" in stop.reason
+    assert decide(wanted, replace(enough, part=3))[1] == ()
+    after, commands = decide(wanted, ended)
+    assert after.steps[RUNS].status == "halted"
+    assert not any(isinstance(one, Tell) for one in commands)
+    without, _ = decide(state, ended)
+    assert (without.steps[RUNS].status == "halted") == (halted == "accept")
+
+
+def test_whoever_finds_it_running_after_a_death_halts_it_then() -> None:
+    """The decision is in the journal, the word to the instrument may have died with the engine."""
+    state = running_2d(Policy(on_fault={}))
+    verdict = Verdict(gate="enough", message="nine tenths are in")
+    state, _ = decide(state, PartJudged(station="nmr", step_id=RUNS, attempt=1, part=2, verdict=verdict))
+    state, _ = decide(state, Opened(epochs={"nmr": 2}, resumed=True))
+    assert state.stations["nmr"].phase is StationPhase.EXAMINING
+    seen = EvidenceSeen(station="nmr", step_id=RUNS, attempt=1, standing=Standing.RUNNING)
+    state, commands = decide(state, seen)
+    assert [type(one) for one in commands] == [Watch, Stop]
+    other = running_2d(Policy(on_fault={}))
+    other, _ = decide(other, Opened(epochs={"nmr": 2}, resumed=True))
+    assert [type(one) for one in decide(other, seen)[1]] == [Watch]
