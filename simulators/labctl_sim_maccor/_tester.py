@@ -131,11 +131,13 @@ class Tester:
     def _live_until(self, at_s: float) -> None:
         self._now_s = at_s
         for channel in self.channels:
-            channel.advance(at_s)
+            if channel.test is not None:
+                channel.advance(at_s)
 
     def next_event_s(self) -> float | None:
         """Return when something happens by itself; None if nothing will."""
-        due = [at_s for channel in self.channels if (at_s := channel.next_event_s()) is not None]
+        tested = [channel for channel in self.channels if channel.test is not None]  # asked at each wait of anybody
+        due = [at_s for channel in tested if (at_s := channel.next_event_s()) is not None]
         due += [at_s for at_s, _ in self._due()]
         return max(min(due), self._now_s + 1e-3) if due else None
 
