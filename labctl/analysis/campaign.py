@@ -84,7 +84,11 @@ def analyze_paths(
 
 
 def analyze_campaign(
-    run_dir: Path, context: AnalysisContext, apart: Mapping[str, tuple[str, AnalysisContext]] | None = None
+    run_dir: Path,
+    context: AnalysisContext,
+    apart: Mapping[str, tuple[str, AnalysisContext]] | None = None,
+    *,
+    lines: dict[str, LineSet] | None = None,
 ) -> Results:
     """Analyse everything a run folder holds so far.
 
@@ -93,6 +97,8 @@ def analyze_campaign(
     apart : mapping, optional
         Spectrometer procedures (``station/name``) that measured another sample than the campaign's first, its name and
         context: they share no site, population or rate with the others, and stand under ``other_samples``.
+    lines : dict, optional
+        Gets the fitted lines of each 2D by the name of its dataset, for whoever draws it.
 
     Raises
     ------
@@ -105,11 +111,11 @@ def analyze_campaign(
     measured, unread = gather([run_dir], others=bool(spectra or cells), complaints=others)
     mine = {prefix: [one for one in measured if _procedure(one) == prefix] for prefix in apart or {}}
     first = [one for one in measured if _procedure(one) not in mine]
-    results = _Analysis(context).run(first, [*unread, *others], spectra, cells)
+    results = _Analysis(context, lines).run(first, [*unread, *others], spectra, cells)
     for prefix, (sample, own_context) in (apart or {}).items():
         if not mine[prefix]:
             continue
-        own = _Analysis(own_context).run(mine[prefix], [])
+        own = _Analysis(own_context, lines).run(mine[prefix], [])
         results.datasets += own.datasets
         results.warnings += own.warnings
         results.other_samples.append(OtherSample(sample=sample, procedure=prefix, t1=own.t1, exsy=own.exsy))
@@ -138,8 +144,9 @@ class _Temperature:
 class _Analysis:
     """One pass over one set of acquisitions; every piece that fails leaves a warning and spares the rest."""
 
-    def __init__(self, context: AnalysisContext) -> None:
+    def __init__(self, context: AnalysisContext, lines: dict[str, LineSet] | None = None) -> None:
         self.context = context
+        self._lines = {} if lines is None else lines
         self.results = Results(campaign=context.campaign, provenance=dict(context.provenance))
         self.sites: dict[str, float] = dict(context.sites)
         self._numbered = not self.sites
@@ -394,6 +401,7 @@ class _Analysis:
                 continue
             self._warn("lines", at.lines.warnings, _words(at.T_K))
             for matrix in at.matrices:
+                self._lines[matrix.dataset] = at.lines
                 point = mixing_point(matrix, at.lines)
                 self.results.exsy.matrices.append(matrix_entry(matrix, point))
                 self._warn("amplitudes", matrix.warnings, matrix.dataset)

@@ -185,6 +185,9 @@ def _conductivity(line: EisArrhenius, one: PublishedConductivity) -> Finding:
 
 def _cycling(cell: CyclingCell, one: PublishedCycling) -> Finding:
     told = cell.summary
+    half = next((cycle.charge for cycle in cell.cycles if cycle.charge is not None), None)
+    density = None if half is None else half.current_density_mA_per_cm2
+    at = "" if density is None else f" at {density:.3g} mA/cm²"
     match one.what:
         case "activation plateau" | "overpotential":
             volts = told.activation_plateau_V if one.what == "activation plateau" else told.overpotential_V
@@ -194,15 +197,15 @@ def _cycling(cell: CyclingCell, one: PublishedCycling) -> Finding:
             over = (
                 "" if told.equilibrium_V is None or one.what != "overpotential" else f", over {told.equilibrium_V:g} V"
             )
-            return Finding(value=volts, method=f"mean of the first charge, {window} of its capacity{over}")
+            return Finding(value=volts, method=f"mean of the first charge{at}, {window} of its capacity{over}")
         case "coulombic efficiency":
             se = _together(told.CE_mean_se, told.CE_mean_se_current)
-            return Finding(value=_percent(told.CE_mean), se=_percent(se), method=f"mean of {told.counted} cycles")
+            return Finding(value=_percent(told.CE_mean), se=_percent(se), method=f"mean of {told.counted} cycles{at}")
         case "last coulombic efficiency":
             last = next((cycle for cycle in reversed(cell.cycles) if cycle.counts and cycle.CE is not None), None)
             if last is None:
                 return Finding()
-            return Finding(value=_percent(last.CE), se=_percent(last.CE_se), method=f"cycle {last.cycle}")
+            return Finding(value=_percent(last.CE), se=_percent(last.CE_se), method=f"cycle {last.cycle}{at}")
         case "discharge capacity":
             grams = (cell.mass_mg or 0.0) / 1000.0
             current = told.Q_discharge_mean_se_current_mAh
@@ -212,7 +215,7 @@ def _cycling(cell: CyclingCell, one: PublishedCycling) -> Finding:
                 current / grams if current is not None and grams > 0.0 else None,
                 scatter / grams / math.sqrt(told.alike) if scatter is not None and grams > 0.0 and told.alike else None,
             )
-            method = f"mean of {told.alike} cycles, per gram of {cell.mass_basis}"
+            method = f"mean of {told.alike} cycles{at}, per gram of {cell.mass_basis}"
             return Finding(value=told.Q_discharge_mean_mAh_per_g, se=se, method=method)
         case _:
             return Finding()

@@ -89,6 +89,10 @@ def _value(claim: Claim, published: float, found: Finding) -> Judged:
         return Judged(verdict="not comparable", why="the errors are too small to reckon with")
     if n_sigma > AGREES_WITHIN:
         return Judged(verdict="differs", n_sigma=n_sigma)
+    if claim.relation != "equal":
+        return Judged(
+            verdict="agrees", n_sigma=n_sigma, why="it misses the published limit by less than its error tells"
+        )
     coarse = 2.0 * error > abs(published)
     weak = "a weak test: ours is good to no better than half of the value" if coarse else ""
     return Judged(verdict="agrees", n_sigma=n_sigma, why=weak)

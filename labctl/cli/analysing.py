@@ -166,9 +166,14 @@ def print_results(results: Results) -> None:
             for i, source in enumerate(fit.sites):
                 for j, target in enumerate(fit.sites):
                     if i != j:
-                        out.print(f"  k({source} -> {target}) = {plus_minus(fit.k_per_s[i][j], fit.k_se[i][j], '1/s')}")
+                        upper = fit.k_upper_per_s[i][j] if fit.k_upper_per_s is not None else None
+                        rate = f"= {plus_minus(fit.k_per_s[i][j], fit.k_se[i][j], '1/s')}"
+                        told = rate if upper is None else f"< {upper:.2g} 1/s (95 %)"
+                        out.print(f"  k({source} -> {target}) {told}")
         elif fit.model == "product":
-            out.print(f"  D/d^2({'-'.join(fit.pair)}) = {plus_minus(fit.kD_per_s, fit.kD_se, '1/s')}")
+            kD = f"= {plus_minus(fit.kD_per_s, fit.kD_se, '1/s')}"
+            kD = kD if fit.kD_upper_per_s is None else f"< {fit.kD_upper_per_s:.2g} 1/s (95 %)"
+            out.print(f"  D/d^2({'-'.join(fit.pair)}) {kD}")
         else:
             for phase in fit.phases:
                 if phase.bound is not None and phase.kD_per_s is not None:

@@ -14,6 +14,7 @@ from labctl.units import duration_text
 
 if TYPE_CHECKING:
     from labctl.analysis.context import AnalysisContext
+    from labctl.analysis.nmr.lines import LineSet
     from labctl.analysis.published_results import StationHours
     from labctl.analysis.results import Results
     from labctl.plan.steps import Plan
@@ -145,8 +146,9 @@ def finish(run_dir: Path) -> Results:
     if start.simulated:
         provenance["seed"] = start.seed
     context = analysis_context(plan, provenance=provenance)
+    lines: dict[str, LineSet] = {}
     try:
-        results = analyze_campaign(run_dir, context, samples_apart(plan))
+        results = analyze_campaign(run_dir, context, samples_apart(plan), lines=lines)
     except InputError:  # nothing acquired yet: the report says so
         results = Results(campaign=plan.campaign, provenance=provenance)
     for entry in results.datasets:
@@ -168,7 +170,7 @@ def finish(run_dir: Path) -> Results:
     results.hours = hours(plan, told)
     results.spending = spendings(run_dir, done, told, results)
     write_json(run_dir / "results.json", results.model_dump_json(indent=2))
-    _write_report(run_dir, results, told, latest)
+    _write_report(run_dir, results, told, latest, lines)
     return results
 
 
@@ -188,44 +190,25 @@ def write_json(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def _write_report(run_dir: Path, results: Results, told: History, protocol: Path) -> None:
-    from labctl.report.campaign_figures import diffusivities
-    from labctl.report.figures import arrhenius_plot, build_up, saturation_recovery, trace
+def _write_report(
+    run_dir: Path, results: Results, told: History, protocol: Path, lines: Mapping[str, LineSet] | None = None
+) -> None:
+    from labctl.report.drawing import draw
     from labctl.report.page import write_report
-    from labctl.report.spectra import reference_spectra, residual_maps, two_dimensional_spectra
     from labctl.report.tidy import write_csv
     from labctl.run.trace import read_trace
 
     write_csv(results, run_dir / "tables")
-    folder = run_dir / "figures"
     readings = [
         (at_s, quantity, value)
         for station in sorted({step.station for step in told.planned})
         for quantity, (times_s, values) in read_trace(run_dir, station).items()
         for at_s, value in zip(times_s, values, strict=True)
     ]
-    drawn = [
-        reference_spectra(results, run_dir, folder),
-        two_dimensional_spectra(results, run_dir, folder),
-        residual_maps(results, run_dir, folder),
-        build_up(results, folder),
-        diffusivities(results, folder),
-        arrhenius_plot(results, folder),
-        saturation_recovery(results, folder),
-        trace(readings, told.begun_s, folder),
-    ]
-    if results.eis.spectra:
-        from labctl.report.eis_figures import eis_figures
-
-        drawn += eis_figures(results, folder)
-    if results.cycling.cells:
-        from labctl.report.cycling_figures import cycling_figures
-
-        drawn += cycling_figures(results, folder)
     write_report(
         run_dir / "report.html",
         results,
-        tuple(figure for figure in drawn if figure is not None),
+        draw(results, run_dir, readings, begun_s=told.begun_s, lines=lines or {}),
         timeline=_timeline(told, results),
         protocol_text=protocol.read_text(encoding="utf-8"),
     )
@@ -278,6 +261,10 @@ def print_summary(results: Results, phase: str, reasons: Mapping[str, str], run_
         for line in certified.details:
             if ": skipped: " not in line:  # a settling check that was not needed is no news
                 print(f"  {line}")
+    from labctl.report.overview import summary
+
+    for line in summary(results):
+        print(line)
     for entry in results.exsy.arrhenius:
         energy = plus_minus(entry.Ea_eV, entry.Ea_se_eV, "eV")
         print(f"Ea of {entry.quantity} ({entry.model}, {entry.convention} against 1/T): {energy}")

@@ -10,9 +10,9 @@ import numpy as np
 from labctl.analysis.layered_results import Phase
 from labctl.analysis.results import Arrhenius, Results
 from labctl.report.campaign_tables import campaign_fit
+from labctl.report.figure import Figure
 from labctl.report.figures import COLOURS, MARKERS, canvas, plain_decades, save
 from labctl.report.numbers import plus_minus
-from labctl.report.page import Figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +26,7 @@ def diffusivities(results: Results, folder: Path) -> Figure | None:
     panels = [(fit.geometry, fit.phases), *((one.geometry, one.phases) for one in fit.campaign.geometries)]
     if not any(phase.curve is not None or phase.bound is not None for _, phases in panels for phase in phases):
         return None
-    drawing, axes = canvas(4.9 * len(panels) + 0.3, 4.2, ncols=len(panels), squeeze=False)
+    drawing, axes = canvas(4.6 * len(panels) + 0.3, 4.2, ncols=len(panels), squeeze=False)
     points = {one.quantity.removeprefix("kD "): one for one in results.exsy.arrhenius if one.model == "global"}
     span = (min(fit.campaign.T_K), max(fit.campaign.T_K))
     for number, (panel, (geometry, phases)) in enumerate(zip(axes.flat, panels, strict=True)):
@@ -47,6 +47,7 @@ def diffusivities(results: Results, folder: Path) -> Figure | None:
         title="Diffusivities of the phases, all temperatures fitted together",
         caption="Lines and bands (95 %) are the global fit; points, in the geometry reported, are single temperatures "
         "fitted by themselves with the same plateau. Arrows are bounds. kD depends on the geometry; Ea less so.",
+        shows=("activation energy",),
     )
 
 

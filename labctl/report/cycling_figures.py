@@ -20,14 +20,16 @@ from numpy.typing import ArrayLike
 from labctl.analysis.cycling_results import CyclingCell, CyclingCycle, CyclingHalf
 from labctl.analysis.results import Results
 from labctl.report.cycling_tables import names, per_gram, unit
+from labctl.report.figure import Figure, procedure_of
 from labctl.report.figures import COLOURS, MARKERS, canvas, save
-from labctl.report.page import Figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LEFT_OUT = COLOURS[6]
 Named = tuple[str, CyclingCell]
+CURVES = ("voltage curves", "activation plateau", "overpotential")
+LIFE = ("cycle life", "coulombic efficiency", "last coulombic efficiency", "discharge capacity")
 
 
 def cycling_figures(results: Results, folder: Path) -> list[Figure]:
@@ -35,19 +37,39 @@ def cycling_figures(results: Results, folder: Path) -> list[Figure]:
     figures: list[Figure] = []
     cells = [cell for cell in results.cycling.cells if cell.cycles]
     named = list(zip(names(cells), cells, strict=True))
-    if len(named) > 1:
+    groups = {label: one for label in _labels(results, CURVES) if len(one := _of_figure(results, named, label)) > 1}
+    figures += [first_cycles(one, folder / f"cycling_first_cycles_{label}.svg") for label, one in groups.items()]
+    groups = {label: one for label in _labels(results, LIFE) if len(one := _of_figure(results, named, label)) > 1}
+    figures += [comparison(one, folder / f"cycling_comparison_{label}.svg") for label, one in groups.items()]
+    if len(named) > 1 and not groups:
         figures.append(comparison(named, folder / "cycling_comparison.svg"))
     for number, (name, cell) in enumerate(named, start=1):
         stem = f"cycling_{number}_{re.sub(r'[^A-Za-z0-9_-]+', '_', Path(cell.cell).name)[:40]}"
         figures.append(voltage_curves(name, cell, folder / f"{stem}_curves.svg"))
         if len(cell.cycles) > 1:
             figures.append(cycle_life(name, cell, folder / f"{stem}_life.svg"))
-        if sum(one.plateau_V is not None for one in cell.cycles) > 1:
-            figures.append(plateau_life(name, cell, folder / f"{stem}_plateau.svg"))
+    lasting = [one for one in named if sum(cycle.plateau_V is not None for cycle in one[1].cycles) > 1]
+    if lasting:
+        figures.append(plateau_life(lasting, folder / "cycling_plateaus.svg"))
     known = [one for one in named if one[1].summary.overpotential_V is not None]
     if len(known) > 1:
         figures.append(plateaus(known, folder / "cycling_overpotential.svg"))
     return figures
+
+
+def _labels(results: Results, what: Sequence[str]) -> list[str]:
+    """Figures of a publication that hold more than one of such quantities or cells."""
+    return list(dict.fromkeys(one.figure for one in results.published if one.what in what))
+
+
+def _of_figure(results: Results, named: Sequence[Named], label: str) -> list[Named]:
+    wanted = {one.procedure for one in results.published if one.figure == label}
+    cells = [cell for _, cell in named if procedure_of(cell.dataset) in wanted]
+    return list(zip(names(cells), cells, strict=True))
+
+
+def _procedures(named: Sequence[Named]) -> tuple[str, ...]:
+    return tuple(procedure_of(cell.dataset) for _, cell in named)
 
 
 def _divisor(cell: CyclingCell) -> float:
@@ -102,7 +124,7 @@ def _from_zero(panel: Axes) -> None:
 def voltage_curves(name: str, cell: CyclingCell, path: Path) -> Figure:
     """Draw voltage against charge of the cycles whose curves are kept."""
     divisor = _divisor(cell)
-    drawing, axes = canvas(7.0, 4.4)
+    drawing, axes = canvas(7.0, 4.4, right_in=0.75)
     shown = [one for one in cell.cycles if (one.charge and one.charge.curve) or (one.discharge and one.discharge.curve)]
     for colour, one in zip(_colours(len(shown)), shown, strict=True):
         dash = "-" if one.counts else "--"
@@ -127,6 +149,35 @@ def voltage_curves(name: str, cell: CyclingCell, path: Path) -> Figure:
         title=f"Voltage curves of {name}",
         caption=f"Charge rises, discharge falls, each from zero, in {unit(cell)}. "
         f"Dashed: cycles left out of averages, or under way.{kept}",
+        shows=CURVES,
+        procedures=(procedure_of(cell.dataset),),
+    )
+
+
+def first_cycles(named: Sequence[Named], path: Path) -> Figure:
+    """Draw the first cycle of several cells together, which is where they are activated."""
+    drawing, axes = canvas(7.0, 4.4, right_in=0.75)
+    for index, (name, cell) in enumerate(named):
+        colour, label, divisor = COLOURS[index % len(COLOURS)], name, _divisor(cell)
+        first = next((one for one in cell.cycles if one.charge is not None and one.charge.curve is not None), None)
+        for half in (first.charge, first.discharge) if first is not None else ():
+            if half is not None and half.curve is not None:
+                axes.plot([q / divisor for q in half.curve.Q_mAh], half.curve.V, lw=1.2, color=colour, label=label)
+                label = "_"
+    units = {unit(cell) for _, cell in named}
+    axes.set_xlabel(f"charge moved [{units.pop()}]" if len(units) == 1 else "charge moved [each per its own gram]")
+    axes.set_ylabel(_volts(named[0][1]))
+    axes.set_xlim(left=0.0)
+    _beside_lithium(axes, named[0][1])
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(fontsize=7.5)
+    return Figure(
+        path=save(drawing, path),
+        title="First cycles together",
+        caption="The first charge and discharge of each cell. Where they are per gram of different substances their "
+        "lengths cannot be compared; the voltages can.",
+        shows=CURVES,
+        procedures=_procedures(named),
     )
 
 
@@ -182,6 +233,8 @@ def cycle_life(name: str, cell: CyclingCell, path: Path) -> Figure:
             else "No accuracy of the current was stated: no error bars. "
         )
         + ("" if mass is None else f"The mass may move all capacities together by ± {mass:.2g}; not the efficiency."),
+        shows=LIFE,
+        procedures=(procedure_of(cell.dataset),),
     )
 
 
@@ -198,37 +251,33 @@ def _charges_set(panel: Axes, cycles: Sequence[CyclingCycle], divisor: float) ->
         label = "_"
 
 
-def plateau_life(name: str, cell: CyclingCell, path: Path) -> Figure:
-    """Draw plateau (and overpotential, where an equilibrium was stated) and polarisation against cycle."""
-    drawing, (plateau, gap) = canvas(9.6, 3.8, ncols=2)
-    cycles = [one for one in cell.cycles if one.cycle > 0]
-    told = cell.summary
-    for counts in (True, False):
-        colour = COLOURS[0] if counts else LEFT_OUT
-        mine = [one for one in cycles if one.counts is counts]
-        _dots(plateau, [(one.cycle, one.plateau_V) for one in mine if one.plateau_V is not None], colour, "o", "_")
-        gaps = [(one.cycle, 1000 * one.polarisation_V) for one in mine if one.polarisation_V is not None]
-        _dots(gap, gaps, COLOURS[3] if counts else LEFT_OUT, MARKERS[3], "_")
-    plateau.set_ylabel(_volts(cell, "charging plateau"))
+def plateau_life(named: Sequence[Named], path: Path) -> Figure:
+    """Draw plateau (over the equilibrium, where that was stated) and polarisation of each cell against cycle."""
+    drawing, (plateau, gap) = canvas(9.6, 4.2, ncols=2)
+    over = all(cell.summary.equilibrium_V is not None for _, cell in named)
+    for index, (name, cell) in enumerate(named):
+        zero_V = cell.summary.equilibrium_V if over and cell.summary.equilibrium_V is not None else 0.0
+        times, marker = (1000.0 if over else 1.0), MARKERS[index % len(MARKERS)]
+        for counts in (True, False):
+            colour, label = (COLOURS[index % len(COLOURS)], name) if counts else (LEFT_OUT, "_")
+            mine = [one for one in cell.cycles if one.cycle > 0 and one.counts is counts]
+            levels = [(one.cycle, times * (one.plateau_V - zero_V)) for one in mine if one.plateau_V is not None]
+            _dots(plateau, levels, colour, marker, label)
+            gaps = [(one.cycle, 1000 * one.polarisation_V) for one in mine if one.polarisation_V is not None]
+            _dots(gap, gaps, colour, marker, "_")
+    plateau.set_ylabel("plateau over the equilibrium [mV]" if over else _volts(named[0][1], "charging plateau"))
     gap.set_ylabel("polarisation [mV]")
     _whole_numbers(plateau, gap)
-    plateau.set_title(name)
-    low, high = told.plateau_window
-    caption = (
-        f"Left: mean voltage of each charge from {100 * low:.0f} to {100 * high:.0f} % of {told.plateau_window_of}"
-    )
-    zero_V = told.equilibrium_V
-    if zero_V is not None:
-        plateau.spines["right"].set_visible(True)
-        right = plateau.secondary_yaxis("right", functions=_scale(-zero_V, 1000.0))
-        right.set_ylabel(f"over {zero_V:g} V [mV]")
-        caption += (
-            f"; its overpotential on the right is over the {zero_V:g} V that were stated, and as good as they are"
-        )
+    if plateau.get_legend_handles_labels()[1]:
+        plateau.legend(fontsize=7)
+    low, high = named[0][1].summary.plateau_window
+    told = "; over the equilibrium that was stated, and as good as that statement" if over else ""
     return Figure(
         path=save(drawing, path),
-        title=f"Plateau and polarisation of {name}",
-        caption=f"{caption}. Right: mean voltage of charge less discharge, over the charge both moved.",
+        title="Plateau and polarisation",
+        caption=f"Left: mean voltage of each charge from {100 * low:.0f} to {100 * high:.0f} % of "
+        f"{named[0][1].summary.plateau_window_of}{told}. Right: mean voltage of charge less discharge, over the charge "
+        "both moved. Grey: left out of averages.",
     )
 
 
@@ -252,8 +301,10 @@ def comparison(named: Sequence[Named], path: Path) -> Figure:
         capacity.legend(fontsize=7.5, loc="lower right")
     return Figure(
         path=save(drawing, path),
-        title="All cells together",
+        title="Cells together",
         caption="Discharge capacity and coulombic efficiency of the cycles that count.",
+        shows=LIFE,
+        procedures=_procedures(named),
     )
 
 

@@ -14,9 +14,9 @@ from matplotlib.ticker import NullLocator
 
 from labctl.analysis.eis_results import EisArrhenius, EisSpectrum
 from labctl.analysis.results import Results
+from labctl.report.figure import Figure, procedure_of
 from labctl.report.figures import COLOURS, KB_EV_PER_K, MARKERS, canvas, save
 from labctl.report.numbers import plus_minus
-from labctl.report.page import Figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +57,7 @@ def nyquist(sample: str, spectra: Sequence[EisSpectrum], path: Path) -> Figure:
     """Draw every spectrum with its circuit, one panel each, both axes to one scale."""
     columns = min(PANELS, len(spectra))
     rows = -(-len(spectra) // columns)
-    drawing, axes = canvas(3.2 * columns + 0.6, 3.0 * rows + 0.3, nrows=rows, ncols=columns, squeeze=False)
+    drawing, axes = canvas(3.3 * columns + 0.3, 3.2 * rows + 0.1, nrows=rows, ncols=columns, squeeze=False)
     for panel, one in zip(axes.flat, spectra, strict=False):
         real, imaginary = np.array(one.Z_re_ohm), np.array(one.Z_im_ohm)
         factor, unit = _scale(np.hypot(one.fit.Z_re_ohm, one.fit.Z_im_ohm) if one.fit else np.hypot(real, imaginary))
@@ -113,37 +113,54 @@ def bode(sample: str, spectra: Sequence[EisSpectrum], path: Path) -> Figure:
 
 
 def residuals(sample: str, spectra: Sequence[EisSpectrum], path: Path) -> Figure:
-    """Draw what circuit and Kramers-Kronig test leave over, as parts of the modulus."""
+    """Draw what circuit and Kramers-Kronig test leave over, as parts of the modulus, one spectrum above another."""
     shown = [one for one in spectra if one.fit is not None and one.kramers_kronig is not None]
-    rows = max(1, len(shown))
-    drawing, axes = canvas(9.0, 1.5 * rows + 0.6, nrows=rows, ncols=2, squeeze=False, sharex=True)
-    for row, one in zip(axes, shown, strict=False):
-        kk, fit = one.kramers_kronig, one.fit
-        if kk is None or fit is None:
+    drawing, (circuit, kk) = canvas(
+        9.6, 0.62 * max(2, len(shown)) + 1.2, ncols=2, right_in=0.85, left_in=0.35, between_in=(1.3, 0.8)
+    )
+    largest = [
+        np.percentile(np.abs([*one.fit.residual_re, *one.fit.residual_im]), 90) for one in shown if one.fit is not None
+    ]
+    step = _round_up(4.0 * 100.0 * float(np.median(largest))) if largest else 1.0
+    for row, one in enumerate(shown):
+        if one.kramers_kronig is None or one.fit is None:
             continue
         f = np.delete(np.array(one.frequency_Hz), one.left_out)
-        _residual_panel(row[0], f, fit.residual_re, fit.residual_im, f"{_label(one)}: {fit.circuit}")
-        verdict = "passed" if kk.passed else "FAILED"
-        _residual_panel(row[1], f, kk.residual_re, kk.residual_im, f"Kramers-Kronig, M = {kk.terms}: {verdict}")
-    for panel in axes[-1]:
+        test = one.kramers_kronig
+        _stacked(circuit, f, one.fit.residual_re, one.fit.residual_im, row, step, f"{_label(one)}\n{one.fit.circuit}")
+        verdict = "passed" if test.passed else "FAILED"
+        _stacked(kk, f, test.residual_re, test.residual_im, row, step, f"M = {test.terms}\n{verdict}")
+    for panel, title in ((circuit, "data − circuit"), (kk, "Kramers-Kronig")):
+        _log_frequency(panel)
         panel.set_xlabel("frequency [Hz]")
+        panel.set_yticks([row * step for row in range(len(shown))], labels=[])
+        panel.set_ylim(-0.7 * step, (max(1, len(shown)) - 0.3) * step)
+        panel.set_title(f"{title}; from line to line {step:g} % of |Z|", fontsize=9)
     if shown:
-        axes[0][0].legend(fontsize=7, ncols=2)
+        circuit.legend(fontsize=7, ncols=2, loc="lower left", borderaxespad=0.1)
     return Figure(
         path=save(drawing, path),
         title=f"Residuals of {sample}",
         caption="Left: data minus circuit; right: data minus a causal, linear, stable system, which no circuit enters. "
-        "A pattern on the right is a fault of the measurement, one on the left alone a fault of the circuit.",
+        "A pattern on the right is a fault of the measurement, one on the left alone a fault of the circuit. What "
+        "leaves its band is cut off.",
     )
 
 
-def _residual_panel(panel: Axes, f: Array, real: Sequence[float], imaginary: Sequence[float], title: str) -> None:
-    panel.plot(f, 100 * np.array(real), "o-", ms=2.5, lw=0.6, color=COLOURS[0], label="real")
-    panel.plot(f, 100 * np.array(imaginary), "s-", ms=2.5, lw=0.6, color=COLOURS[1], label="imaginary")
-    panel.axhline(0.0, color=COLOURS[6], lw=0.6)
-    _log_frequency(panel)
-    panel.set_ylabel("% of |Z|")
-    panel.set_title(title, fontsize=8.5)
+def _round_up(value: float) -> float:
+    """Return the next of 1, 2, 5, 10, ..."""
+    decade = 10.0 ** np.floor(np.log10(max(value, 1e-9)))
+    return float(decade * next(times for times in (1, 2, 5, 10) if times * decade >= value * (1 - 1e-9)))
+
+
+def _stacked(
+    panel: Axes, f: Array, real: Sequence[float], imaginary: Sequence[float], row: int, step: float, label: str
+) -> None:
+    for part, marker, colour, name in ((real, "o-", COLOURS[0], "real"), (imaginary, "s-", COLOURS[1], "imaginary")):
+        within = np.clip(100.0 * np.array(part), -0.48 * step, 0.48 * step)
+        told = name if row == 0 else "_"
+        panel.plot(f, row * step + within, marker, ms=2.2, lw=0.6, color=colour, label=told)
+    panel.text(1.02, row * step, label, fontsize=7, va="center", transform=panel.get_yaxis_transform())
 
 
 def conductivity(lines: Sequence[EisArrhenius], path: Path) -> Figure:
@@ -166,6 +183,8 @@ def conductivity(lines: Sequence[EisArrhenius], path: Path) -> Figure:
         title="Conductivity over temperature",
         caption="Errors are those of the spectra; that of the pellet's dimensions is common to all temperatures, "
         "shifts the whole line and leaves Ea alone. Arrows: one-sided 95 % limits where nothing was resolved.",
+        shows=("activation energy", "conductivity"),
+        procedures=tuple(dict.fromkeys(procedure_of(name) for line in lines for name in line.datasets)),
     )
 
 

@@ -21,8 +21,8 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from labctl.analysis.results import Arrhenius, BuildUp, Results
+from labctl.report.figure import Figure
 from labctl.report.numbers import plus_minus
-from labctl.report.page import Figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,8 +39,22 @@ _PLAIN = FuncFormatter(lambda value, _: f"{value:.3g}")
 KB_EV_PER_K = 8.617333262e-5
 
 
-def canvas(width_in: float = 9.0, height_in: float = 4.2, **subplots: Any) -> tuple[Drawing, Any]:
-    """Return a figure and its axes in the house style; no display is needed."""
+def canvas(
+    width_in: float = 9.0,
+    height_in: float = 4.2,
+    *,
+    left_in: float = 0.75,
+    right_in: float = 0.2,
+    top_in: float = 0.35,
+    bottom_in: float = 0.5,
+    between_in: tuple[float, float] = (0.8, 0.85),
+    **subplots: Any,
+) -> tuple[Drawing, Any]:
+    """Return a figure and its axes in the house style; no display is needed.
+
+    Margins and the room between panels (across, down) are given in inches: to have them worked out from the size of
+    every label takes as long as all the drawing.
+    """
     mpl.rcParams.update(
         {
             "svg.hashsalt": "labctl",
@@ -54,7 +68,20 @@ def canvas(width_in: float = 9.0, height_in: float = 4.2, **subplots: Any) -> tu
             "svg.fonttype": "path",
         }
     )
-    drawing = Drawing(figsize=(width_in, height_in), layout="constrained")
+    drawing = Drawing(figsize=(width_in, height_in))
+    across, down = subplots.get("ncols", 1), subplots.get("nrows", 1)
+    panel_in = (
+        (width_in - left_in - right_in - (across - 1) * between_in[0]) / across,
+        (height_in - top_in - bottom_in - (down - 1) * between_in[1]) / down,
+    )
+    drawing.subplots_adjust(
+        left=left_in / width_in,
+        right=1.0 - right_in / width_in,
+        bottom=bottom_in / height_in,
+        top=1.0 - top_in / height_in,
+        wspace=between_in[0] / panel_in[0],
+        hspace=between_in[1] / panel_in[1],
+    )
     return drawing, drawing.subplots(**subplots)
 
 
@@ -92,7 +119,7 @@ def build_up(results: Results, folder: Path) -> Figure | None:
     ordered = sorted(groups.items(), key=lambda item: item[0] or 0.0)
     columns = min(3, len(ordered))
     rows = -(-len(ordered) // columns)
-    drawing, axes = canvas(3.3 * columns + 0.8, 3.0 * rows + 0.4, nrows=rows, ncols=columns, squeeze=False)
+    drawing, axes = canvas(3.5 * columns + 0.6, 3.1 * rows + 0.2, nrows=rows, ncols=columns, squeeze=False)
     for panel, (T_K, entries) in zip(axes.flat, ordered, strict=False):
         for index, entry in enumerate(entries):
             _build_up_curve(panel, entry, index)
@@ -109,6 +136,7 @@ def build_up(results: Results, folder: Path) -> Figure | None:
         title="Build-up of the cross peaks",
         caption="Mean of the two symmetric cross peaks as a fraction of all intensity, with its standard error, "
         "against mixing time; lines are the fitted models.",
+        shows=("build-up",),
     )
 
 
@@ -146,13 +174,16 @@ def arrhenius_plot(results: Results, folder: Path) -> Figure | None:
         return None
     models = sorted({entry.model for entry in entries}, key=lambda model: (model == "product", model))
     most = max(sum(entry.model == model for entry in entries) for model in models)
-    drawing, axes = canvas(4.4 * len(models) + 0.4, 4.2 + 0.19 * most, ncols=len(models), squeeze=False)
+    below_in = 0.75 + 0.19 * most
+    drawing, axes = canvas(
+        4.4 * len(models) + 0.4, 3.9 + below_in, top_in=0.75, bottom_in=below_in, ncols=len(models), squeeze=False
+    )
     for panel, model in zip(axes.flat, models, strict=True):
         for index, entry in enumerate(one for one in entries if one.model == model):
             _arrhenius_line(panel, entry, index)
         panel.set_title(MODEL_NAMES.get(model, model))
         panel.set_xlabel("1000 / T [1/K]")
-        panel.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14), borderaxespad=0.0)
+        panel.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.17), borderaxespad=0.0)
         plain_decades(panel)
         _celsius_axis(panel)
     axes.flat[0].set_ylabel("rate or D/d² [1/s]")
@@ -161,6 +192,7 @@ def arrhenius_plot(results: Results, folder: Path) -> Figure | None:
         title="Arrhenius plot",
         caption="Weighted least squares of the logarithm (convention named in the table); bands are one standard "
         "error of the line. The temperature is that of the sample, calibrated.",
+        shows=("activation energy",),
     )
 
 
@@ -228,7 +260,7 @@ def saturation_recovery(results: Results, folder: Path) -> Figure | None:
     ordered = sorted(groups.items(), key=lambda item: item[0] or 0.0)
     columns = min(3, len(ordered))
     rows = -(-len(ordered) // columns)
-    drawing, axes = canvas(3.3 * columns + 0.8, 2.8 * rows + 0.4, nrows=rows, ncols=columns, squeeze=False)
+    drawing, axes = canvas(3.5 * columns + 0.6, 2.9 * rows + 0.2, nrows=rows, ncols=columns, squeeze=False)
     for panel, (T_K, entries) in zip(axes.flat, ordered, strict=False):
         for index, entry in enumerate(entries):
             colour = COLOURS[index % len(COLOURS)]
@@ -285,7 +317,9 @@ def trace(readings: Sequence[tuple[float, str, float]], begun_s: float, folder: 
         return None
     longest_s = max(at_s for name in wanted for at_s, _ in series[name])
     unit, unit_s = ("days", 86400.0) if longest_s > _DAYS_FROM_S else ("hours", 3600.0)
-    drawing, axes = canvas(9.0, 1.5 * len(wanted) + 0.6, nrows=len(wanted), sharex=True, squeeze=False)
+    drawing, axes = canvas(
+        9.0, 1.5 * len(wanted) + 0.6, nrows=len(wanted), sharex=True, squeeze=False, top_in=0.1, between_in=(0.8, 0.2)
+    )
     for index, (panel, name) in enumerate(zip(axes.flat, wanted, strict=True)):
         at_s, values = np.array(sorted(series[name])).T
         panel.plot(at_s / unit_s, values, color=COLOURS[index], lw=1)

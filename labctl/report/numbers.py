@@ -23,3 +23,14 @@ def plus_minus(value: float | None, error: float | None, unit: str = "") -> str:
     scale = 10.0**exponent
     places = max(0, places + exponent)
     return f"({value / scale:.{places}f} ± {error / scale:.{places}f}) × 10^{exponent}{suffix}"
+
+
+def plain(value: float, step: float | None, *, finer: bool = False) -> str:
+    """Return a value to the step it is rounded to (`finer`: to a tenth of it), as ``0.107`` or ``7.51 × 10^-11``."""
+    if not step or step <= 0.0 or value == 0.0:
+        return f"{value:.4g}"
+    exponent = math.floor(math.log10(abs(value)))
+    places = -math.floor(math.log10(step) + 1e-9) + (1 if finer else 0)
+    if -3 <= exponent <= 4:
+        return f"{value:.{max(0, places)}f}"
+    return f"{value / 10.0**exponent:.{max(0, places + exponent)}f} × 10^{exponent}"

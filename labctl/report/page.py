@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,20 +15,17 @@ import jinja2
 from labctl import __version__
 from labctl.analysis.results import Arrhenius, Results, ResultWarning
 from labctl.report import cycling_tables
-from labctl.report.campaign_tables import campaign_tables
+from labctl.report.by_sample import views
+from labctl.report.campaign_tables import campaign_fit, campaign_tables
 from labctl.report.design_section import accounts
+from labctl.report.figure import Figure
 from labctl.report.numbers import plus_minus
+from labctl.report.overview import Overview, overview
 from labctl.report.tidy import csv_tables
 from labctl.units import duration_text
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """One figure: its file (SVG), what it shows, and the sentence below it."""
-
-    path: Path
-    title: str
-    caption: str
+PAIRS = "pairs_over_temperature"
+"""Name of the figure beside which labctl's own energies stand, so that nobody takes the pairs' for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +47,7 @@ class Timeline:
 
 
 def write_report(
-    path: Path, results: Results, figures: tuple[Figure, ...], *, timeline: Timeline, protocol_text: str
+    path: Path, results: Results, figures: Sequence[Figure], *, timeline: Timeline, protocol_text: str
 ) -> Path:
     """Write the report and return its path.
 
@@ -58,8 +55,9 @@ def write_report(
     ----------
     path : Path
         Where the HTML goes; an older report there is replaced (it can be made again at any time).
-    figures : tuple of Figure
-        Embedded as they are, so that the page needs nothing beside it.
+    figures : sequence of Figure
+        Embedded as they are, so that the page needs nothing beside it; those that show what was published stand with
+        it, in the order of the publication.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("labctl.report", "templates"),
@@ -77,6 +75,8 @@ def write_report(
         tmix=_tmix,
         arrow=_arrow,
         span=_span,
+        hours=_hours,
+        raised=_raised,
     )
     environment.globals.update(
         pm=_plus_minus,
@@ -86,8 +86,15 @@ def write_report(
     )
     cells = results.cycling.cells
     cell_names = cycling_tables.names(cells)
+    told = overview(results, figures)
+    names = _names(figures)
+    beside = {figure for card in told.cards for figure in card.figures} if told is not None else set()
     page = environment.get_template("report.html.j2").render(
         results=results,
+        views=views(results),
+        overview=None if told is None else _shown(told, names),
+        simulated=bool(results.provenance.get("simulated")),
+        bounds=_bounds(results),
         headline=_headline(results),
         doubts=grouped(results.warnings),
         accounts=accounts(results),
@@ -97,15 +104,7 @@ def write_report(
         cycle_tables=[
             cycling_tables.cycle_table(one, name) for name, one in zip(cell_names, cells, strict=True) if one.cycles
         ],
-        figures=[
-            {
-                "title": figure.title,
-                "caption": figure.caption,
-                "name": figure.path.stem,
-                "data": base64.b64encode(figure.path.read_bytes()).decode("ascii"),
-            }
-            for figure in figures
-        ],
+        figures=[_embedded(one, names[one]) for one in figures if one not in beside],
         tables=[
             {
                 "name": name,
@@ -120,6 +119,51 @@ def write_report(
     )
     path.write_text(page, encoding="utf-8")
     return path
+
+
+def _names(figures: Sequence[Figure]) -> dict[Figure, str]:
+    """Return a name for each figure, of which no two are alike on one page."""
+    names: dict[Figure, str] = {}
+    for one in figures:
+        stem = one.path.stem
+        names[one] = stem if stem not in names.values() else f"{one.path.parent.name}_{stem}"
+    return names
+
+
+def _embedded(figure: Figure, name: str) -> dict[str, str]:
+    data = base64.b64encode(figure.path.read_bytes()).decode("ascii")
+    return {"title": figure.title, "caption": figure.caption, "name": name, "data": data}
+
+
+def _shown(told: Overview, names: Mapping[Figure, str]) -> dict[str, Any]:
+    """Return the overview with its figures embedded."""
+    cards = [
+        {
+            "heading": card.heading,
+            "labels": card.labels,
+            "rows": card.rows,
+            "what": {what for figure in card.figures if figure.path.stem == PAIRS for what in figure.shows},
+            "pictures": [_embedded(one, names[one]) for one in card.figures],
+            "above": [{"name": names[one], "title": one.title} for one in card.above],
+        }
+        for card in told.cards
+    ]
+    return {
+        "published_in": told.published_in,
+        "counts": told.counts,
+        "no_errors": told.no_errors,
+        "cards": cards,
+    }
+
+
+def _bounds(results: Results) -> list[str]:
+    """Return what the global fit only bounds, in words."""
+    fit = campaign_fit(results)
+    return [
+        f"{phase.phase} {'faster' if phase.bound == 'lower' else 'slower'} than {phase.kD_per_s:.2g} 1/s"
+        for phase in (fit.phases if fit is not None else ())
+        if phase.bound is not None and phase.kD_per_s is not None
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,12 +210,21 @@ def _number(value: float | None, digits: int = 3) -> str:
     return "" if value is None else f"{value:.{digits}g}"
 
 
+def _hours(value: float) -> str:
+    return f"{value:.0f}" if value >= 100.0 else f"{value:.1f}"
+
+
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def _raised(text: str) -> str:
+    """Return text with raised exponents."""
+    return re.sub(r"10\^(-?\d+)", lambda power: "10" + power[1].translate(_RAISED), text)
 
 
 def _plus_minus(value: float | None, error: float | None, unit: str = "") -> str:
     """`plus_minus` with raised exponents."""
-    return re.sub(r"10\^(-?\d+)", lambda power: "10" + power[1].translate(_RAISED), plus_minus(value, error, unit))
+    return _raised(plus_minus(value, error, unit))
 
 
 def _span(T_K: Sequence[float]) -> str:

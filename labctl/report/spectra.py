@@ -17,8 +17,8 @@ from labctl.analysis.nmr.spectrum import spectrum_1d, spectrum_2d, without_model
 from labctl.analysis.results import DatasetEntry, Results
 from labctl.errors import LabctlError
 from labctl.formats.bruker_dataset import BrukerDataset, read_dataset
+from labctl.report.figure import Figure
 from labctl.report.figures import COLOURS, Array, canvas, save, temperature_label
-from labctl.report.page import Figure
 from labctl.units import duration_text
 
 SAME_TEMPERATURE_K = 1.0
@@ -41,7 +41,7 @@ def reference_spectra(results: Results, run_dir: Path, folder: Path) -> Figure |
         return None
     sites = _sites(results)
     window = _window(sites)
-    drawing, axes = canvas(9.0, 1.6 + 0.9 * len(chosen), squeeze=False)
+    drawing, axes = canvas(9.0, 1.2 + 0.75 * len(chosen), squeeze=False, left_in=0.25)
     panel = axes.flat[0]
     tallest = 0.0
     curves = []
@@ -84,23 +84,33 @@ def reference_spectra(results: Results, run_dir: Path, folder: Path) -> Figure |
         title="1D spectra",
         caption="The last reference 1D of each temperature, all on one scale, broadened by a third of the "
         "narrowest width; dotted: the sites.",
+        shows=("spectrum",),
     )
 
 
-def two_dimensional_spectra(results: Results, run_dir: Path, folder: Path) -> Figure | None:
-    """Draw the 2Ds at the shortest and the longest Tmix of the coldest and the hottest temperature."""
+Known = Mapping[str, LineSet]
+"""Fitted lines by the name of the dataset."""
+
+
+def two_dimensional_spectra(results: Results, run_dir: Path, folder: Path, lines: Known | None = None) -> Figure | None:
+    """Draw the 2Ds at the shortest and the longest Tmix of the coldest and the hottest temperature.
+
+    Lines that the analysis has fitted already need not be fitted again; those that are not given are.
+    """
     groups = [entries for entries in _grouped(results, "exsy") if entries]
     if not groups:
         return None
     sites = _sites(results)
     window = _window(sites)
     rows = [groups[0]] if len(groups) == 1 else [groups[0], groups[-1]]
-    drawing, axes = canvas(8.6, 4.1 * len(rows) + 0.2, nrows=len(rows), ncols=2, squeeze=False)
+    drawing, axes = canvas(
+        9.0, 4.4 * len(rows), nrows=len(rows), ncols=2, squeeze=False, top_in=0.85, right_in=0.6, between_in=(1.2, 1.4)
+    )
     drawn = 0
-    for line, entries in zip(axes, rows, strict=True):
+    for across, entries in zip(axes, rows, strict=True):
         ordered = sorted(entries, key=_tmix_s)
-        for panel, entry in zip(line, (ordered[0], ordered[-1]), strict=True):
-            drawn += _draw_2d(panel, entry, run_dir, sites, window)
+        for panel, entry in zip(across, (ordered[0], ordered[-1]), strict=True):
+            drawn += _draw_2d(panel, entry, run_dir, sites, window, (lines or {}).get(entry.dataset))
     if not drawn:
         return None
     return Figure(
@@ -112,27 +122,33 @@ def two_dimensional_spectra(results: Results, run_dir: Path, folder: Path) -> Fi
         "Lines are broadened by a third of the narrowest width "
         f"(at least {LEAST_BROADENING_HZ[0]:g} Hz in F2, {LEAST_BROADENING_HZ[1]:g} Hz in F1); ripples along F1 are "
         "those of few rows.",
+        shows=("cross peak",),
     )
 
 
-def residual_maps(results: Results, run_dir: Path, folder: Path) -> Figure | None:
-    """Draw what lines and amplitudes leave of the shortest and longest Tmix, coldest and hottest, over the noise."""
+def residual_maps(results: Results, run_dir: Path, folder: Path, lines: Known | None = None) -> Figure | None:
+    """Draw what lines and amplitudes leave of the shortest and longest Tmix, coldest and hottest, over the noise.
+
+    `lines` as for `two_dimensional_spectra`.
+    """
     groups = [entries for entries in _grouped(results, "exsy") if entries]
     if not groups:
         return None
     sites = _sites(results)
     window = _window(sites)
     rows = [groups[0]] if len(groups) == 1 else [groups[0], groups[-1]]
-    drawing, axes = canvas(8.6, 4.1 * len(rows) + 0.2, nrows=len(rows), ncols=2, squeeze=False)
+    drawing, axes = canvas(
+        9.6, 4.0 * len(rows), nrows=len(rows), ncols=2, squeeze=False, top_in=0.55, between_in=(0.9, 1.1)
+    )
     image = None
-    for line, entries in zip(axes, rows, strict=True):
+    for across, entries in zip(axes, rows, strict=True):
         ordered = sorted(entries, key=_tmix_s)
-        for panel, entry in zip(line, (ordered[0], ordered[-1]), strict=True):
-            drawn = _draw_residual(panel, entry, run_dir, sites, window)
+        for panel, entry in zip(across, (ordered[0], ordered[-1]), strict=True):
+            drawn = _draw_residual(panel, entry, run_dir, sites, window, (lines or {}).get(entry.dataset))
             image = drawn if drawn is not None else image
     if image is None:
         return None
-    drawing.colorbar(image, ax=axes, label="(data − model) / noise", shrink=0.7)
+    drawing.colorbar(image, ax=axes, label="(data − model) / noise", shrink=0.7, pad=0.03)
     return Figure(
         path=save(drawing, folder / "residuals_2d.svg"),
         title="What the lines leave",
@@ -142,11 +158,16 @@ def residual_maps(results: Results, run_dir: Path, folder: Path) -> Figure | Non
 
 
 def _draw_residual(
-    panel: Axes, entry: DatasetEntry, run_dir: Path, sites: Mapping[str, float], window: tuple[float, float]
+    panel: Axes,
+    entry: DatasetEntry,
+    run_dir: Path,
+    sites: Mapping[str, float],
+    window: tuple[float, float],
+    known: LineSet | None,
 ) -> AxesImage | None:
     try:
         dataset = read_dataset(run_dir / entry.path)
-        lines = with_lasting_offsets([dataset], refine_lines([dataset], sites=sites or None))
+        lines = known or with_lasting_offsets([dataset], refine_lines([dataset], sites=sites or None))
         left = without_model(dataset, lines, estimate_amplitudes(dataset, lines))
         spectrum = spectrum_2d(left, lines=lines, broadening_Hz=broadening_Hz(lines), window_ppm=(-1e6, 1e6))
     except LabctlError:
@@ -180,11 +201,16 @@ def _draw_residual(
 
 
 def _draw_2d(
-    panel: Axes, entry: DatasetEntry, run_dir: Path, sites: Mapping[str, float], window: tuple[float, float]
+    panel: Axes,
+    entry: DatasetEntry,
+    run_dir: Path,
+    sites: Mapping[str, float],
+    window: tuple[float, float],
+    known: LineSet | None,
 ) -> int:
     try:
         dataset = read_dataset(run_dir / entry.path)
-        lines = _lines(dataset, sites)
+        lines = known or _lines(dataset, sites)
         spectrum = spectrum_2d(
             dataset,
             lines=lines,

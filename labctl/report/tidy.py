@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from labctl.analysis.results import Results
+from labctl.report.by_sample import views
 
 Row = Mapping[str, object]
 
@@ -40,7 +41,8 @@ def write_csv(results: Results, folder: Path) -> list[Path]:
 def csv_tables(results: Results) -> dict[str, str]:
     """Return every table that has rows as the text of a CSV file (RFC 4180), by name.
 
-    ``datasets``, ``t1``, ``recoveries``, ``exsy_matrices``, ``exsy_rates``, ``exsy_diffusion``, ``exsy_buildup``,
+    ``published``, ``hours``, ``datasets``, ``t1``,
+    ``recoveries``, ``exsy_matrices``, ``exsy_rates``, ``exsy_diffusion``, ``exsy_buildup``,
     ``arrhenius``, ``exsy_paper``, ``impedance``, ``conductivity``, ``cycles`` and ``warnings``.
     """
     listed = {name: list(rows) for name, rows in _tables(results).items()}
@@ -49,20 +51,35 @@ def csv_tables(results: Results) -> dict[str, str]:
 
 def _tables(results: Results) -> dict[str, Iterable[Row]]:
     return {
+        "published": (one.model_dump() for one in results.published),
+        "hours": (one.model_dump() for one in results.hours),
         "datasets": _datasets(results),
-        "t1": ({**one.model_dump(exclude=_LISTS), "warnings": "; ".join(one.warnings)} for one in results.t1),
-        "recoveries": _recoveries(results),
-        "exsy_matrices": _matrices(results),
-        "exsy_rates": _rates(results),
-        "exsy_diffusion": _diffusion(results),
-        "exsy_buildup": _buildup(results),
-        "arrhenius": (_energy(one.model_dump()) for one in results.exsy.arrhenius),
-        "exsy_paper": _paper(results),
+        "t1": _of_samples(results, _t1),
+        "recoveries": _of_samples(results, _recoveries),
+        "exsy_matrices": _of_samples(results, _matrices),
+        "exsy_rates": _of_samples(results, _rates),
+        "exsy_diffusion": _of_samples(results, _diffusion),
+        "exsy_buildup": _of_samples(results, _buildup),
+        "arrhenius": _of_samples(results, lambda one: (_energy(line.model_dump()) for line in one.exsy.arrhenius)),
+        "exsy_paper": _of_samples(results, _paper),
         "impedance": (_scalars(one.model_dump()) for one in results.eis.spectra),
         "conductivity": (_energy(one.model_dump()) for one in results.eis.arrhenius),
         "cycles": _cycles(results),
         "warnings": (one.model_dump() for one in results.warnings),
     }
+
+
+def _of_samples(results: Results, rows: Callable[[Results], Iterable[Row]]) -> Iterable[Row]:
+    """Rows of every sample in the rotor; which it is stands in the last column where there is more than one."""
+    seen = views(results)
+    for view in seen:
+        for row in rows(view.results):
+            yield {**row, "sample": view.sample} if len(seen) > 1 else row
+
+
+def _t1(results: Results) -> Iterable[Row]:
+    for one in results.t1:
+        yield {**one.model_dump(exclude=_LISTS), "warnings": "; ".join(one.warnings)}
 
 
 _LISTS = {"delays_s", "intensities", "intensity_se"}
@@ -130,6 +147,7 @@ def _rates(results: Results) -> Iterable[Row]:
                             "target": target,
                             "k_per_s": fit.k_per_s[i][j],
                             "k_se_per_s": fit.k_se[i][j],
+                            "k_upper_per_s": fit.k_upper_per_s[i][j] if fit.k_upper_per_s is not None else None,
                             "population_source": fit.population[i],
                             "population_source_se": fit.population_se[i],
                             "relaxation": fit.relaxation,
@@ -144,7 +162,7 @@ def _diffusion(results: Results) -> Iterable[Row]:
         common = {"T_K": fit.T_K, "model": fit.model, "mode": fit.mode, "geometry": fit.geometry}
         if fit.model == "product":
             row: Row = {"of": "-".join(fit.pair), "kD_per_s": fit.kD_per_s, "kD_se_per_s": fit.kD_se}
-            yield {**common, **row, "bound": "", "chi2_red": fit.chi2_red}
+            yield {**common, **row, "bound": "", "kD_upper_per_s": fit.kD_upper_per_s, "chi2_red": fit.chi2_red}
         else:
             for phase in fit.phases:
                 told = _scalars(phase.model_dump(exclude={"phase", "kD_se"}))
