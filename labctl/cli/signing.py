@@ -20,6 +20,7 @@ from labctl.cli.lab_entry import with_signature
 from labctl.cli.planning import Checked, checked
 from labctl.cli.run_folder import JOURNAL, thaw
 from labctl.errors import InputError, SafetyRefusal
+from labctl.located_yaml import text_of
 
 if TYPE_CHECKING:
     from labctl.protocol.commissioning import Commissioning, StageRule
@@ -109,7 +110,7 @@ def _sign(loaded: LoadedLab, lab: Path, run: _Run, entry: str, name: str, *, yes
     if not yes and not _agreed():
         print("nothing was written", file=sys.stderr)
         return 4
-    if lab.read_text(encoding="utf-8") != text:
+    if text_of(lab) != text:
         raise InputError(f"{lab} was changed meanwhile", next_step="Sign again")
     unfinished = lab.with_name(lab.name + ".tmp")
     unfinished.write_text(signed, encoding="utf-8", newline="")

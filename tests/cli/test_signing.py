@@ -70,12 +70,14 @@ def lab(tmp_path: Path, protocols: Path) -> Path:
 
 def test_a_stage_that_was_shown_is_signed(finished: Path, lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One entry is added and no other line changes; it says SIM, because nothing real was commissioned."""
+    lab.write_bytes(lab.read_bytes().replace(b"\n", b"\r\n"))  # as Windows writes it
     before = lab.read_text(encoding="utf-8")
     assert run_app(["sign", str(finished), "--lab", str(lab), "--by", "Anna Berg", "--yes"]) == 0
     said = capsys.readouterr().out
     assert "FAILED" not in said
     assert "an ammeter in series showed" in said
     after = lab.read_text(encoding="utf-8")
+    assert lab.read_bytes().count(b"\r\n") == lab.read_bytes().count(b"\n")
     added = [line for line in after.splitlines() if line not in before.splitlines()]
     assert [line for line in after.splitlines() if line not in added] == before.splitlines()
     assert all(f"+{line}" in said.splitlines() for line in added)
