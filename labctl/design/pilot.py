@@ -137,11 +137,11 @@ def learnt(asked: Question, pilot: Pilot, design: Design) -> tuple[Question, Tak
         notes.say("T1", "as expected in the protocol (the pilot has none that is resolved)")
     seen = _seen(pilot)
     freedom = max(1, sum(one.values.size - 1 for one in seen) - len(asked.belief.names))
-    prior = asked.belief if design.kD_per_s else _of_any_rate(model, asked.belief, seen)
+    prior = asked.belief if design.kD_per_s else _of_any_rate(model, asked.belief, seen, contradicted=False)
     belief = _learnt(model, prior, seen)
     chi2 = _chi2(model, belief.mean, seen)
     if design.kD_per_s and (chi2 / freedom > MISFIT or _far(prior, belief)):  # what was typed may be in the way
-        wide = _of_any_rate(model, asked.belief, seen)
+        wide = _of_any_rate(model, asked.belief, seen, contradicted=True)
         freely = _learnt(model, wide, seen)
         if _chi2(model, freely.mean, seen) < chi2 - FAR**2 or _far(prior, freely):
             prior, belief, chi2 = wide, freely, _chi2(model, freely.mean, seen)
@@ -229,13 +229,17 @@ def _seen(pilot: Pilot) -> list[Seen]:
 # ------------------------------------------------------------------------------------------------- belief
 
 
-def _of_any_rate(model: Model, prior: Belief, seen: Sequence[Seen]) -> Belief:
-    """A wide prior of rates that nobody typed, about the one of several beginnings from which the data are met."""
+def _of_any_rate(model: Model, prior: Belief, seen: Sequence[Seen], *, contradicted: bool) -> Belief:
+    """A wide prior of rates that nobody typed, about the one of several beginnings from which the data are met.
+
+    Where typed ones are contradicted, the energies typed with them are believed half as much too.
+    """
     own, energies = _indices(prior)
     tmix_s = float(np.mean([one.block.tmix_s for one in seen]))
     covariance = prior.covariance.copy()
     covariance[own, own] += np.log(_ANY_RATE) ** 2
-    covariance[energies, energies] *= 4.0
+    if contradicted:
+        covariance[energies, energies] *= 4.0
     tried = []
     for start in _STARTS:
         mean = prior.mean.copy()

@@ -11,7 +11,7 @@ import pytest
 from labctl.analysis.matrices import ExchangeMatrix
 from labctl.analysis.nmr.lines import Line
 from labctl.analysis.nmr.relaxation import Recovery
-from labctl.analysis.pilot import Pilot
+from labctl.analysis.pilot import Pilot, read_pilot
 from labctl.cli.designing import design_command
 from labctl.design.ask import Question, question
 from labctl.design.model import Block
@@ -211,6 +211,19 @@ def test_a_run_folder_gives_the_priors_of_a_proposal(
     T1 = block(written.model).t1
     assert T1 is not None
     assert T1.expected_s("A", 0) == pytest.approx(6.8, rel=0.1)  # two T1s that exchange
+
+
+def test_public_data_of_a_real_console_are_a_pilot(shared_data: Path) -> None:
+    """Eleven 2Ds of 19F, acquired by others: all are used, with widths, temperature and populations as published."""
+    carrier_ppm, larmor_MHz = -47.7308, 564.6155
+    sites = {"A": carrier_ppm + 134.2 / larmor_MHz, "B": carrier_ppm - 464.5 / larmor_MHz}
+    pilot = read_pilot(shared_data / "bruker" / "exsy-19f", sites, ("A", "B"), "19F")
+    assert (len(pilot.matrices), pilot.left_out, pilot.recoveries) == (11, (), ())
+    ((T_K, lines),) = pilot.lines
+    assert pytest.approx(298, abs=0.5) == T_K
+    assert [lines[one].fwhm_Hz for one in "AB"] == pytest.approx([140, 147], rel=0.05)
+    first = min(pilot.matrices, key=lambda one: one.tmix_s)
+    assert first.A.sum(axis=1) / first.A.sum() == pytest.approx([0.67, 0.33], abs=0.02)
 
 
 def test_data_of_another_nucleus_are_no_pilot(tmp_path: Path, protocols: Path) -> None:
