@@ -37,7 +37,8 @@ REFERENCE_TMIX_S = 0.01
 class Question:
     """Everything a proposal needs.
 
-    `author` are the 2Ds of the protocol as it stands.
+    `author` are the 2Ds of the protocol as it stands; `fitted` the parameters that the analysis of the campaign fits,
+    knowing no prior.
     """
 
     model: Layered
@@ -46,6 +47,7 @@ class Question:
     choices: Choices
     costs: Costs
     author: tuple[Block, ...]
+    fitted: tuple[str, ...]
 
 
 def question(wanted: VtExsy, sample: Sample, larmor_MHz: float, steps: Sequence[Step]) -> Question:
@@ -104,6 +106,7 @@ def question(wanted: VtExsy, sample: Sample, larmor_MHz: float, steps: Sequence[
         ),
         costs=_costs(wanted, steps, temperatures_K),
         author=tuple(_blocks(steps)),
+        fitted=tuple(one for one in model.names if one != "ln contact" or analysis.contact_fraction == "free"),
     )
 
 

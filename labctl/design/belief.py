@@ -51,12 +51,12 @@ class Belief:
         precision[np.ix_(keep, keep)] = np.linalg.inv(self.covariance[np.ix_(keep, keep)])
         return precision
 
-    def without(self, prior: Belief, wanted: Sequence[str]) -> FloatArray:
-        """Return the precision that data added to `prior`, with hardly any of what it held of `wanted`, shape (P, P).
+    def without(self, prior: Belief, fitted: Sequence[str]) -> FloatArray:
+        """Return the precision that data added to `prior`, with hardly any of what it held of `fitted`, shape (P, P).
 
-        An error that is stated of `wanted` shall come from the data alone; of all else the prior counts.
+        A stated error shall be the one that an analysis will find which fits these parameters and knows no prior.
         """
-        wide = np.array([VAGUE if name in wanted else 1.0 for name in self.names])
+        wide = np.array([VAGUE if name in fitted else 1.0 for name in self.names])
         vague = prior.covariance * wide[:, None] * wide
         return np.asarray(self.precision() - prior.precision() + np.linalg.inv(vague))
 

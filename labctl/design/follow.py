@@ -73,7 +73,7 @@ def what_follows(
         spent_s=spent_s,
         at_K=at_K,
         visited=visited,
-        have=belief.without(asked.belief, tuple(asked.goal.se)),
+        have=belief.without(asked.belief, asked.fitted),
     )
     if decision.block is None:
         return Next(decision=decision, belief=belief, document=None)
