@@ -197,9 +197,9 @@ def refine_lines(datasets: Sequence[BrukerDataset], *, sites: Mapping[str, float
     fit, t2_end_s, drifts = _fit(rows, start, names, warnings, reach_Hz)
     rows = [without_drift(one, drift) for one, drift in zip(rows, drifts, strict=True)]
     fit = _positive(fit)
-    if sites and fit.chi2_red > _WORST_CHI2:
-        warnings.extend(_unlisted(fit, rows, first))
     is_2d = rows[0].t1_s is not None
+    if sites and (is_2d or fit.chi2_red > _WORST_CHI2):  # a weak line hardly shows in the chi2 of so many points
+        warnings.extend(_unlisted(fit, rows, first))
     fit = _as_said(fit, offsets, is_2d=is_2d) if sites else _by_intensity(fit, is_2d=is_2d)
     lines = tuple(_line(fit, j, name, first) for j, name in enumerate(names))
     warnings.extend(_doubts(fit, lines, rows))
