@@ -15,6 +15,8 @@ from labctl.formats.bruker_dataset import BrukerDataset, read_dataset
 
 MeasuredKind = Literal["one_pulse", "nutation", "saturation_recovery", "exsy", "unknown"]
 PLAUSIBLE_K = (50.0, 700.0)
+PARTS = "parts"
+"""Folder of a run folder's station with what was brought in of 2Ds before their ends: no acquisitions of their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -195,5 +197,5 @@ def _expnos(path: Path) -> Iterable[Path]:
     """EXPNO folders at or below a path, in the order of their numbers."""
     if path.is_file():  # one of a dataset's own files stands for its dataset, any other file for nothing
         return [path.parent] if path.name in {"fid", "ser", "acqus"} else []
-    folders = {one.parent for one in path.rglob("acqus")}
+    folders = {one.parent for one in path.rglob("acqus") if PARTS not in one.relative_to(path).parts}
     return sorted(folders, key=lambda one: [(int(part), "") if part.isdigit() else (-1, part) for part in one.parts])

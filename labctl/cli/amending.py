@@ -107,6 +107,11 @@ def amend_command(directory: Path, protocol: Path, reason: str, *, yes: bool) ->
     print("\n".join([*lines_of(change), *steering]))
     if change.is_nothing and state.plan.blackouts == wanted.plan.blackouts and not steering:
         raise InputError("the amended protocol changes no step", next_step="Nothing was done")
+    if steering and not _decides_again(state, wanted):
+        print(
+            "no 2D is to come, so nothing is decided by this unless you add one",
+            file=sys.stderr,
+        )
     _agree(yes=yes)
     text = wanted.protocol.located.text
     asked = request("amend", reason, protocol=text, base=fingerprint(state.plan))
@@ -150,6 +155,14 @@ def steering_lines(now: Checked, wanted: Checked) -> list[str]:
             if was.get(key) != is_.get(key)
         ]
     return lines
+
+
+def _decides_again(state: State, wanted: Checked) -> bool:
+    """Whether a 2D, or the 1D behind one, is still to come or under way: what comes next is decided after those."""
+    from labctl.run.state import BEHIND
+
+    records = (state.steps.get(step.id) for step in wanted.plan.steps if step.role in {"exsy", "reference"})
+    return any(record is None or record.status not in BEHIND for record in records)
 
 
 def _adapt_blocks(document: Any) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import pytest
 
 from labctl.analysis.campaign import analyze_campaign, analyze_paths
 from labctl.analysis.context import AnalysisContext
+from labctl.analysis.gather import gather
 from labctl.analysis.results import ExchangeFit, Results
 from tests.analysis.small_lab import Lab
 
@@ -81,3 +82,15 @@ def test_sites_are_found_where_none_are_named(scattered: tuple[Path, Results]) -
     assert [site.ppm for site in results.exsy.sites] == pytest.approx(list(SITES.values()), abs=0.05)
     for found, expected in zip(_rates(results), _rates(ours), strict=True):
         assert abs(found[1] - expected[1]) < 0.5 * expected[2]
+
+
+def test_rows_brought_in_before_the_end_are_no_acquisition(tmp_path: Path) -> None:
+    """A station's folder holds each 2D once, whatever was looked at while it was acquired."""
+    lab = Lab(tmp_path / "run")
+    lab.exsy(293.15, "tmix01", 0.3)
+    station = tmp_path / "run" / "nmr500"
+    shutil.copytree(station / "10", station / "parts" / "10" / "01")
+    found, _ = gather([station])
+    assert [one.path.name for one in found] == ["10"]
+    alone, _ = gather([station / "parts" / "10" / "01"])
+    assert len(alone) == 1  # whoever asks for it gets it
