@@ -98,7 +98,7 @@ def analyze_campaign(
         Spectrometer procedures (``station/name``) that measured another sample than the campaign's first, its name and
         context: they share no site, population or rate with the others, and stand under ``other_samples``.
     lines : dict, optional
-        Gets the fitted lines of each 2D by the name of its dataset, for whoever draws it.
+        Gets the fitted lines of each 2D and reference 1D by the name of its dataset, for whoever draws it.
 
     Raises
     ------
@@ -365,7 +365,9 @@ class _Analysis:
 
         def references() -> None:
             ones = sorted((one for one in at.of_kind("one_pulse") if one.role == "reference"), key=_start)
-            lines = [(one.name, _start(one), measure_lines(one.raw, sites=self.sites or None)) for one in ones]
+            for one in ones:
+                self._lines[one.name] = refine_lines([one.raw], sites=self.sites or None)
+            lines = [(one.name, _start(one), measure_lines(one.raw, lines=self._lines[one.name])) for one in ones]
             if lines:
                 limits = self.context.thresholds
                 self.results.warnings += doubts_of_references([(name, found) for name, _, found in lines], limits)

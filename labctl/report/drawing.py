@@ -52,7 +52,7 @@ def _of_sample(view: SampleView, run_dir: Path, folder: Path, lines: Mapping[str
     """Draw what the spectrometer saw of one sample, its name in the titles of all but the first."""
     results = view.results
     drawn = [
-        reference_spectra(results, run_dir, folder),
+        reference_spectra(results, run_dir, folder, lines),
         two_dimensional_spectra(results, run_dir, folder, lines),
         residual_maps(results, run_dir, folder, lines),
         build_up(results, folder),

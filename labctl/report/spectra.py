@@ -30,8 +30,15 @@ ABOVE_NOISE = 4.0
 """The lowest contour stands this many standard deviations above the noise."""
 
 
-def reference_spectra(results: Results, run_dir: Path, folder: Path) -> Figure | None:
-    """Draw the last reference 1D of each temperature, stacked, on one scale."""
+Known = Mapping[str, LineSet]
+"""Fitted lines by the name of the dataset."""
+
+
+def reference_spectra(results: Results, run_dir: Path, folder: Path, lines: Known | None = None) -> Figure | None:
+    """Draw the last reference 1D of each temperature, stacked, on one scale.
+
+    Lines that the analysis has fitted already need not be fitted again; those that are not given are.
+    """
     chosen = [
         entries[-1]
         for entries in _grouped(results, "one_pulse")
@@ -48,9 +55,9 @@ def reference_spectra(results: Results, run_dir: Path, folder: Path) -> Figure |
     for entry in chosen:
         try:
             dataset = read_dataset(run_dir / entry.path)
-            lines = _lines(dataset, sites)
+            mine = (lines or {}).get(entry.dataset) or _lines(dataset, sites)
             spectrum = spectrum_1d(
-                dataset, lines=lines, zero_fill=8, broadening_Hz=broadening_Hz(lines)[0], window_ppm=window
+                dataset, lines=mine, zero_fill=8, broadening_Hz=broadening_Hz(mine)[0], window_ppm=window
             )
         except LabctlError:
             continue  # it stands among the warnings of the analysis already
@@ -88,14 +95,10 @@ def reference_spectra(results: Results, run_dir: Path, folder: Path) -> Figure |
     )
 
 
-Known = Mapping[str, LineSet]
-"""Fitted lines by the name of the dataset."""
-
-
 def two_dimensional_spectra(results: Results, run_dir: Path, folder: Path, lines: Known | None = None) -> Figure | None:
     """Draw the 2Ds at the shortest and the longest Tmix of the coldest and the hottest temperature.
 
-    Lines that the analysis has fitted already need not be fitted again; those that are not given are.
+    `lines` as for `reference_spectra`.
     """
     groups = [entries for entries in _grouped(results, "exsy") if entries]
     if not groups:
@@ -129,7 +132,7 @@ def two_dimensional_spectra(results: Results, run_dir: Path, folder: Path, lines
 def residual_maps(results: Results, run_dir: Path, folder: Path, lines: Known | None = None) -> Figure | None:
     """Draw what lines and amplitudes leave of the shortest and longest Tmix, coldest and hottest, over the noise.
 
-    `lines` as for `two_dimensional_spectra`.
+    `lines` as for `reference_spectra`.
     """
     groups = [entries for entries in _grouped(results, "exsy") if entries]
     if not groups:

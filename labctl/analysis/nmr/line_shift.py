@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from labctl.analysis.nmr.joint_fit import Products
-from labctl.analysis.nmr.lines import refine_lines
+from labctl.analysis.nmr.lines import LineSet, refine_lines
 from labctl.analysis.nmr.rows import prepare
 from labctl.errors import InputError
 from labctl.formats.bruker_dataset import BrukerDataset
@@ -32,8 +32,12 @@ class SiteLine:
     area_se: float
 
 
-def measure_lines(dataset: BrukerDataset, *, sites: Mapping[str, float] | None = None) -> tuple[SiteLine, ...]:
+def measure_lines(
+    dataset: BrukerDataset, *, sites: Mapping[str, float] | None = None, lines: LineSet | None = None
+) -> tuple[SiteLine, ...]:
     """Return position, width and area of each site of a 1D; lines are looked for when not named.
+
+    `lines` are those of this very 1D, where the caller has fitted them already.
 
     Raises
     ------
@@ -42,7 +46,7 @@ def measure_lines(dataset: BrukerDataset, *, sites: Mapping[str, float] | None =
     """
     if dataset.dimension != "1D":
         raise InputError(f"{dataset.path}: lines are measured in a 1D, not in a {dataset.dimension}")
-    lines = refine_lines([dataset], sites=sites)
+    lines = lines or refine_lines([dataset], sites=sites)
     products = Products.of(prepare(dataset, t2_end_s=lines.t2_end_s), lines.shape, slopes_only=True)
     count = len(lines.lines)
     normal = products.eliminate([products.direction(parameter) for parameter in lines.free])
