@@ -52,8 +52,9 @@ procedures:
 class Bench:
     """A simulated console with what was exported copied onto it, and somebody who types."""
 
-    def __init__(self, folder: Path, exported: Path, faults: str = "") -> None:
+    def __init__(self, folder: Path, exported: Path, faults: str = "", layout: str = "4.0.8") -> None:
         lab = load_lab(ROOT / "protocols" / "labs" / "simulated.yaml").model.station("nmr500")
+        settings = lab.simulator_settings()
         script = None
         if faults:
             script = folder / "faults.yaml"
@@ -65,7 +66,7 @@ class Bench:
             clock=self.clock,
             seed=1,
             sample=ROOT / "protocols" / "samples" / "two_site_demo.yaml",
-            settings=lab.simulator_settings(),
+            settings={**settings, "simulator": {**settings["simulator"], "layout": layout}},
             faults=script,
         )
         self.clock.add_source(self.simulator.next_event_s)
@@ -201,16 +202,59 @@ def ends_without_heat(exported: Path, folder: Path, fault: str) -> None:
     """Run into a fault in the middle of a 2D and see what is on afterwards."""
     bench = Bench(folder, exported, f"  - {{fault: {fault}, during: {{title: T01/tmix01, after: 2 min}}}}\n")
     bench.type(PROGRAM, "labctl_guard")
-    bench.live()
-    for _ in range(40):
-        bench.clock.wait_until(bench.clock.now_s() + 300.0)
+    before: dict[str, str] = {}
+    while bench.runs:
+        bench.clock.wait_until(bench.clock.now_s() + 3600.0)
         bench.link.refresh()
-    sensor_K = bench.console.plant.sensor_K()
-    assert not bench.console.plant.vt.heating or (sensor_K is not None and sensor_K < 303.15 + 5)
+        raw = bench.raw()
+        assert before.keys() <= raw.keys()
+        before = raw
+    assert "stopped at nmr500/vt_exsy/T01" in bench.log()
+    assert "nmr500/vt_exsy/T02" not in bench.log()
     assert bench.console.acquirer.running is None
+    assert not bench.console.plant.vt.heating
     if fault == "spin_loss":
         assert bench.console.plant.mas.rate_Hz < 1000.0
-        assert "stopped at nmr500/vt_exsy/T01" in bench.log()
+    bench.simulator.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", ["3.6", "4.2"])
+def test_every_wording_of_the_audit_trail_is_understood(exported: Path, tmp_path: Path, layout: str) -> None:
+    """What an older or newer TopSpin says of an end is read alike: complete is complete, halted is done again."""
+    bench = Bench(tmp_path, exported, layout=layout)
+    bench.type(PROGRAM, "labctl_guard")
+    bench.live(lambda: bench.acquiring("T01/tmix02", for_s=600.0))
+    bench.link.launch("halt")
+    bench.live()
+    first = bench.raw()
+    bench.type(PROGRAM, "labctl_guard")
+    bench.live()
+    (made_up,) = bench.raw().keys() - first.keys()
+    assert "T01/tmix02" in (bench.data / made_up).parent.joinpath("pdata/1/title").read_text(encoding="utf-8")
+    bench.type(PROGRAM)
+    bench.live()
+    assert bench.log().rstrip().endswith("all is acquired; nothing was begun")
+    bench.simulator.close()
+
+
+@pytest.mark.slow
+def test_a_person_ends_it_and_goes_on(exported: Path, tmp_path: Path) -> None:
+    """`stop` halts while the program is deaf inside zg, and brings 25 °C; typed again it goes on where it was."""
+    bench = Bench(tmp_path, exported)
+    bench.type(PROGRAM, "labctl_guard")
+    bench.live(lambda: bench.acquiring("T01/tmix02", for_s=600.0))
+    bench.link.launch(f"xau {PROGRAM} {bench.link.job_dir} stop")
+    bench.live()
+    assert not bench.console.plant.vt.heating
+    sensor_K = bench.console.plant.sensor_K()
+    assert sensor_K is not None
+    assert sensor_K < 30.0 + KELVIN
+    first = bench.raw()
+    bench.type(PROGRAM)
+    bench.live()
+    assert first.items() < bench.raw().items()
+    assert bench.log().rstrip().endswith("all is acquired, the heater is off")
     bench.simulator.close()
 
 
