@@ -267,3 +267,14 @@ def test_nothing_is_written_over(exported: Path, tmp_path: Path, capsys: pytest.
     assert run_app(["export", str(ladder), "--au", str(tmp_path / "au")]) == 2
     assert "topspin" in capsys.readouterr().err
     assert not (tmp_path / "au").exists()
+
+
+def test_a_real_station_that_is_not_commissioned_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Programs that run unattended are written for stations that may be: limits, calibration and signatures."""
+    (tmp_path / "alone.yaml").write_text(PROTOCOL, encoding="utf-8")
+    lab = (ROOT / "protocols" / "labs" / "simulated.yaml").read_text(encoding="utf-8")
+    (tmp_path / "lab.yaml").write_text(lab.replace("    simulated: true\n", "", 1), encoding="utf-8")
+    line = ["export", str(tmp_path / "alone.yaml"), "--au", str(tmp_path / "au"), "--lab", str(tmp_path / "lab.yaml")]
+    assert run_app(line) == 3
+    assert "commissioning not signed" in capsys.readouterr().err
+    assert not (tmp_path / "au").exists()
