@@ -105,6 +105,9 @@ def decide(
     if reached and (choices.most_visits < 1 or not unchecked(time_at(visited, costs), choices)):
         return done
     left_h = (choices.budget_s - spent_s) / 3600
+    if not choices.temperatures_K:
+        reason = f"this visit is full, and no other is allowed: {told}"
+        return Decision(block=None, stop="budget", reason=reason, se=errors)
     ahead = rest(
         model, belief, goal, choices, costs, spent_s=spent_s, at_K=at_K, visited=visited, have=have, points=SAMPLES
     )

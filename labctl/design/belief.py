@@ -51,14 +51,15 @@ class Belief:
         precision[np.ix_(keep, keep)] = np.linalg.inv(self.covariance[np.ix_(keep, keep)])
         return precision
 
-    def without(self, prior: Belief, fitted: Sequence[str]) -> FloatArray:
+    def without(self, prior: Belief, fitted: Sequence[str], *, scatter: float = 1.0) -> FloatArray:
         """Return the precision that data added to `prior`, with hardly any of what it held of `fitted`, shape (P, P).
 
         A stated error shall be the one that an analysis will find which fits these parameters and knows no prior.
+        `scatter` is the chi2_red of data that scatter more than their noise.
         """
         wide = np.array([VAGUE if name in fitted else 1.0 for name in self.names])
         vague = prior.covariance * wide[:, None] * wide
-        return np.asarray(self.precision() - prior.precision() + np.linalg.inv(vague))
+        return np.asarray((self.precision() - prior.precision()) / scatter + np.linalg.inv(vague))
 
     def points(self, count: int) -> FloatArray:
         """Return `count` points spread as the belief is, shape (count, P): the mean first, then a Sobol sequence.

@@ -8,16 +8,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.special import gammaincc
 
 from labctl.analysis.matrices import ExchangeMatrix
 from labctl.design.adaptive import Decision, decide
 from labctl.design.ask import Question
 from labctl.design.belief import BOLTZMANN_EV_PER_K, Belief, Relaxing
-from labctl.design.learn import Seen, learn
+from labctl.design.learn import Seen, learn, misfit
 from labctl.design.model import Block
 from labctl.design.written import celsius_text, time_text
 
 SAME_K = 0.01
+MOST_IN_A_VISIT = 40
+"""2Ds, parts of long ones counted each: EXPNOs of a visit are numbered to a hundred, and each 2D has its 1Ds."""
+MISFITS = 0.001
+"""Chance of a chi2 from which data are taken to scatter more than their noise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +59,8 @@ def what_follows(
     """
     asked, seen = informed(asked, matrices, measured_T1)
     belief = learn(asked.model, asked.belief, seen)
+    chi2, dof = misfit(asked.model, asked.belief, belief, seen)
+    scatter = chi2 / dof if gammaincc(dof / 2, chi2 / 2) < MISFITS else 1.0
     block = document["procedures"][place]["vt_exsy"]
     candidates = np.array(asked.choices.temperatures_K)
     at_K = float(candidates[np.argmin(np.abs(candidates - matrices[-1].T_K))]) if matrices else None
@@ -61,7 +68,10 @@ def what_follows(
     choices = replace(asked.choices, vetoed=_as_offered(asked, vetoed))
     left = int(block.get("max_temperature_changes", 6)) + 1 - visits
     choices = replace(choices, most_visits=max(0, left))
-    if left < 1 and at_K is not None:
+    if at_K is not None and _in_a_row(matrices) >= MOST_IN_A_VISIT:  # on to somewhere else
+        others = tuple(one for one in choices.temperatures_K if one != at_K)
+        choices = replace(choices, temperatures_K=others if left > 0 else ())
+    elif at_K is not None and left < 1:
         choices = replace(choices, temperatures_K=(at_K,))
     visited = [replace(one.block, T_K=float(candidates[np.argmin(np.abs(candidates - one.block.T_K))])) for one in seen]
     decision = decide(
@@ -73,8 +83,13 @@ def what_follows(
         spent_s=spent_s,
         at_K=at_K,
         visited=visited,
-        have=belief.without(asked.belief, asked.fitted),
+        have=belief.without(asked.belief, asked.fitted, scatter=scatter),
     )
+    if scatter > 1:
+        said = (
+            f"; the 2Ds misfit the model, chi2_red {scatter:.1f}: all errors are {np.sqrt(scatter):.1f} times as wide"
+        )
+        decision = replace(decision, reason=decision.reason + said)
     if decision.block is None:
         return Next(decision=decision, belief=belief, document=None)
     new = copy.deepcopy(dict(document))
@@ -110,6 +125,12 @@ def _as_offered(asked: Question, vetoed: Sequence[tuple[float, float]]) -> tuple
         (float(temperatures[np.argmin(np.abs(temperatures - T_K))]), float(times[np.argmin(np.abs(times - tmix_s))]))
         for T_K, tmix_s in vetoed
     )
+
+
+def _in_a_row(matrices: Sequence[ExchangeMatrix]) -> int:
+    """How many of the last 2Ds are of one temperature."""
+    last = matrices[-1].T_K if matrices else 0.0
+    return next((n for n, one in enumerate(reversed(matrices)) if abs(one.T_K - last) > 1.0), len(matrices))
 
 
 def _append(block: dict[str, Any], chosen: Block, asked: Question, *, moved: bool, known: bool) -> None:

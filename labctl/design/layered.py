@@ -100,6 +100,21 @@ class Layered:
         J[..., own : 2 * own] = J[..., :own] * self._lever(T_K)
         return Sensitivity(values=A[:, 0], jacobian=J)
 
+    def mirrored(self, theta: FloatArray) -> list[FloatArray]:
+        """Return `theta` with the diffusivities of two neighbouring phases exchanged, for each pair of neighbours.
+
+        At short mixing times only ``1 / (1/(c1 sqrt(D1)) + 1/(c2 sqrt(D2)))`` counts, whichever is the smaller.
+        """
+        if self.equal_D:
+            return []
+        K, found = len(self.phases), []
+        for i in range(K - 1):
+            other = theta.copy()
+            for first in (i, K + i):
+                other[[first, first + 1]] = other[[first + 1, first]]
+            found.append(other)
+        return found
+
     def covariance(self, rows: int) -> FloatArray:
         """Return the covariance of ``A.ravel()`` after one scan of `rows` rows, shape (K*K, K*K)."""
         return self.encoding.covariance(rows)

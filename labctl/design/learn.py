@@ -32,11 +32,31 @@ def learn(model: Model, prior: Belief, seen: Sequence[Seen]) -> Belief:
 
     Levenberg-Marquardt on ``chi2 + (theta - prior)^T P (theta - prior)``; where 2Ds have a gain of their own it is
     projected out (Kaufman's approximation). The same data in another order give the same posterior.
+
+    Which of two neighbouring phases is the slow one may stay open: the search is made again with the two exchanged, the
+    better answer is the mean, and how far the other lies from it widens the covariance by the weight that it has.
     """
     if not seen:
         return prior
-    theta, precision = prior.mean.copy(), prior.precision()
     roots = [np.linalg.cholesky(np.linalg.inv(one.covariance)).T for one in seen]
+    found = [_walk(model, prior, seen, roots, prior.mean)]
+    found += [_walk(model, prior, seen, roots, start) for start in model.mirrored(found[0][1])]
+    found.sort(key=lambda one: one[0])
+    cost, mean, curvature = found[0]
+    covariance = np.linalg.inv(curvature)
+    for other_cost, other, other_curvature in found[1:]:
+        ratio = np.linalg.slogdet(curvature)[1] - np.linalg.slogdet(other_curvature)[1]
+        weight = float(np.exp(min(0.0, cost - other_cost + 0.5 * ratio)))
+        weight /= 1 + weight
+        covariance = covariance + weight * np.outer(other - mean, other - mean)
+    return Belief(names=prior.names, mean=mean, covariance=np.asarray(covariance))
+
+
+def _walk(
+    model: Model, prior: Belief, seen: Sequence[Seen], roots: Sequence[FloatArray], start: FloatArray
+) -> tuple[float, FloatArray, FloatArray]:
+    """Return half the least cost found from `start`, where it is (P,), and the curvature there (P, P)."""
+    theta, precision = start.copy(), prior.precision()
     cost, gradient, curvature = _expand(model, prior, precision, seen, roots, theta)
     damping = 1e-3
     for _ in range(_MOST_STEPS):
@@ -52,7 +72,16 @@ def learn(model: Model, prior: Belief, seen: Sequence[Seen]) -> Belief:
             damping *= 10
             if damping > 1e12:
                 break
-    return Belief(names=prior.names, mean=theta, covariance=np.asarray(np.linalg.inv(curvature)))
+    return cost, theta, curvature
+
+
+def misfit(model: Model, prior: Belief, belief: Belief, seen: Sequence[Seen]) -> tuple[float, int]:
+    """Return chi2 of what was seen at the mean of the posterior `belief`, and its degrees of freedom (at least 1)."""
+    roots = [np.linalg.cholesky(np.linalg.inv(one.covariance)).T for one in seen]
+    nothing = np.zeros_like(prior.covariance)
+    chi2 = 2 * _expand(model, prior, nothing, seen, roots, belief.mean)[0]
+    count = sum(one.values.size - model.free_gain for one in seen)
+    return chi2, max(1, count - belief.mean.size)
 
 
 def _expand(

@@ -67,6 +67,10 @@ class Model(Protocol):
         """Return amplitudes and their derivatives for parameter sets `theta`, shape (S, P)."""
         ...
 
+    def mirrored(self, theta: FloatArray) -> list[FloatArray]:
+        """Return other parameter sets, shape (P,), that data may hardly tell from `theta`."""
+        ...
+
     def covariance(self, rows: int) -> FloatArray:
         """Return the covariance of the amplitudes after one scan of each of `rows` rows, shape (O, O)."""
         ...

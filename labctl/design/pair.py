@@ -70,6 +70,11 @@ class Pair:
         value = (theta[:, :1] * curve(log_x))[:, :, None] * left
         return Sensitivity(values=value[..., None], jacobian=(v[:, :, None] * left[:, :, None])[:, :, :, None])
 
+    def mirrored(self, theta: FloatArray) -> list[FloatArray]:
+        """Return nothing: one diffusivity has no counterpart."""
+        del theta
+        return []
+
     def covariance(self, rows: int) -> FloatArray:
         """Return the variance of the cross peak after one scan of `rows` rows, shape (1, 1)."""
         gain = float(self.encoding.gain(rows, self.noise_rows).min()) if self.encoding is not None else 1.0

@@ -10,12 +10,16 @@ from numpy.typing import NDArray
 
 from labctl.design.adaptive import Decision, decide
 from labctl.design.ahead import rest
-from labctl.design.belief import BOLTZMANN_EV_PER_K, Belief
-from labctl.design.learn import Seen, learn
+from labctl.design.belief import BOLTZMANN_EV_PER_K, Belief, Relaxing
+from labctl.design.encoding import Lines
+from labctl.design.layered import Layered
+from labctl.design.learn import Seen, learn, misfit
 from labctl.design.model import Block, Model, information_of
-from tests.design.test_proposal import BELIEF, CHOICES, COSTS, PAIR, TEMPERATURES_K, TEN_MEV, layered
+from tests.design.test_proposal import BELIEF, CHOICES, COSTS, ENCODING, PAIR, TEMPERATURES_K, TEN_MEV, layered
 
 FloatArray = NDArray[np.float64]
+
+TWO_LINES = Lines(offset_Hz=(75.0, 0.0), fwhm_Hz=(30.0, 15.0))
 
 
 def measured(model: Model, truth: FloatArray, block: Block, random: np.random.Generator, gain: float = 1.0) -> Seen:
@@ -73,6 +77,41 @@ def test_the_posterior_of_much_data_has_the_width_that_was_forecast() -> None:
     assert np.sqrt(np.diag(found.covariance)) == pytest.approx(expected, rel=0.35)
     pull = (found.mean - prior.mean) / expected
     assert float(np.abs(pull).max()) < 4
+
+
+def test_what_might_be_the_other_way_round_is_not_taken_for_known() -> None:
+    """Data that do not say which of two phases is the slow one leave both doubtful; the truth lies within."""
+    model = Layered(
+        phases=("A", "B"), relaxing=Relaxing(T1_s=(16.7, 16.7), Ea_eV=0.09), encoding=replace(ENCODING, lines=TWO_LINES)
+    )
+    prior = Belief.of(model.names, [-5.0, -4.9, 0.12, 0.12, 0.0, 0.0], [1.2, 1.2, 0.05, 0.05, 1e-3, 0.03])
+    random = np.random.default_rng(4)
+    z = []
+    for _ in range(6):
+        truth = random.multivariate_normal(prior.mean, prior.covariance)
+        told = [measured(model, truth, block, random) for block in blocks(model, scans=16)]
+        found = learn(model, prior, told)
+        off = (found.mean - truth) / np.sqrt(np.diag(found.covariance))
+        z += off[:4].tolist()
+        again = learn(model, prior, told[::-1])
+        assert again.mean == pytest.approx(found.mean, abs=1e-4)
+    assert float(np.sqrt(np.mean(np.square(z)))) < 1.5
+    assert max(map(abs, z)) < 4
+
+
+def test_data_that_scatter_more_than_their_noise_widen_errors() -> None:
+    """With noise said to be half of what it is chi2_red is about 4, and errors stated by the data double."""
+    random = np.random.default_rng(8)
+    seen = [measured(PAIR, BELIEF.mean, block, random) for block in blocks(PAIR) * 12]
+    boasting = [replace(one, covariance=one.covariance / 4) for one in seen]
+    found = learn(PAIR, BELIEF, boasting)
+    chi2, dof = misfit(PAIR, BELIEF, found, boasting)
+    assert dof == len(seen) - 3
+    assert 2.5 < chi2 / dof < 5.7
+    trusting, wary = (found.without(BELIEF, PAIR.names, scatter=one) for one in (1.0, chi2 / dof))
+    assert np.sqrt(np.linalg.inv(wary)[2, 2] / np.linalg.inv(trusting)[2, 2]) == pytest.approx(
+        np.sqrt(chi2 / dof), rel=0.05
+    )
 
 
 def next_after(belief: Belief, **kw: object) -> Decision:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, chi2
 
-from tests.whole.design_study import GOAL_EV, Ended, Study, hours, summary, truths
+from tests.whole.design_study import GOAL_EV, Ended, Study, Truth, hours, summary, truths
 
 KINDS = {"designed": 12.0, "adaptive": 18.0}
 """By how much they beat the grid at equal standard error, in the median."""
@@ -85,5 +85,38 @@ def test_errors_stay_true_with_broad_lines_and_a_field_that_creeps(study: Study)
         study.run("designed", truth, 1000 + seed, truth.sample(inhomogeneous=0.5, drift=CREEPS))
         for seed, truth in enumerate(truths(min(COUNT, 20), seed=7))
     ]
-    print("\n" + summary(study, ended))
-    assert float(np.sqrt(np.mean([one.z**2 for one in ended]))) <= 1.35
+    told = [one for one in ended if np.isfinite(one.se_eV)]
+    print(f"\n{len(ended) - len(told)} say that Ea is not resolved; " + summary(study, told))
+    assert len(told) >= 0.75 * len(ended)
+    assert float(np.sqrt(np.mean([one.z**2 for one in told]))) <= 1.35
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_geometry_costs_hours_and_not_the_truth(study: Study, kind: str) -> None:
+    """Slabs designed for as spheres: Ea lies within its errors, and an adaptive campaign takes the hours it needs."""
+    truth = Truth(kD_per_s=0.006, Ea_eV=0.12, shell=1.0)
+    ended = study.simulate(kind, truth, 1, truth.sample(geometry="slab"))
+    assert abs(ended.z) < 3
+    assert kind == "designed" or ended.se_eV <= GOAL_EV
+
+
+UNLIKE = {
+    "another geometry": ({"geometry": "slab"}, {"geometry", "model", "chi2", "all_before_bend"}),
+    "lasting widths": ({"inhomogeneous": 0.5}, {"inhomogeneous", "lasting", "lines", "chi2"}),
+    "T1 three times as long": ({"T1_times": 3.0}, {"T1_range"}),
+    "an unnamed line": ({"hidden": 0.15}, {"lines"}),
+    "a field that creeps": ({"drift": "{field: 2 Hz/h, decay: 12 h, gain: 0.2 %/day}"}, {"drift_field", "lines"}),
+}
+"""What the sample is, unlike what was believed of it, and codes of warnings one of which says so."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", UNLIKE)
+def test_what_was_not_believed_is_told_and_does_not_mislead(study: Study, what: str) -> None:
+    """Through the whole chain: Ea is within four of its errors of the truth, and a warning names what is wrong."""
+    unlike, codes = UNLIKE[what]
+    truth = Truth(kD_per_s=0.006, Ea_eV=0.12, shell=1.0)
+    ended = study.run("adaptive", truth, 2000 + list(UNLIKE).index(what), truth.sample(**unlike))  # type: ignore[arg-type]  # a table of keywords
+    print(f"\n{what}: {ended.hours:.1f} h, Ea {ended.Ea_eV:.3f} +- {ended.se_eV:.3f} eV, {', '.join(ended.warnings)}")
+    assert abs(ended.z) < 4
+    assert codes & set(ended.warnings)
