@@ -254,6 +254,9 @@ class Eurotherm:
 
     # ------------------------------------------------------------------------------------------ state
 
+    def settings_made(self) -> dict[str, Any]:
+        return self.plain()
+
     def plain(self) -> dict[str, Any]:
         return plain_of(self.registers)
 

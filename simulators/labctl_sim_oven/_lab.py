@@ -37,6 +37,10 @@ class Device(Protocol):
         """A fault of the controller ends."""
         ...
 
+    def settings_made(self) -> object:
+        """Return what was written to it, without what every question writes."""
+        ...
+
     def plain(self) -> dict[str, Any]:
         """Return plain data for the state on disk, without the oven's."""
         ...
@@ -84,6 +88,7 @@ class Lab:
         self._faults = faults
         self._state_dir = state_dir
         self._saved = ""
+        self._done: object = None
         self._now_s = start_s
         self._serial, saved = (0, None) if state_dir is None else last_state(state_dir)
         if saved is not None:
@@ -224,6 +229,16 @@ class Lab:
         return Hit(deaf, lost, late_s, spoilt, twice)  # type: ignore[arg-type]  # one of the literals
 
     # ---------------------------------------------------------------------------------------- state
+
+    def save_what_was_done(self) -> None:
+        """Save, unless the oven would come to this state by itself from the one on disk: where it was only asked."""
+        oven, courses = self.device.oven, [(course.phase, course.left) for course in self._courses]
+        loop = oven.regulator
+        orders = (loop.mode, loop.target_K, loop.ramp_K_per_s, loop.manual_percent, oven.heater_range)
+        done = (self.device.settings_made(), orders, courses, self.messages)
+        if done != self._done:
+            self.save()
+            self._done = done
 
     def save(self) -> None:
         """Write the state to disk if it is another; from here a killed process is taken up."""

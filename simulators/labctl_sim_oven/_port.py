@@ -70,7 +70,7 @@ class Port:
         for message in messages:
             self._act(message, now_s)
         if messages:
-            self._lab.save()
+            self._lab.save_what_was_done()
 
     def _act(self, message: bytes, now_s: float) -> None:
         too_soon = now_s - self._heard_s < self._gap_s * 0.9  # clocks and schedulers are no better than that

@@ -107,6 +107,23 @@ def test_a_simulator_killed_while_writing_is_taken_up_from_the_state_before(tmp_
     assert bench.simulator.now_s() == START_S + 100.0
 
 
+def test_questions_alone_write_no_state(tmp_path: Path) -> None:
+    """What follows from the state on disk and the time is not written again; what was ordered is, at once."""
+    bench = Bench("lakeshore", tmp_path)
+    link = bench.simulator.link()
+    link.send("*ESR?;RANGE 1,3")
+    serial, _ = last_state(tmp_path / "lab")
+    bench.skip_to(START_S + 100.0)
+    link.send("*ESE 7;KRDG? A;*ESE?")
+    assert last_state(tmp_path / "lab")[0] == serial
+    bench.skip_to(START_S + 200.0)
+    link.send("SETP 1,330")
+    serial_then, state = last_state(tmp_path / "lab")
+    assert serial_then > serial
+    assert state is not None
+    assert (state["now_s"], state["oven"]["regulator"]["target_K"]) == (START_S + 200.0, 330.0)
+
+
 def test_a_state_of_another_version_is_refused(tmp_path: Path) -> None:
     """Not guessed at: the folder is named."""
     (tmp_path / "state.1.json").write_text('{"version": 99}\nend\n', encoding="utf-8")
