@@ -75,6 +75,8 @@ from labctl.run.take_up import take_up
 from labctl.run.turn import measures
 from labctl.run.waiting import Waiting
 
+_FINISHED_STRETCH = 14.0  # other stations may go on for months; simulators wake the engine where something happens
+
 __all__ = ["CampaignOutcome", "Engine", "OnProgress", "run_campaign"]
 
 
@@ -406,9 +408,10 @@ class Engine:
         guard = self._guards[name]
         if self._virtual or self._clock.monotonic_s() >= self._poll_due_s.get(name, 0.0):
             self._todo.extend(guard.poll(self.state))
-            relaxed_s = options.virtual_poll_s
-            if self.state.stations[name].phase is not StationPhase.FINISHED:  # there it is cold, and agents may act
-                relaxed_s = min(relaxed_s, 0.9 * self._instruments[name].attention_s)  # virtual time is never late
+            if self.state.stations[name].phase is StationPhase.FINISHED:  # there it is cold, and agents may act
+                relaxed_s = _FINISHED_STRETCH * options.virtual_poll_s
+            else:
+                relaxed_s = min(options.virtual_poll_s, 0.9 * self._instruments[name].attention_s)  # never late
             interval_s = guard.interval_s(self.state, relaxed_s if self._virtual else options.poll_s)
             self._poll_due_s[name] = self._clock.monotonic_s() + interval_s
         else:  # a look at the order in between; limits count polls, so these are not more frequent for it

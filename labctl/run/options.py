@@ -58,7 +58,8 @@ class EngineOptions:
     poll_s : float
         Between two looks at a station [s].
     virtual_poll_s : float
-        The same under a virtual clock while nothing is suspicious; simulators wake the engine in between.
+        The same under a virtual clock while nothing is suspicious, longer where all steps are done; simulators wake
+        the engine in between.
     record_s : float
         Between two recorded readings of one quantity [s].
     grace_s : float
