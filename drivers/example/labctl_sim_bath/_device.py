@@ -108,6 +108,10 @@ class Bath:
 
     # ------------------------------------------------------------------------------------------ state
 
+    def settings_made(self) -> dict[str, Any]:
+        """Return what was written to it: when that changes, the state is saved."""
+        return self.plain()
+
     def plain(self) -> dict[str, Any]:
         """Return plain data for the state on disk."""
         return plain_of(self.flags)
