@@ -6,6 +6,7 @@ names none; ``two_lines`` has mV under ``Volts``), sign of the current, decimal 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -93,9 +94,18 @@ def _single_head(head: Head) -> list[str]:
     ]
 
 
+@functools.lru_cache(maxsize=64)  # the same for most records of a cycle
+def _loops(loops: tuple[int, ...]) -> str:
+    return "\t".join(str(loop) for loop in loops)
+
+
+@functools.lru_cache(maxsize=64)
+def _values(variables: tuple[float, ...]) -> str:
+    return "\t".join(f"{value:.5f}" for value in variables)
+
+
 def _single_row(head: Head, record: Record) -> str:
-    loops = "\t".join(str(loop) for loop in record.loops)
-    variables = "\t".join(f"{value:.5f}" for value in record.variables)
+    loops, variables = _loops(record.loops), _values(record.variables)
     return (
         f"{record.number}\t{record.cycle}\t{record.step}\t{record.test_ticks * TICK_s:.4f}"
         f"\t{record.step_ticks * TICK_s:.4f}\t{record.capacity_Ah:.10f}\t{record.energy_Wh:.10f}\t{record.amps:.10f}"

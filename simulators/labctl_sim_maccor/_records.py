@@ -31,12 +31,13 @@ class Record:
 
 
 _NAMES = tuple(item.name for item in fields(Record))
+_line = json.JSONEncoder(separators=(",", ":")).encode  # `dumps` makes an encoder for each record
 
 
 def append(path: Path, records: list[Record], at: int) -> int:
     """Write records at byte `at`, over whatever a killed process left there; return where the file ends now."""
     rows = ([getattr(record, name) for name in _NAMES] for record in records)
-    text = "".join(f"{json.dumps(row, separators=(',', ':'))}\n" for row in rows).encode("utf-8")
+    text = "".join(f"{_line(row)}\n" for row in rows).encode("utf-8")
     with path.open("r+b" if path.exists() else "wb") as file:
         file.truncate(at)
         file.seek(at)
