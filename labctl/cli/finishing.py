@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from labctl.run.history import History
 
 
+AFTERWARDS_S = 2 * 3600.0
+"""For so long after its last step a station's readings are drawn: it may still cool down."""
+
+
 def analysis_context(
     plan: Plan, procedure: str | None = None, provenance: Mapping[str, Any] | None = None
 ) -> AnalysisContext:
@@ -199,12 +203,18 @@ def _write_report(
     from labctl.run.trace import read_trace
 
     write_csv(results, run_dir / "tables")
-    readings = [
-        (at_s, quantity, value)
+    ended_s: dict[str, float] = {}  # a station that is done is read on for as long as the others work
+    for one in told.attempts:
+        ended_s[one.station] = max(ended_s.get(one.station, 0.0), one.ended_s or told.last_s)
+    readings = {
+        station: [
+            (at_s, quantity, value)
+            for quantity, (times_s, values) in read_trace(run_dir, station).items()
+            for at_s, value in zip(times_s, values, strict=True)
+            if at_s <= ended_s.get(station, told.last_s) + AFTERWARDS_S
+        ]
         for station in sorted({step.station for step in told.planned})
-        for quantity, (times_s, values) in read_trace(run_dir, station).items()
-        for at_s, value in zip(times_s, values, strict=True)
-    ]
+    }
     write_report(
         run_dir / "report.html",
         results,

@@ -253,7 +253,8 @@ def _charges_set(panel: Axes, cycles: Sequence[CyclingCycle], divisor: float) ->
 
 def plateau_life(named: Sequence[Named], path: Path) -> Figure:
     """Draw plateau (over the equilibrium, where that was stated) and polarisation of each cell against cycle."""
-    drawing, (plateau, gap) = canvas(9.6, 4.2, ncols=2)
+    below_in = 0.6 + 0.2 * -(-len(named) // 2)
+    drawing, (plateau, gap) = canvas(9.6, 3.4 + below_in, ncols=2, bottom_in=below_in)
     over = all(cell.summary.equilibrium_V is not None for _, cell in named)
     for index, (name, cell) in enumerate(named):
         zero_V = cell.summary.equilibrium_V if over and cell.summary.equilibrium_V is not None else 0.0
@@ -269,7 +270,7 @@ def plateau_life(named: Sequence[Named], path: Path) -> Figure:
     gap.set_ylabel("polarisation [mV]")
     _whole_numbers(plateau, gap)
     if plateau.get_legend_handles_labels()[1]:
-        plateau.legend(fontsize=7)
+        drawing.legend(*plateau.get_legend_handles_labels(), fontsize=7.5, loc="lower center", ncols=2)
     low, high = named[0][1].summary.plateau_window
     told = "; over the equilibrium that was stated, and as good as that statement" if over else ""
     return Figure(

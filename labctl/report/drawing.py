@@ -19,7 +19,7 @@ from labctl.report.spectra import reference_spectra, residual_maps, two_dimensio
 def draw(
     results: Results,
     run_dir: Path,
-    readings: Sequence[tuple[float, str, float]],
+    readings: Mapping[str, Sequence[tuple[float, str, float]]],
     *,
     begun_s: float,
     lines: Mapping[str, LineSet],
@@ -28,15 +28,15 @@ def draw(
 
     Parameters
     ----------
-    readings : sequence of (wall time [s], quantity, value)
-        For the trace.
+    readings : mapping of station to (wall time [s], quantity, value)
+        For the traces.
     lines : mapping
         Fitted lines by dataset; those that are missing are fitted again.
     """
     folder = run_dir / "figures"
     figures = [figure for view in views(results) for figure in _of_sample(view, run_dir, folder / view.folder, lines)]
-    if (told := trace(readings, begun_s, folder)) is not None:
-        figures.append(told)
+    traces = [trace(one, begun_s, folder, station=station) for station, one in readings.items()]
+    figures += [one for one in traces if one is not None]
     if results.eis.spectra:
         from labctl.report.eis_figures import eis_figures  # noqa: PLC0415 - not every campaign has any
 

@@ -134,10 +134,10 @@ def residuals(sample: str, spectra: Sequence[EisSpectrum], path: Path) -> Figure
         _log_frequency(panel)
         panel.set_xlabel("frequency [Hz]")
         panel.set_yticks([row * step for row in range(len(shown))], labels=[])
-        panel.set_ylim(-0.7 * step, (max(1, len(shown)) - 0.3) * step)
+        panel.set_ylim(-0.6 * step, max(1, len(shown)) * step)
         panel.set_title(f"{title}; from line to line {step:g} % of |Z|", fontsize=9)
     if shown:
-        circuit.legend(fontsize=7, ncols=2, loc="lower left", borderaxespad=0.1)
+        circuit.legend(fontsize=7, ncols=2, loc="upper right", borderaxespad=0.1)
     return Figure(
         path=save(drawing, path),
         title=f"Residuals of {sample}",

@@ -274,7 +274,8 @@ def saturation_recovery(results: Results, folder: Path) -> Figure | None:
                 marker=MARKERS[index % len(MARKERS)],
                 linestyle="none",
                 ms=4,
-                label=f"{entry.site}: {plus_minus(entry.T1_s, entry.T1_se_s, 's')}",
+                label=f"{entry.site}: "
+                + (plus_minus(entry.T1_s, entry.T1_se_s, "s") if entry.T1_se_s < entry.T1_s else "not resolved"),
             )
             grid = np.geomspace(delays[delays > 0].min() / 1.5, delays.max() * 1.3, 80)
             panel.plot(grid, 1.0 - entry.alpha * np.exp(-grid / entry.T1_s), color=colour, lw=1.2)
@@ -282,7 +283,11 @@ def saturation_recovery(results: Results, folder: Path) -> Figure | None:
         panel.set_xlabel("recovery delay [s]")
         panel.set_ylabel("M / M0")
         panel.set_title(temperature_label(T_K))
-        panel.legend(fontsize=8)
+        low, high = panel.get_ylim()
+        panel.set_ylim(
+            max(low, -1.0), min(high, 2.0) + 0.2 * (1 + len(entries)) * (min(high, 2.0) - max(low, -1.0)) / 2
+        )
+        panel.legend(fontsize=8, loc="upper left")
     for panel in list(axes.flat)[len(ordered) :]:
         panel.set_visible(False)
     return Figure(
@@ -292,8 +297,10 @@ def saturation_recovery(results: Results, folder: Path) -> Figure | None:
     )
 
 
-def trace(readings: Sequence[tuple[float, str, float]], begun_s: float, folder: Path) -> Figure | None:
-    """Draw temperature, heater and spinning over the campaign.
+def trace(
+    readings: Sequence[tuple[float, str, float]], begun_s: float, folder: Path, *, station: str = ""
+) -> Figure | None:
+    """Draw temperature, heater and spinning of one station over the campaign.
 
     Parameters
     ----------
@@ -318,7 +325,14 @@ def trace(readings: Sequence[tuple[float, str, float]], begun_s: float, folder: 
     longest_s = max(at_s for name in wanted for at_s, _ in series[name])
     unit, unit_s = ("days", 86400.0) if longest_s > _DAYS_FROM_S else ("hours", 3600.0)
     drawing, axes = canvas(
-        9.0, 1.5 * len(wanted) + 0.6, nrows=len(wanted), sharex=True, squeeze=False, top_in=0.1, between_in=(0.8, 0.2)
+        9.0,
+        1.5 * len(wanted) + 0.6,
+        nrows=len(wanted),
+        sharex=True,
+        squeeze=False,
+        left_in=0.95,
+        top_in=0.1,
+        between_in=(0.8, 0.2),
     )
     for index, (panel, name) in enumerate(zip(axes.flat, wanted, strict=True)):
         at_s, values = np.array(sorted(series[name])).T
@@ -331,7 +345,8 @@ def trace(readings: Sequence[tuple[float, str, float]], begun_s: float, folder: 
     start = dt.datetime.fromtimestamp(begun_s, dt.UTC)
     axes.flat[-1].set_xlabel(f"{unit} since {start:%Y-%m-%d %H:%M} UTC")
     return Figure(
-        path=save(drawing, folder / "trace.svg"),
-        title="Temperature and spinning over the campaign",
-        caption="What the guard read on the console, whatever else the console was doing.",
+        path=save(drawing, folder / (f"trace_{station}.svg" if station else "trace.svg")),
+        title=f"Temperature{' and spinning' if 'spinning_Hz' in wanted else ''}{f' of {station}' if station else ''} "
+        "over the campaign",
+        caption="What was read off the instrument, whatever else it was doing. Dashed: the set point.",
     )
