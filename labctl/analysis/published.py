@@ -10,7 +10,7 @@ from labctl.analysis.eis_results import EisArrhenius
 from labctl.analysis.published_results import Comparison
 from labctl.analysis.results import Arrhenius, Exsy, Results
 from labctl.analysis.verdict_on_published import Finding, Judged, judge_conventions
-from labctl.protocol.published import Published, PublishedConductivity, PublishedCycling, PublishedExchange
+from labctl.protocol.published import Published, PublishedConductivity, PublishedCycling, PublishedExchange, is_pair
 
 SAME_T_K = 2.0
 """A published temperature further from any measured one has no counterpart."""
@@ -122,7 +122,7 @@ def _energy(line: Arrhenius) -> Finding:
 def _pairs(exsy: Exsy, of: str) -> list[Finding]:
     """The published kind of analysis on the same data: never labctl's own number, which stands in the note."""
     pairs = exsy.paper.pairs if exsy.paper is not None else []
-    mine = {pair.intensities: pair for pair in pairs if set(pair.pair) == set(of.split("-"))}
+    mine = {pair.intensities: pair for pair in pairs if is_pair(of, pair.pair)}
     boxes, lines = mine.get("boxes"), mine.get("lines")
     if boxes is None or boxes.Ea_eV is None:
         return []
@@ -148,7 +148,7 @@ def _cross_peak(exsy: Exsy, one: PublishedExchange) -> list[Finding]:
     population = {site.name: site.population for site in exsy.sites}
     found = []
     for entry in exsy.buildup:
-        if set(entry.pair) != set(one.of.split("-")) or entry.T_K is None or abs(entry.T_K - one.at_K) > SAME_T_K:
+        if not is_pair(one.of, entry.pair) or entry.T_K is None or abs(entry.T_K - one.at_K) > SAME_T_K:
             continue
         p = [population.get(name) for name in entry.pair]
         ceiling = p[0] * p[1] if p[0] is not None and p[1] is not None else None

@@ -290,6 +290,7 @@ def check_site_names(note: Notebook, p: VtExsy, sites: Mapping[str, float]) -> N
             note.error(
                 ("t1", "expect", site), "is no site of the sample", value=repr(site), expected=suggestion(site, sites)
             )
+    _check_published(note, p, sites)
     if p.analysis is None:
         return
     for index, site in enumerate(p.analysis.layers):
@@ -314,3 +315,27 @@ def check_site_names(note: Notebook, p: VtExsy, sites: Mapping[str, float]) -> N
             f"lacks {', '.join(missing)}",
             expected="every site of the sample once, from the innermost phase outwards",
         )
+
+
+def _check_published(note: Notebook, p: VtExsy, sites: Mapping[str, float]) -> None:
+    """What was published is of sites of the sample, and of temperatures and mixing times that are measured."""
+    known = [*sites, *(f"{a}{by}{b}" for by in ("-", "->") for a, b in itertools.permutations(sites, 2))]
+    for index, one in enumerate(p.published):
+        if one.of and one.of not in known:
+            of = suggestion(one.of, known)
+            note.error(("published", index, "of"), "is nothing of the sample", value=repr(one.of), expected=of)
+        if one.what != "cross peak" or one.at_K is None or one.mixing_time_s is None:
+            continue
+        at_K, tmix_s = one.at_K, one.mixing_time_s
+        visits = p.visits or (None,) * len(p.temperatures_K)
+        measured = [
+            any(
+                math.isclose(tmix_s, own_s, rel_tol=0.01)
+                for own_s in (visit and visit.mixing_times_s) or p.mixing_times_s
+            )
+            for visit, T_K in zip(visits, p.temperatures_K, strict=True)
+            if abs(T_K - at_K) <= 2.0
+        ]
+        if not any(measured):
+            missing = "mixing_time" if measured else "at"
+            note.warning(("published", index, missing), "is not measured here, so that nothing can be compared")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -181,6 +181,11 @@ class PublishedCycling(Published):
         "of the first charge: plateau, overpotential; of all cycles that count: mean and last efficiency, mean "
         "discharge capacity; curves and life are shown",
     )
+
+
+def is_pair(of: str, pair: Sequence[str]) -> bool:
+    """Whether a published ``A-B`` means this pair, in either order; names may hold hyphens themselves."""
+    return of in {"-".join(pair), "-".join(reversed(pair))}
 
 
 def figure_order(label: str) -> tuple[int, str]:

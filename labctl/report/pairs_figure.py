@@ -11,6 +11,7 @@ import numpy as np
 from labctl.analysis.paper_results import PaperPair
 from labctl.analysis.published_results import Comparison
 from labctl.analysis.results import Exsy
+from labctl.protocol.published import is_pair
 from labctl.report.figure import Figure
 from labctl.report.figures import COLOURS, KB_EV_PER_K, MARKERS, Array, canvas, plain_decades, save
 from labctl.report.numbers import plain, plus_minus
@@ -30,7 +31,7 @@ def pairs_over_temperature(exsy: Exsy, published: Sequence[Comparison], folder: 
     for panel, name in zip(axes.flat, names, strict=True):
         for index, one in enumerate(pair for pair in drawn if tuple(pair.pair) == name):
             _pair(panel, one, index)
-        slope = next((c for c in published if c.published is not None and set(c.of.split("-")) == set(name)), None)
+        slope = next((c for c in published if c.published is not None and is_pair(c.of, name)), None)
         if slope is not None and slope.published is not None and slope.what == "activation energy":
             lines = next((one for one in drawn if tuple(one.pair) == name and one.intensities == "lines"), drawn[0])
             _published(panel, lines, slope.published, plain(slope.published, slope.published_step))
