@@ -70,7 +70,7 @@ def standalone(
     orders: Sequence[Order],
     *,
     name: str,
-    campaign: str,
+    dataset: str,
     about: Sequence[str],
     settings: Settings,
     limits: Mapping[str, float],
@@ -81,8 +81,8 @@ def standalone(
     ----------
     orders : sequence of Order
         First attempts, in the order of the campaign.
-    campaign : str
-        Name of the dataset.
+    dataset : str
+        Name of the dataset its EXPNOs are in.
     about : sequence of str
         Lines for the comment at its head.
     limits : mapping
@@ -95,7 +95,7 @@ def standalone(
     """
     executor = source_of("labctl_executor.c")
     lists: dict[tuple[str, str], str] = {}
-    dataset = safe_text(campaign, "the name of the campaign")
+    safe_text(dataset, "the name of the dataset")
     data_dir = _data_dir(settings)
     parts = {
         "about": "\n".join(f" * {_remark(line)}".rstrip() for line in about),

@@ -52,7 +52,7 @@ def write_programs(
             standalone(
                 orders,
                 name=program_name(campaign, number, len(parts)),
-                campaign=campaign,
+                dataset=campaign if len(parts) == 1 else f"{campaign}-{number}",  # samples are analysed apart
                 about=(f"campaign {campaign}, station {station}", *((person,) if person else ()), *notes),
                 settings=checked,
                 limits=complete,
@@ -115,10 +115,11 @@ def _readme(
                 f"{'' if tmix_s is None else duration_text(tmix_s)} | {task.scans} | {duration_text(passed_s)} |"
             )
             passed_s += task.duration_s
-    data = (
-        f"Data go to `{first.data_dir}/{first.dataset}`."
+    names = " and ".join(f"`{program.dataset}`" for _, program in programs)
+    data = f"Data go to {names} in " + (
+        f"`{first.data_dir}`."
         if first.data_dir
-        else f"Data go to `{first.dataset}` in the folder of the dataset that is open in TopSpin when you type step 2."
+        else "the folder of the dataset that is open in TopSpin when you type step 2."
     )
     return source_of("labctl_alone.README.md").format(
         campaign=campaign,
@@ -128,7 +129,8 @@ def _readme(
         data=data,
         commands="\n".join(commands),
         tuning=", but for tuning: it asks for a person at each temperature" * tuning,
-        dataset=first.dataset,
+        datasets=names,
+        analyze=" and ".join(f"`labctl analyze {program.dataset}`" for _, program in programs),
         program=first.name,
         acquisitions="\n".join(table),
         notes="\n".join(f"- {note}" for note in notes),

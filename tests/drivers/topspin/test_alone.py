@@ -79,7 +79,7 @@ def orders(*, title: str = "campaign nmr/vt_exsy/T01/x", step_id: str = "nmr/vt_
 def alone(wanted: Sequence[Order], *about: str, settings: Settings = SETTINGS) -> Alone:
     """The program of some orders."""
     limits = complete_limits(LIMITS, station="nmr", simulated=False)
-    return standalone(wanted, name="lc_x", campaign="x", about=about, settings=settings, limits=limits)
+    return standalone(wanted, name="lc_x", dataset="x", about=about, settings=settings, limits=limits)
 
 
 def words(source: str) -> list[str]:
@@ -199,3 +199,27 @@ def test_limits_are_those_of_the_lab(tmp_path: Path) -> None:
     write(LIMITS, orders())
     with pytest.raises(InputError, match="nothing is overwritten"):
         write(LIMITS, orders())
+
+
+def test_two_samples_are_two_programs_with_datasets_of_their_own(tmp_path: Path) -> None:
+    """What was measured on one sample is not analysed with another's; the page says what a person does in between."""
+    told = write_programs(
+        station="nmr",
+        campaign="two",
+        parts=[("", orders()), ("take A out and put B in", orders())],
+        settings={**GOOD, "console_data_dir": "D:/data"},
+        limits=LIMITS,
+        simulated=False,
+        notes=("no note",),
+        into=tmp_path,
+    )
+    assert len(told) == 2
+    for number in (1, 2):
+        source = (tmp_path / "au" / f"lc_two_{number}").read_text(encoding="utf-8")
+        constants = dict(re.findall(r'#define (\w+) "(.*)"', source))
+        assert constants["CAMPAIGN_DATASET"] == f"two-{number}"
+        assert constants["DATA_DIR"] == "D:/data"
+    page = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "take A out and put B in" in page
+    assert "`labctl analyze two-1` and `labctl analyze two-2`" in page
+    assert "simulated station" not in page
