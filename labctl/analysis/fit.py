@@ -27,6 +27,8 @@ INFLATE_BELOW_P = 0.01
 MOST_STEPS = 80
 """A fit that has not ended by then crawls along a valley that the data do not close."""
 _FURTHEST = 6 * float(np.log(10.0))
+NO_SLOPE = 1e-100
+"""Stands for the slope of what the data do not depend on at all: an enormous error whose square is still a number."""
 NO_VARIANCE = 1e-10
 """Directions with less than this part of the largest correlation eigenvalue carry no data."""
 
@@ -149,7 +151,9 @@ class Fit:
         at = np.atleast_1d(function(self.value))
         gradient = np.empty((at.size, self.value.size))
         for index, value in enumerate(self.value):
-            step = 1e-5 * max(abs(value), 1e-3 * self.se[index], 1e-300)
+            # An error may be enormous where the data say nothing: no reason to step so far that everything overflows.
+            spread = min(1e-3 * float(self.se[index]), 1e6 * max(abs(value), 1e-12))
+            step = 1e-5 * max(abs(value), spread, 1e-300)
             high, low = self.value.copy(), self.value.copy()
             high[index] += step
             low[index] -= step
@@ -347,7 +351,7 @@ class _Walk:
 def _inverse_information(jacobian: FloatArray) -> FloatArray:
     """(J^T J)^-1, columns scaled first so that units do not decide what counts as singular."""
     scale = np.linalg.norm(jacobian, axis=0)
-    scale = np.where(scale > 0, scale, 1e-150)
+    scale = np.where(scale > 0, scale, NO_SLOPE)
     _, weight, rows = np.linalg.svd(jacobian / scale, full_matrices=False)
     # A direction the data do not see keeps an enormous error; dropping it would claim it is known.
     inverse = rows.T / np.maximum(weight, 1e-12 * weight[0])
