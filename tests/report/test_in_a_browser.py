@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from labctl.analysis.published_results import Comparison
 from labctl.analysis.results import Results
 from labctl.report import figures
+from labctl.report.overview import VERDICTS
 from labctl.report.page import Timeline, write_report
 from labctl.report.tidy import csv_tables
 from tests.report.browser import Page, chromium, opened
@@ -19,7 +21,29 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this mac
 
 @pytest.fixture(scope="module")
 def page(kept_results: Results, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Page, Path]]:
-    """Return a browser, and a report with figures, wide tables, a long word and folded parts."""
+    """Return a browser, and a report with verdicts, figures, wide tables, a long word and folded parts."""
+    kept_results.published += [
+        Comparison(
+            figure=f"{index}a",
+            procedure="nmr500/vt_exsy",
+            sample="mLi2S(LiI)-mLPSC",
+            what="activation energy",
+            of="Li2S-LPSC",
+            unit="eV",
+            relation="equal",
+            published=0.107,
+            published_step=0.001,
+            ours=0.15,
+            ours_se=0.02,
+            ours_convention="ln k",
+            method="exchange at each temperature",
+            n_sigma=2.1,
+            verdict=verdict,
+            why="a reason that is long enough to run over several lines of a telephone, as they do",
+        )
+        for index, verdict in enumerate(VERDICTS, start=1)
+    ]
+    kept_results.provenance |= {"published_in": "Somebody et al., 2021", "simulated": True}
     folder = tmp_path_factory.mktemp("report")
     drawn = [
         draw(kept_results, folder) for draw in (figures.build_up, figures.arrhenius_plot, figures.saturation_recovery)
@@ -77,6 +101,19 @@ def test_it_is_readable_at_any_width(page: tuple[Page, Path], width: int) -> Non
     assert smallest >= 12.0
     scale = browser.evaluate("Math.min(...[...document.images].map(one => one.clientWidth / one.naturalWidth))")
     assert scale > 0.6  # figures are lettered in 9.5 points
+
+
+@pytest.mark.parametrize(("width", "stacked"), [(390, True), (1200, False)])
+def test_verdicts_stack_on_a_telephone(page: tuple[Page, Path], width: int, stacked: bool) -> None:
+    """Where there is no room side by side, every part of a verdict has a line with its name; nothing is cut off."""
+    browser, report = page
+    browser.open(report, width=width)
+    tops = browser.evaluate("[...document.querySelector('table.stack tbody tr').cells].map(one => one.offsetTop)")
+    assert len(set(tops)) == (5 if stacked else 1)
+    widest = browser.evaluate(
+        "Math.max(...[...document.querySelectorAll('table.stack')].map(one => one.getBoundingClientRect().right))"
+    )
+    assert widest <= width
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
