@@ -17,8 +17,8 @@ from labctl_topspin._evidence import BLOCK_BYTES, SAMPLE_BYTES, DatasetView
 
 PARTS = "parts"
 """Folder beside the EXPNOs of a run folder that holds what was brought in before the end."""
-GROUP = 8
-"""Rows of a part are a multiple of this: whole complex increments."""
+GROUP = 16
+"""Rows of a part are a multiple of this: whole complex increments, and as many as tell anything."""
 MOST_PARTS = 8
 _SOONEST_S = 5.0
 

@@ -15,7 +15,7 @@ class Spent(ResultModel):
 
 
 class BlockSpent(ResultModel):
-    """One 2D: its hours, and what is known after it. Standard errors are model estimates that include the prior."""
+    """One 2D: its hours, and what is known after it; standard errors are model estimates, as decisions state them."""
 
     dataset: str
     T_K: float

@@ -50,13 +50,14 @@ class Account:
     Attributes
     ----------
     before : mapping
-        Standard error of the wanted by the prior.
+        Standard error of the wanted before any 2D: a prior so vague that errors are those of the data, as decisions
+        state them.
     after : tuple of mapping
-        The same after each 2D, the prior included, in the order given.
+        The same after each 2D, in the order given.
     without : tuple of mapping
-        In the end, had one 2D not been measured, the prior included.
+        In the end, had one 2D not been measured.
     se : mapping
-        In the end, from the data alone as far as the wanted go.
+        In the end.
     grid : Grid
     """
 
@@ -78,14 +79,14 @@ def account(
     asked, seen = informed(asked, matrices, measured_T1)
     belief = learn(asked.model, asked.belief, seen)
     theta, names = belief.mean[None], tuple(asked.goal.se)
-    precision = asked.belief.precision()
+    nothing = asked.belief.without(asked.belief, asked.fitted)
+    precision = nothing
     before, after = _se(precision, belief, names), []
     each = [information_of(asked.model, theta, [one.block])[0] for one in seen]
     for told in each:
         precision = precision + told
         after.append(_se(precision, belief, names))
-    nothing = asked.belief.precision(without=names)
-    reached = _se(nothing + np.sum(each, axis=0), belief, names)
+    reached = _se(precision, belief, names)
     return Account(
         before=before,
         after=tuple(after),

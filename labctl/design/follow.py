@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import gammaincc
 
 from labctl.analysis.matrices import ExchangeMatrix
@@ -59,8 +60,7 @@ def what_follows(
     """
     asked, seen = informed(asked, matrices, measured_T1)
     belief = learn(asked.model, asked.belief, seen)
-    chi2, dof = misfit(asked.model, asked.belief, belief, seen)
-    scatter = chi2 / dof if gammaincc(dof / 2, chi2 / 2) < MISFITS else 1.0
+    have, scatter = stated(asked, belief, seen)
     block = document["procedures"][place]["vt_exsy"]
     candidates = np.array(asked.choices.temperatures_K)
     at_K = float(candidates[np.argmin(np.abs(candidates - matrices[-1].T_K))]) if matrices else None
@@ -83,7 +83,7 @@ def what_follows(
         spent_s=spent_s,
         at_K=at_K,
         visited=visited,
-        have=belief.without(asked.belief, asked.fitted, scatter=scatter),
+        have=have,
     )
     if scatter > 1:
         said = (
@@ -97,6 +97,13 @@ def what_follows(
     moved = at_K != decision.block.T_K
     _append(new["procedures"][place]["vt_exsy"], decision.block, asked, moved=moved, known=known)
     return Next(decision=decision, belief=belief, document=new)
+
+
+def stated(asked: Question, belief: Belief, seen: Sequence[Seen]) -> tuple[NDArray[np.float64], float]:
+    """Return the precision (P, P) by which errors are stated after `seen`, and chi2_red where 2Ds misfit (else 1)."""
+    chi2, dof = misfit(asked.model, asked.belief, belief, seen)
+    scatter = chi2 / dof if gammaincc(dof / 2, chi2 / 2) < MISFITS else 1.0
+    return belief.without(asked.belief, asked.fitted, scatter=scatter), scatter
 
 
 def informed(

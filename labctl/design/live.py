@@ -15,8 +15,9 @@ import numpy as np
 from labctl.analysis.matrices import SAME_TEMPERATURE_K, ExchangeMatrix
 from labctl.design.ask import Question
 from labctl.design.encoding import LEAST_ROWS, Encoding
-from labctl.design.follow import informed
+from labctl.design.follow import informed, stated
 from labctl.design.learn import learn
+from labctl.design.model import standard_errors
 
 SHARE = 0.9
 """Part of the information of a 2D, 1 / variance of its amplitudes, from which on it may be ended."""
@@ -77,7 +78,7 @@ def live(
     wanted = [now.names.index(name) for name in asked.goal.se]
     few, whole = model.encoding.source_variance(at.rows), model.encoding.source_variance(rows_asked)
     share = float((whole / few).min())
-    se = np.sqrt(np.diag(now.covariance))[wanted]
+    se = standard_errors(stated(asked, now, seen)[0])[wanted]  # as the decision behind the whole 2D states it
     limits = np.array(list(asked.goal.se.values()))
     enough = ""
     shapes_known = any(abs(one.T_K - at.T_K) < SAME_TEMPERATURE_K and one.rows >= rows_asked for one in matrices)

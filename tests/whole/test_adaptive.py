@@ -49,7 +49,7 @@ nmr:
       geometry: sphere
       layers:
         - {phase: A, outer: 1, density: 20 1/nm^3, kD: 0.02 1/s, Ea: 0.15 eV}
-        - {phase: B, outer: 1.259921, density: 20 1/nm^3, kD: 0.05 1/s, Ea: 0.12 eV}
+        - {phase: B, outer: 1.259921, density: 20 1/nm^3, kD: 5 1/s, Ea: 0.12 eV}
   probe: {p90: 4.9 us, rf_spread: 3 %, comb_leaves: 0.5 %}
   noise_per_scan: 0.3
 """
@@ -84,7 +84,7 @@ procedures:
         temperatures: [25 degC, 50 degC, 75 degC]
         mixing_times: [100 ms, 300 ms, 1 s, 3 s]
         populations: {A: 1, B: 1}
-        kD: 0.03 /s
+        kD: {A: 0.03 /s, B: 3 /s}
         Ea: 140 meV
         widths: 25 Hz
         noise: {amplitude: 1 %, rows: 32, scans: 8}

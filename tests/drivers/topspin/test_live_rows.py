@@ -49,28 +49,28 @@ def test_parameters_of_the_template_let_nothing_count(tmp_path: Path, stale: dic
 def test_the_file_is_read_only_when_the_clock_says_there_is_more(tmp_path: Path) -> None:
     """A part is complete once the row behind it has begun; then the next one is waited for, the last never."""
     live, row_s = LiveRows(), TASK.duration_s / ROWS
-    assert rows_per_part(ROWS) == 8
+    assert (rows_per_part(ROWS), rows_per_part(320)) == (16, 48)
     parts, again_s = live.look(ORDER, view(tmp_path, 20), spent_s=5 * row_s)
     assert parts == 0
-    assert again_s == pytest.approx(4.5 * row_s)
-    assert live.look(ORDER, view(tmp_path, 8), spent_s=9 * row_s)[0] == 0  # the last row may still be under way
-    assert live.look(ORDER, view(tmp_path, 20), spent_s=9 * row_s)[0] == 2
-    assert live.look(ORDER, view(tmp_path, 48), spent_s=60 * row_s) == (5, None)
-    one = replace(ORDER, task=replace(TASK, experiment=Exsy(mixing_time_s=0.5, rows=8, increment_s=1e-3)))
-    assert live.look(replace(one, token="0123abcd-2"), view(tmp_path, 8), spent_s=1e6) == (0, None)
+    assert again_s == pytest.approx(12.5 * row_s)
+    assert live.look(ORDER, view(tmp_path, 16), spent_s=17 * row_s)[0] == 0  # the last row may still be under way
+    assert live.look(ORDER, view(tmp_path, 36), spent_s=17 * row_s)[0] == 2
+    assert live.look(ORDER, view(tmp_path, 48), spent_s=60 * row_s) == (2, None)
+    one = replace(ORDER, task=replace(TASK, experiment=Exsy(mixing_time_s=0.5, rows=16, increment_s=1e-3)))
+    assert live.look(replace(one, token="0123abcd-2"), view(tmp_path, 16), spent_s=1e6) == (0, None)
 
 
 def test_a_snapshot_holds_whole_rows_and_is_never_rewritten(tmp_path: Path) -> None:
     """The same part again gives the same files; more than there is is refused."""
     seen = view(tmp_path / "1031", 20)
-    files, count = snapshot(seen, ORDER, 2, tmp_path / "parts", station="nmr")
+    files, count = snapshot(seen, ORDER, 1, tmp_path / "parts", station="nmr")
     assert count == 16
     assert (tmp_path / "parts" / "ser").stat().st_size == 16 * STRIDE
     assert {"acqus", "acqu2s", "ser"} <= set(files)
     before = {path: path.read_bytes() for path in (tmp_path / "parts").rglob("*") if path.is_file()}
     (tmp_path / "1031" / "acqus").write_text("##TITLE= changed\n", encoding="utf-8")
-    assert snapshot(seen, ORDER, 2, tmp_path / "parts", station="nmr") == (files, count)
+    assert snapshot(seen, ORDER, 1, tmp_path / "parts", station="nmr") == (files, count)
     assert {path: path.read_bytes() for path in before} == before
-    with pytest.raises(InstrumentError, match="does not show 24 rows"):
-        snapshot(seen, ORDER, 3, tmp_path / "more", station="nmr")
+    with pytest.raises(InstrumentError, match="does not show 32 rows"):
+        snapshot(seen, ORDER, 2, tmp_path / "more", station="nmr")
     assert not (tmp_path / "more").exists()
