@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labctl.dataset.sample_offset import offset_in, offset_words
@@ -12,6 +12,7 @@ offsets = st.integers(-99_99, 99_99).map(lambda hundredths: hundredths / 100)
 
 
 @given(offsets, offsets.map(abs), st.text(max_size=20), st.from_regex(r"[0-9a-f]{8}-[1-9]", fullmatch=True))
+@settings(max_examples=25)
 def test_what_a_title_tells_is_read_back(offset_K: float, se_K: float, before: str, token: str) -> None:
     """Among any other words of a title both numbers come back to the hundredth."""
     told = offset_in(f"{before} {offset_words(offset_K, se_K)} {token}")
