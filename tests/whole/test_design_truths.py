@@ -92,7 +92,7 @@ def test_errors_stay_true_with_broad_lines_and_a_field_that_creeps(study: Study)
     assert float(np.sqrt(np.mean([one.z**2 for one in told]))) <= 1.35
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["designed", pytest.param("adaptive", marks=pytest.mark.slow)])
 def test_another_geometry_costs_hours_and_not_the_truth(study: Study, kind: str) -> None:
     """Slabs designed for as spheres: Ea lies within its errors, and an adaptive campaign takes the hours it needs."""
     truth = Truth(kD_per_s=0.006, Ea_eV=0.12, shell=1.0)
