@@ -98,8 +98,14 @@ class ResultFolder:
     # ----------------------------------------------------------------------------------- checkpoints
 
     def begin(self, name: str, sweep: Sweep) -> None:
-        """Begin a checkpoint; one that is there already (of this token, without points) goes on below."""
-        self.append(name, head_line(sweep))
+        """Begin a checkpoint; one that is there already (of this token, without points) goes on below.
+
+        A line that a death cut off there is ended first: the head would be lost with it.
+        """
+        path = self.folder / (name + CHECKPOINT)
+        there = path.read_bytes() if path.is_file() else b""
+        torn = there != b"" and not there.endswith(b"\n")
+        self.append(name, ("\n" if torn else "") + head_line(sweep))
 
     def append(self, name: str, line: str) -> None:
         """Add one line, down to the disk."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from labctl.errors import ForeignDataError, InputError
 from labctl.formats.impedance_file import read_impedance
-from labctl_autolab._files import ResultFolder, stem
+from labctl_autolab._files import CHECKPOINT, ResultFolder, stem
 from labctl_autolab._judge import is_open
 from labctl_autolab._record import (
     Point,
@@ -100,6 +101,18 @@ def test_a_checkpoint_begun_again_is_that_of_the_last_beginning() -> None:
     second = begun(ORDER, route="direct", at_s=2.0)
     text = "\n".join([head_line(first), value_line(bias_V=0.1), head_line(second)])
     assert read_checkpoint(text) == second
+
+
+@given(cut=st.integers(0, 400))
+def test_a_head_cut_anywhere_costs_the_next_beginning_nothing(cut: int) -> None:
+    """A sweep begun again below a head that a death cut off is read from its own head on."""
+    first = begun(ORDER, route="direct", at_s=1.0)
+    second = begun(ORDER, route="direct", at_s=2.0)
+    with tempfile.TemporaryDirectory() as folder:
+        results = ResultFolder(Path(folder), "autolab", durable=False)
+        (Path(folder) / f"cell{CHECKPOINT}").write_text(head_line(first)[:cut], encoding="utf-8")
+        results.begin("cell", second)
+        assert results.checkpoint("cell") == second
 
 
 def test_a_checkpoint_of_another_version_is_refused() -> None:
