@@ -48,8 +48,8 @@ def design_command(protocol_path: Path, lab_path: Path | None, out: Path | None,
     else:
         done, asked, told = _by_pilot(done, place, lab_path, pilot)
     goals = tuple(asked.goal.se)
-    found = propose(asked.model, asked.belief, asked.goal, asked.choices, asked.costs)
-    own = forecast(asked.model, asked.belief, goals, asked.author, asked.costs)
+    found = propose(asked.model, asked.belief, asked.goal, asked.choices, asked.costs, fitted=asked.fitted)
+    own = forecast(asked.model, asked.belief, goals, asked.author, asked.costs, fitted=asked.fitted)
     lines = [*told, *_compared(asked, own, found), "", *_ASSUMED.splitlines()]
     document = done.protocol.located.data
     wanted = done.protocol.model.procedures[place].vt_exsy

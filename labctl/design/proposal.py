@@ -86,8 +86,8 @@ class Forecast:
     seconds : float
         On the instrument, everything included.
     se : mapping
-        Expected standard error of each parameter at the mean of the belief, from the data alone as far as wanted
-        parameters go.
+        Expected standard error of each parameter at the mean of the belief, from the data alone as far as parameters
+        go that are wanted or fitted.
     se_range : mapping
         10th and 90th percentile over the belief.
     limited_by : mapping
@@ -107,11 +107,19 @@ class Forecast:
 
 
 def forecast(
-    model: Model, belief: Belief, wanted: Sequence[str], blocks: Sequence[Block], costs: Costs, *, points: int = 16
+    model: Model,
+    belief: Belief,
+    wanted: Sequence[str],
+    blocks: Sequence[Block],
+    costs: Costs,
+    *,
+    fitted: Sequence[str] = (),
+    points: int = 16,
 ) -> Forecast:
-    """Return what `blocks` would give."""
+    """Return what `blocks` would give an analysis that fits `wanted` and `fitted` and knows no prior of them."""
     theta = belief.points(points)
-    information = information_of(model, theta, blocks) + belief.precision(without=wanted)
+    vague = replace(belief, covariance=np.linalg.inv(belief.without(belief, fitted)))
+    information = information_of(model, theta, blocks) + vague.precision(without=wanted)
     se = standard_errors(information)
     low, high = np.percentile(se, [10, 90], axis=0)
     names = model.names
@@ -138,11 +146,23 @@ def _limit(information: FloatArray, names: tuple[str, ...], wanted: str) -> tupl
     return best
 
 
-def propose(model: Model, belief: Belief, goal: Goal, choices: Choices, costs: Costs, *, points: int = 8) -> Forecast:
+def propose(
+    model: Model,
+    belief: Belief,
+    goal: Goal,
+    choices: Choices,
+    costs: Costs,
+    *,
+    fitted: Sequence[str] = (),
+    points: int = 8,
+) -> Forecast:
     """Return the campaign with the fewest hours that meets `goal`, or comes nearest to it within the budget.
 
     Parameters
     ----------
+    fitted : sequence of str
+        Parameters that the analysis of the campaign fits, knowing no prior: what is believed of them says where to
+        measure, and counts for hardly anything in the errors.
     points : int
         Parameter sets that stand for the belief.
 
@@ -154,6 +174,7 @@ def propose(model: Model, belief: Belief, goal: Goal, choices: Choices, costs: C
     if unknown := [name for name in goal.se if name not in model.names]:
         raise ValueError(f"not a parameter of the model: {', '.join(unknown)}; it has {', '.join(model.names)}")
     theta = belief.points(points)
+    have = belief.without(belief, fitted)
     tmix_s = np.unique([choices.reference_tmix_s, *choices.mixing_times_s])
     seen: dict[float, tuple[FloatArray, Sensitivity]] = {}
     for T_K in choices.temperatures_K:
@@ -180,10 +201,10 @@ def propose(model: Model, belief: Belief, goal: Goal, choices: Choices, costs: C
                         )
                         for m, t in enumerate(tmix_s)
                     ]
-                found.append(Search(model.names, belief.precision(), goal, choices, costs, offered).run())
+                found.append(Search(model.names, have, goal, choices, costs, offered).run())
                 waiting.append(_worth_a_visit(found[-1][2], temperatures, choices))
     best = min(found, key=lambda one: one[:2])
-    return forecast(model, belief, tuple(goal.se), best[2], costs, points=max(points, 16))
+    return forecast(model, belief, tuple(goal.se), best[2], costs, fitted=fitted, points=max(points, 16))
 
 
 def _worth_a_visit(blocks: Sequence[Block], temperatures: tuple[float, ...], choices: Choices) -> tuple[float, ...]:

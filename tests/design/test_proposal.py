@@ -65,6 +65,18 @@ def test_what_is_forecast_is_what_the_information_says() -> None:
     assert found.seconds == pytest.approx(COSTS.total_s(found.blocks))
 
 
+def test_what_an_analysis_fits_costs_hours_however_sure_an_author_is() -> None:
+    """Where populations, too, are fitted, a proposal reaches the goal by data alone, and takes longer for it."""
+    few = replace(CHOICES, temperatures_K=TEMPERATURES_K[::2], rows=(32,))
+    sure = propose(PAIR, BELIEF, TEN_MEV, few, COSTS, points=4)
+    found = propose(PAIR, BELIEF, TEN_MEV, few, COSTS, fitted=PAIR.names, points=4)
+    by_data = information_of(PAIR, BELIEF.mean[None], found.blocks)[0]
+    assert found.se["Ea_eV"] == pytest.approx(float(standard_errors(by_data)[2]), rel=0.01)
+    assert standard_errors(by_data)[2] <= 1.01 * TEN_MEV.se["Ea_eV"]
+    assert found.seconds > sure.seconds
+    assert forecast(PAIR, BELIEF, ("Ea_eV",), sure.blocks, COSTS, fitted=PAIR.names).se["Ea_eV"] > sure.se["Ea_eV"]
+
+
 @settings(max_examples=12, deadline=None)
 @given(
     budget_h=st.floats(min_value=20, max_value=80),
