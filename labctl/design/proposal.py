@@ -118,7 +118,7 @@ def forecast(
 ) -> Forecast:
     """Return what `blocks` would give an analysis that fits `wanted` and `fitted` and knows no prior of them."""
     theta = belief.points(points)
-    vague = replace(belief, covariance=np.linalg.inv(belief.without(belief, fitted)))
+    vague = replace(belief, covariance=np.asarray(np.linalg.inv(belief.without(belief, fitted))))
     information = information_of(model, theta, blocks) + vague.precision(without=wanted)
     se = standard_errors(information)
     low, high = np.percentile(se, [10, 90], axis=0)
