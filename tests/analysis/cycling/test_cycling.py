@@ -292,7 +292,7 @@ def test_figures_are_drawn_and_name_the_basis(tmp_path: Path) -> None:
     """Voltage curves, cycle life and overpotential are whole SVG files, the same for the same results."""
     results = analysed(tmp_path, CELL, cycles=4, ends=[136, 133])
     figures = cycling_figures(results, tmp_path / "figures")
-    assert [one.path.name.rsplit("_", 1)[-1] for one in figures] == ["curves.svg", "life.svg", "plateau.svg"]
+    assert [one.path.name.rsplit("_", 1)[-1] for one in figures] == ["curves.svg", "life.svg", "plateaus.svg"]
     assert all("g of Li2S" in one.caption for one in figures[:2])
     first = [one.path.read_bytes() for one in figures]
     assert all(ET.fromstring(one).tag.endswith("svg") for one in first)

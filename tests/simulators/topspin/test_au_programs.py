@@ -13,7 +13,8 @@ from labctl_sim_topspin._parameters import kind_of
 from tests.simulators.topspin.au_console import Console, run, start
 
 ROOT = Path(__file__).resolve().parents[3]
-INSTALLED = sorted((ROOT / "drivers" / "labctl_topspin" / "au").glob("*.c"))
+AU = ROOT / "drivers" / "labctl_topspin" / "au"
+INSTALLED = sorted(set(AU.glob("*.c")) - set(AU.glob("*.in.c")))  # what `export` fills in is compiled when filled
 
 VT_SERIES = """/* temperature series: one EXPNO per line of a list */
 #include <inc/exptUtil>
