@@ -138,7 +138,14 @@ def _linear(
     )
 
 
-def fit_lasting(rows: Sequence[Rows], start: Shape, free: Sequence[str], shifts_Hz: Sequence[float]) -> LastingFit:
+def fit_lasting(
+    rows: Sequence[Rows],
+    start: Shape,
+    free: Sequence[str],
+    shifts_Hz: Sequence[float],
+    *,
+    without: Sequence[int] = (),
+) -> LastingFit:
     """Return the lines, lasting parts included, that fit the given 2Ds best.
 
     Offsets with a Gauss and with a Lorentz distribution are tried; the first with the whole Gaussian part of the width
@@ -152,28 +159,37 @@ def fit_lasting(rows: Sequence[Rows], start: Shape, free: Sequence[str], shifts_
         Free parameters of the separable fit: sites that were held, and phases that were not needed, stay so.
     shifts_Hz : sequence of float
         Common shift of each 2D.
+    without : sequence of int
+        Sites whose widths are wholly homogeneous.
     """
     sites = [int(name.partition("/")[2]) for name in free if name.startswith("offset_Hz/")]
+    last = [j for j in sites if j not in without]
+    spreads = [f"gauss2_Hz2/{j}" for j in sites if j in last or f"gauss2_Hz2/{j}" in free]
     shared = [name for name in free if name in GLOBALS]
     problem = _Problem(rows, start, shifts_Hz)
-    half = np.where(np.isin(np.arange(start.offset_Hz.size), sites), 0.5 * start.lorentz_Hz, 0.0)
+    half = np.where(np.isin(np.arange(start.offset_Hz.size), last), 0.5 * start.lorentz_Hz, 0.0)
     lorentz = problem.fit(
         start, Lasting(lorentz_Hz=half, gauss2_Hz2=np.zeros_like(half)),
-        [f"{key}/{j}" for key in ("offset_Hz", "lorentz_Hz", "lasting_lorentz_Hz") for j in sites] + shared, tied=False,
+        _named(("offset_Hz", "lorentz_Hz"), sites) + _named(("lasting_lorentz_Hz",), last) + shared, tied=False,
     )  # fmt: skip
     spread = np.maximum(start.gauss2_Hz2, half**2)
     gauss = problem.fit(
         replace(start, lorentz_Hz=np.where(half > 0, 0.6 * start.lorentz_Hz, start.lorentz_Hz), gauss2_Hz2=spread),
         Lasting(lorentz_Hz=np.zeros_like(half), gauss2_Hz2=np.where(half > 0, spread, 0.0)),
-        [f"{key}/{j}" for key in ("offset_Hz", "lorentz_Hz", "gauss2_Hz2") for j in sites] + shared, tied=True,
+        _named(("offset_Hz", "lorentz_Hz"), sites) + spreads + shared, tied=True,
     )  # fmt: skip
     if lorentz.chi2 <= gauss.chi2:
         return lorentz
     part = problem.fit(
         gauss.shape, replace(gauss.lasting, gauss2_Hz2=0.8 * gauss.lasting.gauss2_Hz2),
-        [f"{key}/{j}" for key in (*SITES, "lasting_gauss2_Hz2") for j in sites] + shared, tied=False,
+        _named(("offset_Hz", "lorentz_Hz"), sites) + spreads + _named(("lasting_gauss2_Hz2",), last) + shared,
+        tied=False,
     )  # fmt: skip
     return part if part.chi2 < gauss.chi2 - 10.0 else gauss
+
+
+def _named(keys: Sequence[str], sites: Sequence[int]) -> list[str]:
+    return [f"{key}/{j}" for key in keys for j in sites]
 
 
 def separable_chi2(rows: Sequence[Rows], fit: LastingFit, separable: Shape, shifts_Hz: Sequence[float]) -> float:
