@@ -36,6 +36,8 @@ for _name in ("labctl.analysis.campaign", "labctl.analysis.judge", "labctl.analy
               "labctl.design.follow", "labctl_topspin", "labctl_sim_topspin"):  # fmt: skip
     importlib.import_module(_name)  # once here, not in each child
 
+pytestmark = pytest.mark.xdist_group("adaptive")  # one process runs the campaign that most of them look at
+
 SAMPLE = """\
 version: 1
 name: core in a shell of equal volume
