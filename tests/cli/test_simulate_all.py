@@ -66,7 +66,7 @@ faults:
 
 
 README = {
-    re.findall(r"(?:import|from) (\w+)", block)[0]: block
+    re.findall(r"(?:import|from) (\w+)", block.replace("import time\n", ""))[0]: block
     for block in re.findall(
         r"^```python\n(.*?)^```",
         (ROOT / "simulators" / "README.md").read_text(encoding="utf-8").partition("## A whole lab on loopback")[2],
