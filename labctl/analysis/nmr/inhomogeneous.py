@@ -30,7 +30,7 @@ _LEAST_KEPT, _MOST_KEPT = 0.5, 1.1
 _RESOLVED, _SOMETHING = 4.0, 1.0
 """Standard errors of a lasting width from which it stands without asking chi2, and below which it says nothing of what
 was kept: the one pays for the other without bounds."""
-_KEPT_WITHIN = 2.0
+_KEPT_WITHIN = 2.5
 """Standard errors that the part kept may lie outside: it and the lasting width pay for each other in few rows."""
 _MOST_ROWS, _MOST_IN_ALL = 96, 192
 """Rows of a 2D and of all that are fitted: enough to find widths to 2 %; more costs time."""
@@ -57,7 +57,8 @@ def with_lasting_offsets(datasets: Sequence[BrukerDataset], lines: LineSet) -> L
     kept, kept_se = _kept(fit, rows[0], shifts[0])
     sure = _KEPT_WITHIN * kept_se
     there = (kept > 0) & np.isfinite(kept_se)
-    if not np.any(there & (kept + sure > _LEAST_KEPT) & (kept - sure < _MOST_KEPT)):
+    plausible = (kept + sure > _LEAST_KEPT) & (kept - sure < _MOST_KEPT)
+    if not np.any(there) or np.any(there & ~plausible):
         text = (
             "t1 and t2 seem to share a part of the width, but not as offsets would that outlast the mixing time "
             f"(the diagonal at {1e3 * (chosen[0].mixing_time_s or 0.0):.3g} ms has not kept them): separable shapes "

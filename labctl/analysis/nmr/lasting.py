@@ -34,6 +34,9 @@ from labctl.analysis.nmr.rows import Rows
 LASTING = ("lasting_lorentz_Hz", "lasting_gauss2_Hz2")
 _WINDOW_FWHM = 8.0
 """F2 is looked at within so many widths of a line; what lies outside says little, and leaving it out biases nothing."""
+_ABOUT, _AT_MOST = 0.1, 0.2
+"""By so much what kept its offset may exceed a diagonal peak before it costs chi2 - shapes are never exact - and most
+of its standard error that counts: with more, it would pay for a width without bounds."""
 _STEPS = {"offset_Hz": 0.05, "lorentz_Hz": 0.1, "gauss2_Hz2": 5.0, "lasting_lorentz_Hz": 0.1, "lasting_gauss2_Hz2": 5.0,
           "phase_rad": 1e-3, "t1_phase_rad": 1e-3, "t2_origin_s": 1e-7, "t1_origin_s": 1e-7}  # fmt: skip
 
@@ -275,8 +278,18 @@ class _Problem:
             for i, one in more.items():
                 model = model + found.kept[i] * one
             left = (data - model).ravel() / rows.noise
-            parts += [left.real, left.imag]
+            parts += [left.real, left.imag, self._more_than_all(found, [*more], rows.noise)]
         return np.concatenate(parts)
+
+    def _more_than_all(self, found: Linear, sites: Sequence[int], noise: float) -> Real:
+        """By how many standard errors more has kept its offset than there is, shape (K,): so widths cannot vanish."""
+        count = len(found.kept)
+        too_much = np.zeros(count)
+        for place, site in enumerate(sites):
+            whole = max(float(found.A[site, site]), 1e-300)
+            error = noise * math.sqrt(max(0.0, float(found.cov[count * count + place, count * count + place]))) / whole
+            too_much[site] = max(0.0, float(found.kept[site]) / whole - 1.0) / math.hypot(min(error, _AT_MOST), _ABOUT)
+        return too_much
 
     def amplitudes(self, shape: Shape, lasting: Lasting) -> Real:
         """Return A of the first 2D, shape (K, K)."""
