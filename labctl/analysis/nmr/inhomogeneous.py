@@ -12,13 +12,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from labctl.analysis.nmr.basis import Real, voigt_fwhm_Hz
+from labctl.analysis.nmr.basis import voigt_fwhm_Hz
 from labctl.analysis.nmr.doubt import Doubt
 from labctl.analysis.nmr.estimator import AmplitudeMatrix
-from labctl.analysis.nmr.lasting import LastingFit, fit_lasting, lasting_fwhm_Hz, separable_chi2, solve
+from labctl.analysis.nmr.lasting import Lasting, LastingFit, fit_lasting, lasting_fwhm_Hz, separable_chi2, solve
 from labctl.analysis.nmr.lines import SHAPE_ADVICE, Line, LineSet
 from labctl.analysis.nmr.own_shapes import with_empirical_shapes
-from labctl.analysis.nmr.rows import Rows
 from labctl.formats.bruker_dataset import BrukerDataset
 
 LOOK_ADVICE = "look at the residual map: what is left beside the lines is what the list lacks"
@@ -27,38 +26,31 @@ SHARE = 0.15
 _CHI2_FALL = 25.0
 _LEAST_KEPT, _MOST_KEPT = 0.5, 1.1
 """Part of the diagonal of the shortest Tmix that has kept its offset, if lasting offsets are what is there."""
-_RESOLVED, _SOMETHING = 4.0, 1.0
-"""Standard errors of a lasting width from which it stands without asking chi2, and below which it says nothing of what
-was kept: the one pays for the other without bounds."""
-_KEPT_WITHIN = 2.5
-"""Standard errors that the part kept may lie outside: it and the lasting width pay for each other in few rows."""
-_MOST_ROWS, _MOST_IN_ALL = 96, 192
-"""Rows of a 2D and of all that are fitted: enough to find widths to 2 %; more costs time."""
+_RESOLVED = 4.0
+_MOST_ROWS, _MOST_2DS = 96, 2
+"""Enough to find widths to 2 %; more costs time."""
 
 
 def with_lasting_offsets(datasets: Sequence[BrukerDataset], lines: LineSet) -> LineSet:
     """Return lines that allow for offsets lasting over the mixing time, where the data ask for them.
 
-    The 2Ds of the shortest Tmix are fitted, where most of the signal has kept its offset: two, or more that have few
-    rows. Without a hint (`Line.inhomogeneous_Hz`), or where chi2 falls by less than 25, the shapes stay separable:
-    `lines` as they are, or with shapes read from the data where Voigt lines do not describe them
-    (`with_empirical_shapes`).
+    The two 2Ds of the shortest Tmix are fitted, where most of the signal has kept its offset. Without a hint
+    (`Line.inhomogeneous_Hz`), or where chi2 falls by less than 25, the shapes stay separable: `lines` as they are, or
+    with shapes read from the data where Voigt lines do not describe them (`with_empirical_shapes`).
     """
     if not any(line.inhomogeneous_Hz > SHARE * line.fwhm_Hz for line in lines.lines):
         return with_empirical_shapes(datasets, lines)
-    chosen = _shortest(datasets)
+    chosen = sorted(datasets, key=lambda one: one.mixing_time_s or 0.0)[:_MOST_2DS]
     rows = [lines.rows_of(one).first(_MOST_ROWS) for one in chosen]
     shifts = [lines.shifts_Hz[index] if (index := lines.index_of(one)) is not None else 0.0 for one in chosen]
     fit = fit_lasting(rows, lines.shape, lines.free, shifts)
     if separable_chi2(rows, fit, lines.shape, shifts) - fit.chi2 < _CHI2_FALL:
         return with_empirical_shapes(datasets, lines)
-    fit = _needed(fit, rows, lines, shifts)
     chi2_red = fit.chi2 / max(1, fit.n_data - len(fit.names))
-    kept, kept_se = _kept(fit, rows[0], shifts[0])
-    sure = _KEPT_WITHIN * kept_se
-    there = (kept > 0) & np.isfinite(kept_se)
-    plausible = (kept + sure > _LEAST_KEPT) & (kept - sure < _MOST_KEPT)
-    if not np.any(there) or np.any(there & ~plausible):
+    fit = _resolved(fit)
+    found = solve(rows[0], fit.shape.shifted(shifts[0]), fit.lasting)
+    kept = found.kept / np.maximum(np.diag(found.A), 1e-300)
+    if not np.any((kept > _LEAST_KEPT) & (kept < _MOST_KEPT)):
         text = (
             "t1 and t2 seem to share a part of the width, but not as offsets would that outlast the mixing time "
             f"(the diagonal at {1e3 * (chosen[0].mixing_time_s or 0.0):.3g} ms has not kept them): separable shapes "
@@ -101,63 +93,17 @@ def separable_bias(separable: AmplitudeMatrix, allowed: AmplitudeMatrix, lines: 
     )
 
 
-def _shortest(datasets: Sequence[BrukerDataset]) -> list[BrukerDataset]:
-    """The 2Ds of the shortest Tmix, so many that their rows tell the widths."""
-    ordered = sorted(datasets, key=lambda one: one.mixing_time_s or 0.0)
-    rows = np.cumsum([min(one.rows_acquired, _MOST_ROWS) for one in ordered])
-    return ordered[: max(2, int(np.searchsorted(rows, _MOST_IN_ALL, side="right")))]
-
-
-def _needed(fit: LastingFit, rows: Sequence[Rows], lines: LineSet, shifts_Hz: Sequence[float]) -> LastingFit:
-    """Return the fit without lasting parts that the data can do without.
-
-    In few rows each width has a wide error while chi2 leaves no doubt that it is there: chi2 decides below four
-    standard errors.
-    """
-    dropped: list[int] = []
-    for site in sorted(_parts(fit), key=lambda site: np.divide(*_parts(fit)[site])):
-        value, error = _parts(fit).get(site, (np.inf, 0.0))
-        if value >= _RESOLVED * error or len(_parts(fit)) == 1:
-            continue
-        fewer = fit_lasting(rows, lines.shape, lines.free, shifts_Hz, without=[*dropped, site])
-        if fewer.chi2 - fit.chi2 < _CHI2_FALL:
-            fit = fewer
-            dropped.append(site)
-    return fit
-
-
-def _parts(fit: LastingFit) -> dict[int, tuple[float, float]]:
-    """Lasting part and its standard error by site: widths [Hz] of a Lorentz, variances of a Gauss distribution."""
+def _resolved(fit: LastingFit) -> LastingFit:
+    """Return the fit with lasting parts below four standard errors set to nothing."""
     scale = math.sqrt(max(1.0, fit.chi2 / max(1, fit.n_data)))
-    tied = not any(name.startswith("lasting_") for name in fit.names)
-    found = {}
+    parts = {"lasting_lorentz_Hz": fit.lasting.lorentz_Hz.copy(), "lasting_gauss2_Hz2": fit.lasting.gauss2_Hz2.copy()}
     for position, name in enumerate(fit.names):
         key, _, index = name.partition("/")
-        if not (key.startswith("lasting_") or (tied and key == "gauss2_Hz2" and fit.lasting.gauss2_Hz2[int(index)])):
-            continue
-        source = fit.lasting.lorentz_Hz if key == "lasting_lorentz_Hz" else fit.lasting.gauss2_Hz2
-        error = scale * math.sqrt(max(0.0, float(fit.cov[position, position])))
-        found[int(index)] = float(source[int(index)]), max(error, 1e-12)
-    return found
-
-
-def _kept(fit: LastingFit, rows: Rows, shift_Hz: float) -> tuple[Real, Real]:
-    """Part of each diagonal peak of a 2D that has kept its offset, and its standard error, shape (K,).
-
-    The error is infinite where the lasting width is nothing.
-    """
-    found = solve(rows, fit.shape.shifted(shift_Hz), fit.lasting)
-    count = len(found.kept)
-    kept = found.kept / np.maximum(np.diag(found.A), 1e-300)
-    error = np.zeros(count)
-    lasting = np.flatnonzero((fit.lasting.lorentz_Hz > 0) | (fit.lasting.gauss2_Hz2 > 0))
-    linear = np.sqrt(np.diag(found.cov)[count * count :]) / np.maximum(np.diag(found.A)[lasting], 1e-300)
-    parts = _parts(fit)
-    for site, one in zip(lasting, linear, strict=True):
-        value, width_se = parts.get(int(site), (1.0, 0.0))
-        beside = float(kept[site]) * width_se / value if value >= _SOMETHING * width_se else math.inf
-        error[site] = math.hypot(float(one), beside)
-    return kept, error
+        if key in parts and parts[key][int(index)] < _RESOLVED * scale * math.sqrt(
+            max(0.0, fit.cov[position, position])
+        ):
+            parts[key][int(index)] = 0.0
+    return replace(fit, lasting=Lasting(lorentz_Hz=parts["lasting_lorentz_Hz"], gauss2_Hz2=parts["lasting_gauss2_Hz2"]))
 
 
 def _line(fit: LastingFit, j: int, line: Line, dataset: BrukerDataset, chi2_red: float) -> Line:

@@ -34,9 +34,6 @@ from labctl.analysis.nmr.rows import Rows
 LASTING = ("lasting_lorentz_Hz", "lasting_gauss2_Hz2")
 _WINDOW_FWHM = 8.0
 """F2 is looked at within so many widths of a line; what lies outside says little, and leaving it out biases nothing."""
-_ABOUT, _AT_MOST = 0.1, 0.2
-"""By so much what kept its offset may exceed a diagonal peak before it costs chi2 - shapes are never exact - and most
-of its standard error that counts: with more, it would pay for a width without bounds."""
 _STEPS = {"offset_Hz": 0.05, "lorentz_Hz": 0.1, "gauss2_Hz2": 5.0, "lasting_lorentz_Hz": 0.1, "lasting_gauss2_Hz2": 5.0,
           "phase_rad": 1e-3, "t1_phase_rad": 1e-3, "t2_origin_s": 1e-7, "t1_origin_s": 1e-7}  # fmt: skip
 
@@ -141,14 +138,7 @@ def _linear(
     )
 
 
-def fit_lasting(
-    rows: Sequence[Rows],
-    start: Shape,
-    free: Sequence[str],
-    shifts_Hz: Sequence[float],
-    *,
-    without: Sequence[int] = (),
-) -> LastingFit:
+def fit_lasting(rows: Sequence[Rows], start: Shape, free: Sequence[str], shifts_Hz: Sequence[float]) -> LastingFit:
     """Return the lines, lasting parts included, that fit the given 2Ds best.
 
     Offsets with a Gauss and with a Lorentz distribution are tried; the first with the whole Gaussian part of the width
@@ -162,37 +152,28 @@ def fit_lasting(
         Free parameters of the separable fit: sites that were held, and phases that were not needed, stay so.
     shifts_Hz : sequence of float
         Common shift of each 2D.
-    without : sequence of int
-        Sites whose widths are wholly homogeneous.
     """
     sites = [int(name.partition("/")[2]) for name in free if name.startswith("offset_Hz/")]
-    last = [j for j in sites if j not in without]
-    spreads = [f"gauss2_Hz2/{j}" for j in sites if j in last or f"gauss2_Hz2/{j}" in free]
     shared = [name for name in free if name in GLOBALS]
     problem = _Problem(rows, start, shifts_Hz)
-    half = np.where(np.isin(np.arange(start.offset_Hz.size), last), 0.5 * start.lorentz_Hz, 0.0)
+    half = np.where(np.isin(np.arange(start.offset_Hz.size), sites), 0.5 * start.lorentz_Hz, 0.0)
     lorentz = problem.fit(
         start, Lasting(lorentz_Hz=half, gauss2_Hz2=np.zeros_like(half)),
-        _named(("offset_Hz", "lorentz_Hz"), sites) + _named(("lasting_lorentz_Hz",), last) + shared, tied=False,
+        [f"{key}/{j}" for key in ("offset_Hz", "lorentz_Hz", "lasting_lorentz_Hz") for j in sites] + shared, tied=False,
     )  # fmt: skip
     spread = np.maximum(start.gauss2_Hz2, half**2)
     gauss = problem.fit(
         replace(start, lorentz_Hz=np.where(half > 0, 0.6 * start.lorentz_Hz, start.lorentz_Hz), gauss2_Hz2=spread),
         Lasting(lorentz_Hz=np.zeros_like(half), gauss2_Hz2=np.where(half > 0, spread, 0.0)),
-        _named(("offset_Hz", "lorentz_Hz"), sites) + spreads + shared, tied=True,
+        [f"{key}/{j}" for key in ("offset_Hz", "lorentz_Hz", "gauss2_Hz2") for j in sites] + shared, tied=True,
     )  # fmt: skip
     if lorentz.chi2 <= gauss.chi2:
         return lorentz
     part = problem.fit(
         gauss.shape, replace(gauss.lasting, gauss2_Hz2=0.8 * gauss.lasting.gauss2_Hz2),
-        _named(("offset_Hz", "lorentz_Hz"), sites) + spreads + _named(("lasting_gauss2_Hz2",), last) + shared,
-        tied=False,
+        [f"{key}/{j}" for key in (*SITES, "lasting_gauss2_Hz2") for j in sites] + shared, tied=False,
     )  # fmt: skip
     return part if part.chi2 < gauss.chi2 - 10.0 else gauss
-
-
-def _named(keys: Sequence[str], sites: Sequence[int]) -> list[str]:
-    return [f"{key}/{j}" for key in keys for j in sites]
 
 
 def separable_chi2(rows: Sequence[Rows], fit: LastingFit, separable: Shape, shifts_Hz: Sequence[float]) -> float:
@@ -278,18 +259,8 @@ class _Problem:
             for i, one in more.items():
                 model = model + found.kept[i] * one
             left = (data - model).ravel() / rows.noise
-            parts += [left.real, left.imag, self._more_than_all(found, [*more], rows.noise)]
+            parts += [left.real, left.imag]
         return np.concatenate(parts)
-
-    def _more_than_all(self, found: Linear, sites: Sequence[int], noise: float) -> Real:
-        """By how many standard errors more has kept its offset than there is, shape (K,): so widths cannot vanish."""
-        count = len(found.kept)
-        too_much = np.zeros(count)
-        for place, site in enumerate(sites):
-            whole = max(float(found.A[site, site]), 1e-300)
-            error = noise * math.sqrt(max(0.0, float(found.cov[count * count + place, count * count + place]))) / whole
-            too_much[site] = max(0.0, float(found.kept[site]) / whole - 1.0) / math.hypot(min(error, _AT_MOST), _ABOUT)
-        return too_much
 
     def amplitudes(self, shape: Shape, lasting: Lasting) -> Real:
         """Return A of the first 2D, shape (K, K)."""
