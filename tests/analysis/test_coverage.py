@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.analysis.chain import Energy, energy_of
-from tests.analysis.console_data import TEMPERATURES_K, TMIX_S, ConsoleData, Truth
+from tests.analysis.console_data import POINTS, TEMPERATURES_K, TMIX_S, ConsoleData, Truth
 
 KB_EV_PER_K = 8.617333262e-5
 HALF = Truth(inhomogeneous=0.5)
@@ -27,8 +27,9 @@ def _drawn(
     seeds: range,
     noise: float,
     tmix_s: tuple[float, ...] = TMIX_S,
+    points: int = POINTS,
 ) -> list[Energy]:
-    data = ConsoleData(folder / "quiet", truth).acquire(temperatures_K, tmix_s)
+    data = ConsoleData(folder / "quiet", truth, points=points).acquire(temperatures_K, tmix_s)
     return [energy_of(data.drawn(folder / "drawn", noise=noise, seed=seed), truth.sites) for seed in seeds]
 
 
@@ -68,7 +69,7 @@ def test_homogeneous_lines_have_honest_errors(tmp_path: Path) -> None:
 def test_half_inhomogeneous_lines_have_honest_errors(tmp_path: Path) -> None:
     """Over 40 seeds at two temperatures the same holds, and every seed's lines are allowed for."""
     ends = (TEMPERATURES_K[0], TEMPERATURES_K[-1])
-    found = _drawn(tmp_path, HALF, ends, range(40), 0.05, TMIX_S[1:])
+    found = _drawn(tmp_path, HALF, ends, range(40), 0.05, TMIX_S[1:], points=240)
     assert 0.75 < _rms(_z(found, HALF)) < 1.3
     rates = _z_of_rates(found, HALF, ends)
     assert 0.8 < _rms(rates) < 1.2
