@@ -269,9 +269,7 @@ def _campaign(
             for order in visit
             if isinstance(order.task, Acquire)
         ]
-        functions.append(
-            _c_function(f"visit_{number}_wanted", ["    int open;", "", "    open = 0;", *open_lines], "open")
-        )
+        functions.append(_c_function(f"visit_{number}_wanted", [*_COUNTED, *open_lines], "open"))
         lines = [line for order in visit for line in _step(order, settings, lists, variables)]
         functions.append(_c_function(f"visit_{number}", lines))
     count = range(1, len(visits) + 1)

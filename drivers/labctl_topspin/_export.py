@@ -124,8 +124,7 @@ def _readme(
     return source_of("labctl_alone.README.md").format(
         campaign=campaign,
         station=station,
-        warning="\n**Made for a simulated station: its limits are nobody's. Never use it on a real console.**\n"
-        * simulated,
+        warning=_SIMULATED * simulated,
         data=data,
         commands="\n".join(commands),
         tuning=", but for tuning: it asks for a person at each temperature" * tuning,

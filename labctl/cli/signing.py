@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labctl.cli.evidence import Point, evidence, points
+from labctl.analysis.known_objects import Point
+from labctl.cli.evidence import evidence, points
 from labctl.cli.lab_entry import with_signature
 from labctl.cli.planning import Checked, checked
 from labctl.cli.run_folder import JOURNAL, thaw

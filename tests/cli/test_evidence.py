@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from labctl.analysis.eis_results import Eis, EisSpectrum
+from labctl.analysis.known_objects import Point
 from labctl.analysis.results import T1, Results
-from labctl.cli.evidence import Evidence, Point, points
+from labctl.cli.evidence import Evidence, points
 from labctl.protocol.commissioning import Commissioning, StageRule
 from labctl.run.history import Certificate
 

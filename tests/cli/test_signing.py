@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import shutil
 import sqlite3
 import subprocess
@@ -19,7 +18,6 @@ import pytest
 from labctl import located_yaml
 from labctl.cli import finishing
 from labctl.cli.app import run_app
-from labctl.cli.evidence import kbr_temperature_K
 from labctl.cli.lab_entry import with_signature
 from labctl.errors import InputError
 from labctl.protocol.lab import COMMISSIONING
@@ -225,14 +223,6 @@ def test_a_file_that_no_line_fits_into_is_left_to_its_author() -> None:
     with pytest.raises(InputError, match="by hand") as refused:
         with_signature(text, "a", "resistor", ENTRY, file="lab.yaml")
     assert ENTRY in str(refused.value)
-
-
-@pytest.mark.parametrize("T_K", [100.0, 298.15, 373.15, 500.0])
-def test_T1_of_bromide_is_a_thermometer(T_K: float) -> None:
-    """The temperature of a T1 is the one whose T1 it is; what no temperature has is no number."""
-    T1_s = 0.0145 + 5330.0 / T_K**2 + 1.42e7 / T_K**4 + 2.48e9 / T_K**6
-    assert kbr_temperature_K(T1_s) == pytest.approx(T_K, abs=1e-6)
-    assert math.isnan(kbr_temperature_K(-T1_s))
 
 
 @pytest.mark.slow

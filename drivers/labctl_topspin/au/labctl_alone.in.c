@@ -242,14 +242,7 @@ int read_control(char *path)
 
 @executor: control, without read_control, interrupted@
 
-/* A program that was started later has taken over. */
-int superseded()
-{
-    char path[300];
-
-    sprintf(path, "%s/executor/start.%04d", job, instance + 1);
-    return there(path);
-}
+@executor: superseded@
 
 /* Whether the step in hand must end now; `stop_why` says why. Every loop that waits asks. */
 int interrupted()
