@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -24,15 +24,16 @@ from labctl.analysis.gather import Measured, gather
 from labctl.analysis.global_doubts import doubts
 from labctl.analysis.global_entries import add_curves, campaign_entry, global_arrhenius, separate_entries
 from labctl.analysis.global_fit import fit_campaign
+from labctl.analysis.grouping import AtTemperature, by_temperature, fit_for_use, start_s
 from labctl.analysis.layered_results import LayeredFit
 from labctl.analysis.measured_entries import buildup, dataset_entry, matrix_entry, mixing_point, t1_entry
 from labctl.analysis.nmr.doubt import Doubt
-from labctl.analysis.nmr.estimator import AmplitudeMatrix, estimate_amplitudes
+from labctl.analysis.nmr.estimator import estimate_amplitudes
 from labctl.analysis.nmr.inhomogeneous import separable_bias, with_lasting_offsets
 from labctl.analysis.nmr.line_shift import measure_lines
 from labctl.analysis.nmr.lines import LineSet, find_lines, refine_lines
 from labctl.analysis.nmr.nutation import fit_nutation
-from labctl.analysis.nmr.relaxation import Recovery, fit_recovery
+from labctl.analysis.nmr.relaxation import fit_recovery
 from labctl.analysis.paper_entries import Processed, paper_mode
 from labctl.analysis.referee import (
     doubts_of_acquisition,
@@ -41,17 +42,11 @@ from labctl.analysis.referee import (
 )
 from labctl.analysis.results import OtherSample, Results, ResultWarning, Site
 from labctl.analysis.temperature import TemperatureFits, fit_temperatures
-from labctl.analysis.vetting import SEEN, doubts_of_grouping, strength, unfit
+from labctl.analysis.vetting import SEEN, doubts_of_grouping, strength
 from labctl.formats.impedance_file import impedance_dialect
 from labctl.formats.maccor_head import is_maccor
 
 FloatArray = NDArray[np.float64]
-
-MOVED_K = 2.0
-"""A dataset over which the sensor moved further is at no temperature."""
-
-SAME_TEMPERATURE_K = 1.0
-"""Datasets closer than this are fitted together; a return to the first temperature joins it."""
 
 
 def analyze_paths(
@@ -126,21 +121,6 @@ def _procedure(one: Measured) -> str:
     return "/".join(one.manifest.step_id.split("/")[:2]) if one.manifest is not None else ""
 
 
-@dataclass(slots=True)
-class _Temperature:
-    """What was acquired at one temperature, and what the spectra gave."""
-
-    T_K: float | None
-    T_se_K: float | None
-    members: list[Measured]
-    lines: LineSet | None = None
-    recoveries: list[Recovery] = field(default_factory=list)
-    matrices: list[AmplitudeMatrix] = field(default_factory=list)
-
-    def of_kind(self, kind: str) -> list[Measured]:
-        return [one for one in self.members if one.kind == kind]
-
-
 class _Analysis:
     """One pass over one set of acquisitions; every piece that fails leaves a warning and spares the rest."""
 
@@ -164,7 +144,9 @@ class _Analysis:
         for one in measured:
             self.results.datasets.append(dataset_entry(one))
             self.results.warnings += doubts_of_acquisition(one)
-        temperatures = _by_temperature(self._of_one_sample(self._at_rest(self._fit_for_use(measured))))
+        usable, left_out = fit_for_use(measured)
+        self.results.warnings += left_out
+        temperatures = by_temperature(usable)
         self._find_sites(temperatures)
         self._all_spectra(temperatures)
         if self._numbered and any(one.matrices for one in temperatures):
@@ -201,53 +183,7 @@ class _Analysis:
                 )
             )
 
-    def _fit_for_use(self, measured: Sequence[Measured]) -> list[Measured]:
-        """Leave out what cannot be read, each with its reason, so that it does not take its temperature with it."""
-        kept = []
-        for one in measured:
-            reason = unfit(one)
-            if reason is None:
-                kept.append(one)
-            else:
-                self.results.warnings.append(reason)
-        return kept
-
-    def _at_rest(self, measured: Sequence[Measured]) -> list[Measured]:
-        """Leave out what was acquired while the temperature ran away: it belongs to no temperature."""
-        kept = []
-        for one in measured:
-            settings = one.manifest.settings if one.manifest is not None else {}
-            before_K, after_K = settings.get("sensor_before_K"), settings.get("sensor_after_K")
-            if isinstance(before_K, float) and isinstance(after_K, float) and abs(after_K - before_K) > MOVED_K:
-                self.results.warnings.append(
-                    ResultWarning(
-                        code="temperature_moved",
-                        message=f"the sensor moved from {before_K:.1f} to {after_K:.1f} K during the acquisition",
-                        advice="it is left out of the fits; look at heater and gas in the trace",
-                        where=one.name,
-                        value=after_K - before_K,
-                    )
-                )
-            else:
-                kept.append(one)
-        return kept
-
-    def _of_one_sample(self, measured: Sequence[Measured]) -> list[Measured]:
-        """2Ds of several nuclei cannot share sites: the nucleus with most of them is analysed as exchange."""
-        exsy = [one.raw.nucleus for one in measured if one.kind == "exsy"]
-        nuclei = sorted(set(exsy), key=exsy.count, reverse=True)
-        if len(nuclei) > 1:
-            self.results.warnings.append(
-                ResultWarning(
-                    code="several_nuclei",
-                    message=f"2D-EXSY of {', '.join(nuclei)}: only {nuclei[0]} was analysed",
-                    advice="analyse each nucleus by itself",
-                    value=float(len(nuclei)),
-                )
-            )
-        return [one for one in measured if not nuclei or one.raw.nucleus == nuclei[0] or one.kind != "exsy"]
-
-    def _find_sites(self, temperatures: Sequence[_Temperature]) -> None:
+    def _find_sites(self, temperatures: Sequence[AtTemperature]) -> None:
         """Look for lines once, in all 2Ds together, so that a site has one name at every temperature."""
         exsy = [one.raw for temperature in temperatures for one in temperature.of_kind("exsy")]
 
@@ -260,7 +196,7 @@ class _Analysis:
 
     # ------------------------------------------------------------------------------------------------- spectra
 
-    def _all_spectra(self, temperatures: Sequence[_Temperature]) -> None:
+    def _all_spectra(self, temperatures: Sequence[AtTemperature]) -> None:
         """Read lines, amplitudes and recoveries; once more without the sites that are nowhere seen."""
         before = list(self.results.warnings)
         for at in temperatures:
@@ -300,7 +236,7 @@ class _Analysis:
             value=z,
         )
 
-    def _spectra(self, at: _Temperature) -> None:
+    def _spectra(self, at: AtTemperature) -> None:
         exsy = at.of_kind("exsy")
         where = _words(at.T_K)
         if exsy and self.sites:
@@ -330,7 +266,7 @@ class _Analysis:
 
             self.attempt(f"recovery of {one.name}", recovery)
 
-    def _allow_for_lasting(self, at: _Temperature, exsy: Sequence[Measured]) -> None:
+    def _allow_for_lasting(self, at: AtTemperature, exsy: Sequence[Measured]) -> None:
         """Where t1 and t2 share a part of the widths, use lines that allow for it, and tell what it changes."""
         assert at.lines is not None
         separable = at.lines
@@ -351,7 +287,7 @@ class _Analysis:
             )
         )
 
-    def _one_dimensional(self, at: _Temperature) -> None:
+    def _one_dimensional(self, at: AtTemperature) -> None:
         """Pulse lengths, and the reference 1Ds against the first of this temperature."""
         for one in at.of_kind("nutation"):
 
@@ -364,19 +300,19 @@ class _Analysis:
             self.attempt(f"nutation of {one.name}", pulse)
 
         def references() -> None:
-            ones = sorted((one for one in at.of_kind("one_pulse") if one.role == "reference"), key=_start)
+            ones = sorted((one for one in at.of_kind("one_pulse") if one.role == "reference"), key=start_s)
             for one in ones:
                 self._lines[one.name] = refine_lines([one.raw], sites=self.sites or None)
-            lines = [(one.name, _start(one), measure_lines(one.raw, lines=self._lines[one.name])) for one in ones]
+            lines = [(one.name, start_s(one), measure_lines(one.raw, lines=self._lines[one.name])) for one in ones]
             if lines:
                 limits = self.context.thresholds
                 self.results.warnings += doubts_of_references([(name, found) for name, _, found in lines], limits)
-                exsy = [(one.name, _start(one)) for one in at.of_kind("exsy")]
+                exsy = [(one.name, start_s(one)) for one in at.of_kind("exsy")]
                 self.results.warnings += doubts_around_2ds(exsy, lines, limits)
 
         self.attempt(f"reference 1Ds at {_words(at.T_K)}", references)
 
-    def _number_by_population(self, temperatures: Sequence[_Temperature]) -> None:
+    def _number_by_population(self, temperatures: Sequence[AtTemperature]) -> None:
         """Give found lines their final names: ``site 1`` is the most populated (by the shortest mixing times)."""
         share = np.zeros(len(self.sites))
         for at in temperatures:
@@ -393,7 +329,7 @@ class _Analysis:
             if at.lines is not None:
                 at.lines = at.lines.reordered(order, tuple(self.sites))
 
-    def _enter_spectra(self, temperatures: Iterable[_Temperature]) -> None:
+    def _enter_spectra(self, temperatures: Iterable[AtTemperature]) -> None:
         for at in temperatures:
             for recovery in at.recoveries:
                 entry = t1_entry(recovery)
@@ -412,7 +348,7 @@ class _Analysis:
             if (doubt := doubts_of_grouping(together, _words(at.T_K))) is not None:
                 self.results.warnings.append(doubt)
 
-            def series(at: _Temperature = at) -> None:
+            def series(at: AtTemperature = at) -> None:
                 assert at.lines is not None
                 found = doubts_of_series(at.of_kind("exsy"), at.matrices, at.lines, where=_words(at.T_K))
                 self.results.warnings += found
@@ -429,7 +365,7 @@ class _Analysis:
 
     # ------------------------------------------------------------------------------------------------ kinetics
 
-    def _kinetics(self, temperatures: Sequence[_Temperature]) -> None:
+    def _kinetics(self, temperatures: Sequence[AtTemperature]) -> None:
         groups = [
             TemperatureFits(
                 data=buildup(at.T_K, tuple(self.sites), at.lines, at.matrices, at.recoveries), T_se_K=at.T_se_K
@@ -466,7 +402,7 @@ class _Analysis:
         self.results.warnings += [one for group in groups for one in group.warnings]
         self._examine(groups, temperatures)
 
-    def _two_are_seen(self, at: _Temperature) -> bool:
+    def _two_are_seen(self, at: AtTemperature) -> bool:
         """Whether exchange could show at a temperature; where not, that is said."""
         assert at.lines is not None
         seen = dict(zip(at.lines.names, strength(at.matrices, at.lines), strict=True))
@@ -500,7 +436,7 @@ class _Analysis:
             for code, message, advice, value in doubts(fitted)
         ]
 
-    def _paper(self, groups: Sequence[TemperatureFits], temperatures: Sequence[_Temperature]) -> None:
+    def _paper(self, groups: Sequence[TemperatureFits], temperatures: Sequence[AtTemperature]) -> None:
         """Repeat the published kind of analysis beside ours, for comparison."""
         fitted = {one.data.T_K: one for one in groups}
         processed = [
@@ -517,7 +453,7 @@ class _Analysis:
         ]
         self.results.exsy.paper = paper_mode(processed, self.results.exsy.arrhenius)
 
-    def _examine(self, groups: Sequence[TemperatureFits], temperatures: Sequence[_Temperature]) -> None:
+    def _examine(self, groups: Sequence[TemperatureFits], temperatures: Sequence[AtTemperature]) -> None:
         """Ask what a referee would ask of fits and energies."""
         exsy, raw = self.results.exsy, [one.raw for at in temperatures for one in at.of_kind("exsy")]
         favoured = {one.T_K: one.favoured for one in exsy.comparisons if one.decisive}
@@ -552,7 +488,7 @@ class _Analysis:
         if comparison is not None:
             exsy.comparisons.append(comparison)
 
-    def _enter_sites(self, groups: Sequence[TemperatureFits], temperatures: Sequence[_Temperature]) -> None:
+    def _enter_sites(self, groups: Sequence[TemperatureFits], temperatures: Sequence[AtTemperature]) -> None:
         fitted = [group.exchange.populations() for group in groups if group.exchange is not None]
         mean, error = _pooled(fitted) if fitted else (None, None)
         sets = [at.lines for at in temperatures if at.lines is not None]
@@ -575,34 +511,6 @@ def _pooled(fitted: Sequence[tuple[FloatArray, FloatArray]]) -> tuple[FloatArray
     mean = (weight * values).sum(axis=0) / weight.sum(axis=0)
     scatter = ((values - mean) ** 2 * weight).sum(axis=0) / max(1, len(values) - 1)
     return mean, np.sqrt(np.maximum(scatter, 1.0) / weight.sum(axis=0))
-
-
-def _by_temperature(measured: Sequence[Measured]) -> list[_Temperature]:
-    """Group by sample temperature, falling back to the set point's group where only that is known."""
-    groups: list[list[Measured]] = []
-    for one in sorted(measured, key=lambda one: (one.T_K is None, one.T_K or 0.0)):
-        last = groups[-1] if groups else []
-        mean = np.mean([member.T_K for member in last if member.T_K is not None]) if last else None
-        unknown = one.T_K is None and bool(last) and last[-1].T_K is None
-        near = one.T_K is not None and mean is not None and not np.isnan(mean)
-        if unknown or (near and mean is not None and abs((one.T_K or 0.0) - float(mean)) < SAME_TEMPERATURE_K):
-            last.append(one)
-        else:
-            groups.append([one])
-    return [_temperature(members) for members in groups]
-
-
-def _temperature(members: list[Measured]) -> _Temperature:
-    counted = [one for one in members if one.kind == "exsy"] or members
-    known = [one.T_K for one in counted if one.T_K is not None]
-    errors = [one.T_se_K for one in counted if one.T_se_K is not None]
-    T_K = round(float(np.mean(known)), 3) if known else None
-    return _Temperature(T_K, float(np.mean(errors)) if errors else None, sorted(members, key=_start))
-
-
-def _start(one: Measured) -> float:
-    started = one.manifest.started_s if one.manifest else one.raw.started_s
-    return started if started is not None else 0.0
 
 
 def _words(T_K: float | None) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.analysis.gather import Measured, latest_datasets, measured_of
+from labctl.analysis.grouping import SAME_TEMPERATURE_K
 from labctl.analysis.measured_entries import mixing_point
 from labctl.analysis.nmr.estimator import estimate_amplitudes
 from labctl.analysis.nmr.inhomogeneous import with_lasting_offsets
@@ -17,8 +18,6 @@ from labctl.analysis.nmr.lines import LineSet, refine_lines
 from labctl.dataset.model import Dataset
 
 FloatArray = NDArray[np.float64]
-
-SAME_TEMPERATURE_K = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labctl.analysis.gather import Measured, gather
-from labctl.analysis.matrices import SAME_TEMPERATURE_K, ExchangeMatrix, matrices_of
+from labctl.analysis.grouping import SAME_TEMPERATURE_K
+from labctl.analysis.matrices import ExchangeMatrix, matrices_of
 from labctl.analysis.nmr.lines import Line, LineSet
 from labctl.analysis.nmr.relaxation import Recovery, fit_recovery
 from labctl.analysis.vetting import unfit

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labctl.analysis.matrices import SAME_TEMPERATURE_K, ExchangeMatrix
+from labctl.analysis.grouping import SAME_TEMPERATURE_K
+from labctl.analysis.matrices import ExchangeMatrix
 from labctl.design.ask import Question
 from labctl.design.encoding import LEAST_ROWS, Encoding
 from labctl.design.follow import informed, stated

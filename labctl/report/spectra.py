@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
+from labctl.analysis.grouping import SAME_TEMPERATURE_K
 from labctl.analysis.nmr.estimator import estimate_amplitudes
 from labctl.analysis.nmr.inhomogeneous import with_lasting_offsets
 from labctl.analysis.nmr.lines import LineSet, refine_lines
@@ -21,7 +22,6 @@ from labctl.report.figure import Figure
 from labctl.report.figures import COLOURS, Array, canvas, save, temperature_label
 from labctl.units import duration_text
 
-SAME_TEMPERATURE_K = 1.0
 CONTOURS = 14
 LEAST_BROADENING_HZ = (5.0, 10.0)
 BROADENING = 0.3

@@ -19,11 +19,11 @@ from labctl.analysis.eis.ladder import with_continuity
 from labctl.analysis.eis.noise import ErrorModel, Fixture
 from labctl.analysis.eis.spectrum import Prepared, SpectrumAnalysis, analyse_prepared, prepared
 from labctl.analysis.eis_results import Eis, EisArrhenius, EisSpectrum, NotResolved, Prefactor
+from labctl.analysis.grouping import SAME_TEMPERATURE_K
 from labctl.analysis.results import ResultWarning
 
 Attempt = Callable[[str, Callable[[], None]], None]
 
-SAME_TEMPERATURE_K = 1.0
 IRREVERSIBLE_SIGMA = 3.0
 
 
