@@ -1,10 +1,11 @@
 """Interlocks: readings against the limits of the lab file, in every phase, on values and on silence. Pure.
 
 A limit trips at its second broken poll in a row (hysteresis), never on one odd value; it trips once and is armed
-again after two good polls. What an instrument says against itself (``fault/...``) is a limit too. Limits that agents
-need time to fulfil (gas, rate, freshness) have a grace period after the engine came; the upper temperature limits
-have none. Silence alarms first. While raw data grow it goes to safe only after a long time: a false trip that kills a
-40 h 2D is as bad as a missed one.
+again after two good polls. Heater power has to stay too high for longer than a loop saturates after a step of its
+set point, however often the engine looks in that time. What an instrument says against itself (``fault/...``) is a
+limit too. Limits that agents need time to fulfil (gas, rate, freshness) have a grace period after the engine came; the
+upper temperature limits have none. Silence alarms first. While raw data grow it goes to safe only after a long time: a
+false trip that kills a 40 h 2D is as bad as a missed one.
 
 What cools by itself with the heater off cools as fast as it likes: after a trip, or a heater switched off because the
 rotor was lost, that is no fault of its own. A heater that is off while the sensor is far below a set point that is to
@@ -16,9 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from labctl.ports import FAULT, Reading
 from labctl.run import hazards
+
+T = TypeVar("T")
 
 Calibration = Callable[[float, float], tuple[float, float, str]]
 """``(sensor_K, spinning_Hz) -> (sample_K, standard error, model)``."""
@@ -36,6 +40,7 @@ _NO_GRACE = frozenset({"sensor_max_K", "sample_max_K"})
 SILENCES = frozenset({"silence", "silence_alarm", "unanswered", "unanswered_alarm"})
 _POLLS = 2
 _RATE_WINDOW_S = 30.0  # shorter differences of a 0.1 K sensor are noise
+_LASTING_S = {"heater_max_percent": 20.0}  # a step of a few kelvins saturates a healthy loop for several seconds
 _HEATER_OFF_PERCENT = 1.0
 _HEAT_GONE_K = 5.0  # a spectrum is lost by then, and no regulator undershoots so far without heating
 
@@ -66,6 +71,7 @@ class Vigil:
 
     since_s: float
     broken: Mapping[str, int] = field(default_factory=dict)
+    broken_since_s: Mapping[str, float] = field(default_factory=dict)
     good: Mapping[str, int] = field(default_factory=dict)
     latched: frozenset[str] = frozenset()
     ramp_from: Reading | None = None
@@ -148,7 +154,7 @@ def judge(
     if not in_grace:
         _judge_silence(last_s, vigil.since_s, limits, now_s, silence, data_growing, checked, found)
     _judge_answers(unanswered_s, silence, checked, found)
-    return _remember(replace(vigil, ramp_from=ramp_from, last_s=last_s), checked, found)
+    return _remember(replace(vigil, ramp_from=ramp_from, last_s=last_s), checked, found, now_s)
 
 
 def _judge_faults(
@@ -259,14 +265,22 @@ def _judge_answers(unanswered_s: float, silence: Silence, checked: set[str], fou
         found["unanswered"] = Breach(limit="unanswered", detail=detail, value=unanswered_s, bound=silence.growing_s)
 
 
-def _remember(vigil: Vigil, checked: set[str], found: dict[str, Breach]) -> tuple[Vigil, tuple[Breach, ...]]:
+def _remember(
+    vigil: Vigil, checked: set[str], found: dict[str, Breach], now_s: float
+) -> tuple[Vigil, tuple[Breach, ...]]:
+    def still(earlier: Mapping[str, T], now: Mapping[str, T]) -> dict[str, T]:
+        return {**{limit: value for limit, value in earlier.items() if limit not in checked}, **now}
+
     broken = {limit: vigil.broken.get(limit, 0) + 1 for limit in found}
+    since_s = {limit: vigil.broken_since_s.get(limit, now_s) for limit in found}
     good = {limit: vigil.good.get(limit, 0) + 1 for limit in checked - found.keys()}
     cleared = {limit for limit in vigil.latched if good.get(limit, 0) >= _POLLS}
-    tripped = {limit for limit, polls in broken.items() if polls >= _POLLS and limit not in vigil.latched}
+    lasting = {limit for limit in found if now_s - since_s[limit] >= _LASTING_S.get(limit, 0.0)}
+    tripped = {limit for limit in lasting if broken[limit] >= _POLLS} - vigil.latched
     after = replace(
         vigil,
-        broken=broken | {limit: polls for limit, polls in vigil.broken.items() if limit not in checked},
+        broken=still(vigil.broken, broken),
+        broken_since_s=still(vigil.broken_since_s, since_s),
         good=good,
         latched=(vigil.latched - cleared) | tripped,
         suspicious=any(limit not in vigil.latched | tripped for limit in found),

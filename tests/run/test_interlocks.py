@@ -72,7 +72,7 @@ BROKEN = {
 @pytest.mark.parametrize("limit", BROKEN)
 def test_second_broken_poll_trips(limit: str) -> None:
     """Each limit trips at its second broken poll, by name, once."""
-    found = polls([GOOD, BROKEN[limit], BROKEN[limit], BROKEN[limit]])
+    found = polls([GOOD, BROKEN[limit], BROKEN[limit], BROKEN[limit]], every_s=20.0)
     assert [limit in {breach.limit for breach in each} for each in found] == [False, False, True, False]
 
 
@@ -80,6 +80,14 @@ def test_second_broken_poll_trips(limit: str) -> None:
 def test_one_odd_value_does_not_trip(limit: str) -> None:
     """One broken poll between good ones never trips."""
     assert not any(polls([GOOD, BROKEN[limit], GOOD, BROKEN[limit], GOOD]))
+
+
+def test_a_saturated_heater_trips_only_if_it_lasts() -> None:
+    """Full power for less than 20 s is a step of the set point, however often it is looked at; for longer it trips."""
+    full = BROKEN["heater_max_percent"]
+    assert not any(polls([GOOD, *[full] * 19, GOOD, *[full] * 19, GOOD], every_s=1.0))
+    found = polls([GOOD, *[full] * 30], every_s=1.0)
+    assert [number for number, each in enumerate(found) if each] == [21]
 
 
 def test_not_a_number_is_broken() -> None:
