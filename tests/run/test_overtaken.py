@@ -9,7 +9,7 @@ import pytest
 
 from labctl.dataset.model import Dataset, Verdict
 from labctl.errors import InstrumentSilent
-from labctl.run.events import Intended, Tripped
+from labctl.run.events import Intended, Started, Tripped
 from labctl.run.journal import JournalUnwritable
 from labctl.run.lifecycle import StationPhase
 from tests.run.bench import Bench, Killed
@@ -31,20 +31,23 @@ def commits_until(tmp_path: Path, kind: type, step: str) -> int:
 
 
 def test_a_verdict_overtakes_the_look_at_the_loop(bench: Bench, tmp_path: Path) -> None:
-    """A resumed engine finds T1 done, and analysis asks for a person: it stands warm, and cools when nobody comes."""
+    """A resumed engine finds a 2D done, and analysis asks for a person: it stands warm, and cools when nobody comes."""
+    usual = bench.analyse
 
-    def stop_at_t1(path: Path, dataset: Dataset) -> Verdict:
-        return Verdict(gate="stop", message="no signal") if dataset.step_id.endswith("T00/t1") else Verdict()
+    def stop_at_2d(path: Path, dataset: Dataset) -> Verdict:
+        stops = dataset.step_id.endswith("T00/tmix00")
+        return Verdict(gate="stop", message="no signal") if stops else usual(path, dataset)
 
-    at = commits_until(tmp_path, Intended, "T00/t1")
+    at = commits_until(tmp_path, Intended, "T00/tmix00")
 
     def hook(when: str, number: int) -> None:
         if (when, number) == ("after", at + 1):
             raise Killed
 
-    bench.analyse = stop_at_t1
+    bench.analyse = stop_at_2d
     with pytest.raises(Killed):
         bench.run(hook=hook)
+    assert isinstance(bench.events()[-1], Started)
     bench.clock.wait_until(bench.clock.monotonic_s() + 4000.0)
     assert bench.run().stations["nmr"] is StationPhase.SAFE
     assert bench.nmr.values["heater_percent"] == 0.0
