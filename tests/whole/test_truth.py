@@ -21,7 +21,7 @@ FloatArray = NDArray[np.float64]
 
 KB_EV_PER_K = 8.617333262e-5
 LARMOR_MHZ = 73.578
-T_K = (293.15, 318.15, 343.15)
+T_K = (293.15, 343.15)
 T_REF_K = 293.15
 TMIX_S = (0.05, 0.5)
 T1_S, RECYCLE_S = 3.0, 9.0
@@ -141,12 +141,12 @@ def cramer_rao_eV(truth: Truth) -> float:
         return np.array(
             [
                 np.exp(scale) * one.amplitudes(T, tmix_s, R1).ravel()
-                for T, scale, R1 in zip(T_K, x[3:6], x[6:9], strict=True)
+                for T, scale, R1 in zip(T_K, x[3:5], x[5:7], strict=True)
                 for tmix_s in TMIX_S
             ]
         )
 
-    at = np.array([np.log(truth.k_per_s), truth.Ea_eV, truth.p_A, 0.0, 0.0, 0.0, *([1 / T1_S] * 3)])
+    at = np.array([np.log(truth.k_per_s), truth.Ea_eV, truth.p_A, 0.0, 0.0, *([1 / T1_S] * 2)])
     gradient = np.array([(predicted(at + step) - predicted(at - step)) / 2e-5 for step in 1e-5 * np.eye(at.size)])
     information = np.einsum("pmi,ij,qmj->pq", gradient, weight, gradient)
     return float(np.sqrt(np.linalg.inv(information)[1, 1]))
