@@ -11,6 +11,7 @@ from labctl.cli.run_folder import JOURNAL, thaw
 from labctl.errors import InputError, SafetyRefusal
 
 if TYPE_CHECKING:
+    from labctl.clock import Clock
     from labctl.run.requests import Reply, Request, Verb
 
 WAIT_S = 30.0
@@ -91,13 +92,12 @@ def show(reply: Reply) -> None:
 def at_rest(directory: Path, asked: Request) -> None:
     """Carry a verb out in the journal of a campaign that no engine holds."""
     from labctl.cli.amending import first_plan, replanner
-    from labctl.clock import SystemClock
     from labctl.run.desk import Refused
     from labctl.run.journal import Journal
     from labctl.run.replay import change_at_rest
 
     try:
-        journal = Journal(directory / JOURNAL, clock=SystemClock())
+        journal = Journal(directory / JOURNAL, clock=_clock_of(directory))
     except SafetyRefusal:  # an engine has just come
         show(ask(directory, asked))
         return
@@ -111,3 +111,21 @@ def at_rest(directory: Path, asked: Request) -> None:
     for line in done:
         print(line)
     print(f"no engine runs; `labctl resume {shlex.quote(str(directory))}` goes on from here", file=sys.stderr)
+
+
+def _clock_of(directory: Path) -> Clock:
+    """Return the time a campaign lives in: a rehearsal's stood still when its engine ended.
+
+    Today's date in the journal of a rehearsal would have its next engine let the simulated lab live on until today.
+    """
+    from labctl.clock import SystemClock, VirtualClock
+    from labctl.run.journal import Journal
+
+    start = thaw(directory)
+    if not start.simulated:
+        return SystemClock()
+    journal = Journal(directory / JOURNAL, clock=SystemClock(), read_only=True)
+    try:
+        return VirtualClock(max([start.start_s, *(row.wall_s for row in journal.rows())]))
+    finally:
+        journal.close()

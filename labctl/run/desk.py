@@ -111,6 +111,8 @@ def operated_event(asked: Request, state: State) -> Operated:
         raise Refused("\n".join(("nothing waits for a person", *_standing(state, names))))
     if asked.verb == "pause" and all(s.phase is StationPhase.FINISHED or s.phase in _STANDS for s in stations):
         raise Refused("\n".join(("nothing is to be paused", *_standing(state, names))))
+    if asked.verb == "abort" and all(station.phase is StationPhase.FINISHED for station in stations):
+        raise Refused("\n".join(("nothing is to be aborted", *_standing(state, names))))
     if asked.verb == "skip":
         step = state.by_id.get(asked.step_id)
         if step is None:

@@ -138,6 +138,15 @@ def events(run_dir: Path) -> list[Event]:
         journal.close()
 
 
+def last_wall_s(run_dir: Path) -> float:
+    """When the last row was journaled."""
+    journal = Journal(run_dir / "journal.sqlite", clock=SystemClock(), read_only=True)
+    try:
+        return max(row.wall_s for row in journal.rows())
+    finally:
+        journal.close()
+
+
 @pytest.fixture
 def no_analysis(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is fitted and no results are made; children inherit this."""
@@ -149,7 +158,7 @@ def no_analysis(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("no_analysis")
 @pytest.mark.parametrize("times", [1, 2])
 def test_ctrl_c_in_a_process(tmp_path: Path, times: int) -> None:
-    """SIGINT once: the 2D goes on to its end, nothing follows. Twice: it is halted. Safe, exit code 4."""
+    """SIGINT once: the 2D ends, nothing follows; twice: it is halted. A verb then bears the time of the rehearsal."""
     with engine(tmp_path) as campaign:
         for _ in range(times):
             campaign.press_ctrl_c()
@@ -161,6 +170,9 @@ def test_ctrl_c_in_a_process(tmp_path: Path, times: int) -> None:
     assert ends.get(FIRST) == ("done" if times == 1 else None)  # halted before its first scan was over
     assert SECOND not in ends
     assert any(getattr(event, "reached", False) for event in told if event.kind == "safe_state")
+    ended_s = last_wall_s(tmp_path / "run")
+    assert run_app(["skip", str(tmp_path / "run"), SECOND, "--reason", "enough"]) == 0
+    assert last_wall_s(tmp_path / "run") == ended_s  # a rehearsal's; else its lab would live on until today on resume
 
 
 @posix
@@ -239,6 +251,8 @@ def test_verbs_without_an_engine(tmp_path: Path, capsys: pytest.CaptureFixture[s
         assert f"labctl resume {run_dir}" in told
     assert run_app(["skip", run_dir, FIRST, "--reason", "x"]) == 2
     assert "is done already" in capsys.readouterr().err
+    assert run_app(["abort", run_dir, "--reason", "x"]) == 2
+    assert "nothing is to be aborted\nnmr500: everything is done" in capsys.readouterr().err
     assert run_app(["pause", str(tmp_path), "--reason", "x"]) == 2
     assert "not a run folder" in capsys.readouterr().err
     assert run_app(["pause", run_dir, "--reason", " "]) == 2
