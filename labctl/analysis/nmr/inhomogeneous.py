@@ -15,49 +15,49 @@ import numpy as np
 from labctl.analysis.nmr.basis import voigt_fwhm_Hz
 from labctl.analysis.nmr.doubt import Doubt
 from labctl.analysis.nmr.estimator import AmplitudeMatrix
-from labctl.analysis.nmr.lasting import Lasting, LastingFit, fit_lasting, lasting_fwhm_Hz, separable_chi2, solve
+from labctl.analysis.nmr.lasting import LastingFit, fit_lasting, lasting_fwhm_Hz, separable_chi2, solve
 from labctl.analysis.nmr.lines import SHAPE_ADVICE, Line, LineSet
 from labctl.analysis.nmr.own_shapes import with_empirical_shapes
+from labctl.analysis.nmr.rows import Rows
 from labctl.formats.bruker_dataset import BrukerDataset
 
 LOOK_ADVICE = "look at the residual map: what is left beside the lines is what the list lacks"
 SHARE = 0.15
 """Part of a width that must seem to be shared before the slower estimator is tried."""
 _CHI2_FALL = 25.0
-_LEAST_KEPT, _MOST_KEPT = 0.5, 1.1
-"""Part of the diagonal of the shortest Tmix that has kept its offset, if lasting offsets are what is there."""
-_RESOLVED = 4.0
-_MOST_ROWS, _MOST_2DS = 96, 2
-"""Enough to find widths to 2 %; more costs time."""
+_LEAST_KEPT, _MOST_KEPT, _SURE = 0.7, 1.1, 2.0
+"""What has kept its offset of the diagonal of the shortest Tmix, if lasting offsets are what is there: at least so much
+of what did not move, at most so much of all; by the data alone, and by so many standard errors."""
+_MOST_ROWS, _MOST_IN_ALL = 96, 192
+"""Rows of a 2D and of all that are fitted: enough to find widths to 2 %; more costs time."""
 
 
 def with_lasting_offsets(datasets: Sequence[BrukerDataset], lines: LineSet) -> LineSet:
     """Return lines that allow for offsets lasting over the mixing time, where the data ask for them.
 
-    The two 2Ds of the shortest Tmix are fitted, where most of the signal has kept its offset. Without a hint
-    (`Line.inhomogeneous_Hz`), or where chi2 falls by less than 25, the shapes stay separable: `lines` as they are, or
-    with shapes read from the data where Voigt lines do not describe them (`with_empirical_shapes`).
+    The 2Ds of the shortest Tmix are fitted, where most of the signal has kept its offset: two, or more that have few
+    rows. Without a hint (`Line.inhomogeneous_Hz`), or where chi2 falls by less than 25, the shapes stay separable:
+    `lines` as they are, or with shapes read from the data where Voigt lines do not describe them
+    (`with_empirical_shapes`).
     """
     if not any(line.inhomogeneous_Hz > SHARE * line.fwhm_Hz for line in lines.lines):
         return with_empirical_shapes(datasets, lines)
-    chosen = sorted(datasets, key=lambda one: one.mixing_time_s or 0.0)[:_MOST_2DS]
+    chosen = _shortest(datasets)
     rows = [lines.rows_of(one).first(_MOST_ROWS) for one in chosen]
     shifts = [lines.shifts_Hz[index] if (index := lines.index_of(one)) is not None else 0.0 for one in chosen]
     fit = fit_lasting(rows, lines.shape, lines.free, shifts)
     if separable_chi2(rows, fit, lines.shape, shifts) - fit.chi2 < _CHI2_FALL:
         return with_empirical_shapes(datasets, lines)
     chi2_red = fit.chi2 / max(1, fit.n_data - len(fit.names))
-    fit = _resolved(fit)
-    found = solve(rows[0], fit.shape.shifted(shifts[0]), fit.lasting)
-    kept = found.kept / np.maximum(np.diag(found.A), 1e-300)
-    if not np.any((kept > _LEAST_KEPT) & (kept < _MOST_KEPT)):
+    kept, kept_se, moved = _kept(fit, rows[0], shifts[0])
+    if kept + _SURE * kept_se < _LEAST_KEPT * (1.0 - moved) or kept - _SURE * kept_se > _MOST_KEPT:
         text = (
             "t1 and t2 seem to share a part of the width, but not as offsets would that outlast the mixing time "
             f"(the diagonal at {1e3 * (chosen[0].mixing_time_s or 0.0):.3g} ms has not kept them): separable shapes "
             "were used. A site missing from the list does this, exchange during t1 and t2, or a phase: look at "
             "what the lines leave"
         )
-        return replace(lines, warnings=(*lines.warnings, Doubt(text, float(kept.max()), LOOK_ADVICE)))
+        return replace(lines, warnings=(*lines.warnings, Doubt(text, kept, LOOK_ADVICE)))
     warnings = [text for text in lines.warnings if "inhomogeneous" not in text and "chi2_red" not in text]
     if chi2_red > 1.5:
         warnings.append(
@@ -81,7 +81,7 @@ def separable_bias(separable: AmplitudeMatrix, allowed: AmplitudeMatrix, lines: 
     widths = ", ".join(
         f"{line.name} {line.inhomogeneous_Hz:.3g} of {line.fwhm_Hz:.3g} Hz"
         for line in lines.lines
-        if line.inhomogeneous_Hz > 0
+        if line.inhomogeneous_Hz > line.inhomogeneous_se_Hz
     )
     off = ", ".join(
         f"{site} {100 * (separable.A[i, i] / allowed.A[i, i] - 1):+.1f} %" for i, site in enumerate(allowed.sites)
@@ -93,17 +93,25 @@ def separable_bias(separable: AmplitudeMatrix, allowed: AmplitudeMatrix, lines: 
     )
 
 
-def _resolved(fit: LastingFit) -> LastingFit:
-    """Return the fit with lasting parts below four standard errors set to nothing."""
-    scale = math.sqrt(max(1.0, fit.chi2 / max(1, fit.n_data)))
-    parts = {"lasting_lorentz_Hz": fit.lasting.lorentz_Hz.copy(), "lasting_gauss2_Hz2": fit.lasting.gauss2_Hz2.copy()}
-    for position, name in enumerate(fit.names):
-        key, _, index = name.partition("/")
-        if key in parts and parts[key][int(index)] < _RESOLVED * scale * math.sqrt(
-            max(0.0, fit.cov[position, position])
-        ):
-            parts[key][int(index)] = 0.0
-    return replace(fit, lasting=Lasting(lorentz_Hz=parts["lasting_lorentz_Hz"], gauss2_Hz2=parts["lasting_gauss2_Hz2"]))
+def _shortest(datasets: Sequence[BrukerDataset]) -> list[BrukerDataset]:
+    """The 2Ds of the shortest Tmix, so many that their rows tell the widths."""
+    ordered = sorted(datasets, key=lambda one: one.mixing_time_s or 0.0)
+    rows = np.cumsum([min(one.rows_acquired, _MOST_ROWS) for one in ordered])
+    return ordered[: max(2, int(np.searchsorted(rows, _MOST_IN_ALL, side="right")))]
+
+
+def _kept(fit: LastingFit, rows: Rows, shift_Hz: float) -> tuple[float, float, float]:
+    """Return what part of the diagonal of a 2D has kept its offset, by the data alone, its error, and what moved."""
+    found = solve(rows, fit.shape.shifted(shift_Hz), fit.lasting, tied=False)
+    whole = np.maximum(np.diag(found.A), 1e-300)
+    sites = np.flatnonzero((fit.lasting.lorentz_Hz > 0) | (fit.lasting.gauss2_Hz2 > 0))
+    if not sites.size:
+        return 0.0, 0.0, 0.0
+    error = np.sqrt(np.diag(found.cov)[whole.size**2 :]) / whole[sites]
+    weight = 1.0 / error**2
+    kept = float(weight @ (found.kept / whole)[sites] / weight.sum())
+    moved = float(np.clip(1.0 - whole.sum() / found.A.sum(), 0.0, 0.5))
+    return kept, float(weight.sum() ** -0.5), moved
 
 
 def _line(fit: LastingFit, j: int, line: Line, dataset: BrukerDataset, chi2_red: float) -> Line:

@@ -13,6 +13,10 @@ times the homogeneous decays (Schmidt-Rohr and Spiess, "Multidimensional Solid-S
 
 with the whole decays in E1 and E2, D_i as above, and c_i what kept its offset. A stays what it is for separable lines:
 the signal at t1 = t2 = 0. Both A and c are linear; widths, their lasting parts and positions are fitted.
+
+To first order in t1 t2 the data tell the product of c_i and the lasting width alone, and few rows tell no more. But c_i
+is no stranger: of a diagonal peak all has kept its offset but what left the site and came back, about as much as is
+found elsewhere. So c_i is tied to A_ii within an error that grows with what moved (`KEPT_WITHIN`).
 """
 
 from __future__ import annotations
@@ -34,6 +38,8 @@ from labctl.analysis.nmr.rows import Rows
 LASTING = ("lasting_lorentz_Hz", "lasting_gauss2_Hz2")
 _WINDOW_FWHM = 8.0
 """F2 is looked at within so many widths of a line; what lies outside says little, and leaving it out biases nothing."""
+KEPT_WITHIN = 0.05
+"""How far the part of a diagonal peak that kept its offset may lie from what did not move, beside as much as moved."""
 _STEPS = {"offset_Hz": 0.05, "lorentz_Hz": 0.1, "gauss2_Hz2": 5.0, "lasting_lorentz_Hz": 0.1, "lasting_gauss2_Hz2": 5.0,
           "phase_rad": 1e-3, "t1_phase_rad": 1e-3, "t2_origin_s": 1e-7, "t1_origin_s": 1e-7}  # fmt: skip
 
@@ -47,12 +53,16 @@ class Lasting:
 
 
 class Linear(NamedTuple):
-    """Amplitudes on given lines: A (K, K), what kept its offset c (K,), covariance of both, power of the residual."""
+    """Amplitudes on given lines: A (K, K), what kept its offset c (K,), covariance of both, power of the residual.
+
+    `tension` (K,) is how far c lies from what the diagonal makes one expect, over the error of that.
+    """
 
     A: Real
     kept: Real
     cov: Real
     residual: float
+    tension: Real
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -94,17 +104,18 @@ def _distinct(t1_s: bytes) -> tuple[Real, NDArray[np.intp]]:
     return np.unique(np.frombuffer(t1_s), return_inverse=True)
 
 
-def solve(rows: Rows, shape: Shape, lasting: Lasting) -> Linear:
+def solve(rows: Rows, shape: Shape, lasting: Lasting, *, tied: bool = True) -> Linear:
     """Return amplitudes and what kept its offset by linear least squares on given lines.
 
-    `cov`, shape (K*K + K, K*K + K), is that of ``A.ravel()`` and then c, from the noise.
+    What kept its offset is tied to the diagonal, or left to the data alone. `cov`, shape (K*K + K, K*K + K), is that
+    of ``A.ravel()`` and then c, from the noise.
     """
     assert rows.t1_s is not None
     assert rows.is_sine is not None
     e1, e2 = f1_basis(rows.t1_s, rows.is_sine, shape), f2_basis(rows.t2_s, shape)
     more = [excess(rows.t1_s, rows.is_sine, rows.t2_s, shape, lasting, i) for i in _sites(lasting)]
     data = rows.scaled()
-    return _linear(data, e1, e2, more, len(shape.offset_Hz), _sites(lasting), rows.noise)
+    return _linear(data, e1, e2, more, len(shape.offset_Hz), _sites(lasting), rows.noise, tied=tied)
 
 
 def _sites(lasting: Lasting) -> list[int]:
@@ -113,7 +124,15 @@ def _sites(lasting: Lasting) -> list[int]:
 
 
 def _linear(
-    data: Complex, e1: Real, e2: Complex, more: Sequence[Complex], count: int, sites: Sequence[int], noise: float
+    data: Complex,
+    e1: Real,
+    e2: Complex,
+    more: Sequence[Complex],
+    count: int,
+    sites: Sequence[int],
+    noise: float,
+    *,
+    tied: bool = True,
 ) -> Linear:
     size = count * count
     normal = np.zeros((size + len(more), size + len(more)))
@@ -125,17 +144,37 @@ def _linear(
         onto[size + m] = np.vdot(one, data).real
         for n in range(m + 1):
             normal[size + m, size + n] = normal[size + n, size + m] = np.vdot(one, more[n]).real
+    ties = _ties(normal[:size, :size], onto[:size], count, sites) if tied else np.zeros((len(more), len(normal)))
+    normal += noise**2 * ties.T @ ties
     scale = 1.0 / np.sqrt(np.maximum(np.diag(normal), 1e-300))
     inverse = np.linalg.pinv(normal * np.outer(scale, scale), rcond=1e-12, hermitian=True) * np.outer(scale, scale)
     found = inverse @ onto
-    kept = np.zeros(count)
+    kept, tension = np.zeros(count), np.zeros(count)
     kept[list(sites)] = found[size:]
+    tension[list(sites)] = ties @ found
     return Linear(
         A=found[:size].reshape(count, count),
         kept=kept,
         cov=noise**2 * inverse,
         residual=float(np.vdot(data, data).real - onto @ found),
+        tension=tension,
     )
+
+
+def _ties(normal: Real, onto: Real, count: int, sites: Sequence[int]) -> Real:
+    """Return what times (A, c) is 0 within one: c_i is A_ii but for what moved, shape (len(sites), K*K + len(sites)).
+
+    Errors are those of amplitudes that separable shapes find; they are good to a tenth, which is all it takes.
+    """
+    A = np.linalg.lstsq(normal, onto, rcond=1e-12)[0].reshape(count, count)
+    total = max(float(A.sum()), 1e-300)
+    moved = float(np.clip(1.0 - np.trace(A) / total, 0.0, 0.5))
+    ties = np.zeros((len(sites), len(onto) + len(sites)))
+    for m, site in enumerate(sites):
+        within = (KEPT_WITHIN + moved) * max(float(A[site, site]), 0.02 * total)
+        ties[m, site * count + site] = -(1.0 - moved) / within
+        ties[m, len(onto) + m] = 1.0 / within
+    return ties
 
 
 def fit_lasting(rows: Sequence[Rows], start: Shape, free: Sequence[str], shifts_Hz: Sequence[float]) -> LastingFit:
@@ -156,9 +195,17 @@ def fit_lasting(rows: Sequence[Rows], start: Shape, free: Sequence[str], shifts_
     sites = [int(name.partition("/")[2]) for name in free if name.startswith("offset_Hz/")]
     shared = [name for name in free if name in GLOBALS]
     problem = _Problem(rows, start, shifts_Hz)
-    half = np.where(np.isin(np.arange(start.offset_Hz.size), sites), 0.5 * start.lorentz_Hz, 0.0)
+    seen = np.isin(np.arange(start.offset_Hz.size), sites)
+    half = np.where(seen, 0.5 * start.lorentz_Hz, 0.0)
+    # a Gaussian part that separable shapes took for the correlation would stay where nothing can move it
+    wider_Hz = start.lorentz_Hz + 0.6 * np.sqrt(start.gauss2_Hz2)
+    plain = replace(
+        start,
+        lorentz_Hz=np.where(seen, wider_Hz, start.lorentz_Hz),
+        gauss2_Hz2=np.where(seen, 0.0, start.gauss2_Hz2),
+    )
     lorentz = problem.fit(
-        start, Lasting(lorentz_Hz=half, gauss2_Hz2=np.zeros_like(half)),
+        plain, Lasting(lorentz_Hz=half, gauss2_Hz2=np.zeros_like(half)),
         [f"{key}/{j}" for key in ("offset_Hz", "lorentz_Hz", "lasting_lorentz_Hz") for j in sites] + shared, tied=False,
     )  # fmt: skip
     spread = np.maximum(start.gauss2_Hz2, half**2)
@@ -259,7 +306,7 @@ class _Problem:
             for i, one in more.items():
                 model = model + found.kept[i] * one
             left = (data - model).ravel() / rows.noise
-            parts += [left.real, left.imag]
+            parts += [left.real, left.imag, found.tension]
         return np.concatenate(parts)
 
     def amplitudes(self, shape: Shape, lasting: Lasting) -> Real:
@@ -272,7 +319,7 @@ class _Problem:
         assert rows.is_sine is not None
         e1, e2 = f1_basis(rows.t1_s, rows.is_sine, moved), self._cropped(f2_basis(rows.t2_s, moved).T).T
         more = {i: self._excess(index, moved, lasting, i) for i in _sites(lasting)}
-        found = _linear(self.data[index], e1, e2, [*more.values()], shape.offset_Hz.size, [*more], 1.0)
+        found = _linear(self.data[index], e1, e2, [*more.values()], shape.offset_Hz.size, [*more], rows.noise)
         return found, e1, e2, more
 
     def _excess(self, index: int, shape: Shape, lasting: Lasting, site: int) -> Complex:
