@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.analysis.pilot import Pilot
-from labctl.design.ask import Question
+from labctl.design.ask import LINES_FOUND_TOO, Question
 from labctl.design.belief import BOLTZMANN_EV_PER_K, Belief
 from labctl.design.encoding import Lines
 from labctl.design.follow import as_noisy_as, relaxing_as_measured
@@ -157,11 +157,12 @@ def learnt(asked: Question, pilot: Pilot, design: Design) -> tuple[Question, Tak
             "errors are widened by the root of that, and the forecast rests on a model that the data doubt"
         )
     noisy = as_noisy_as(replace(asked, model=model, belief=belief), seen)
-    typed = 100 * asked.model.encoding.noise
+    noise = noisy.noise / LINES_FOUND_TOO  # as a protocol states it, of lines that are known
     rows, scans = asked.model.encoding.noise_rows, asked.model.encoding.noise_scans
-    notes.say("noise", f"{100 * noisy.noise:.3g} % of an amplitude in {rows} rows of {scans} scans")
-    if design.noise is not None and not _alike(typed / 100, noisy.noise):
-        notes.contradict(f"noise was typed as {typed:.3g} %; the pilot has {100 * noisy.noise:.3g} %, which is taken")
+    notes.say("noise", f"{100 * noise:.3g} % of an amplitude in {rows} rows of {scans} scans")
+    if design.noise is not None and not _alike(design.noise.amplitude_percent / 100, noise):
+        typed = design.noise.amplitude_percent
+        notes.contradict(f"noise was typed as {typed:.3g} %; the pilot has {100 * noise:.3g} %, which is taken")
     mean_K = float(np.mean([one.block.T_K for one in seen]))
     rates, energies = _indices(belief)
     for rate, energy in zip(rates, energies, strict=True):
