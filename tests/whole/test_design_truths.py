@@ -79,7 +79,6 @@ def test_many_samples_through_the_whole_chain(study: Study, kind: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="32 rows do not tell lasting widths of lines 75 Hz apart: rms z is about 2", strict=False)
 def test_errors_stay_true_with_broad_lines_and_a_field_that_creeps(study: Study) -> None:
     """Half of the width lasting, 0.5 Hz/h: over 20 samples Ea misses by at most 1.35 of what is stated."""
     ended = [
