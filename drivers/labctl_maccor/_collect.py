@@ -79,10 +79,23 @@ def by_hand(files: Iterable[Path]) -> tuple[str, ...]:
     return ()
 
 
-def put_piece(source: Path, folder: Path, *, part: int, after: int, station: str) -> tuple[Path, int]:
+def put_piece(
+    source: Path,
+    folder: Path,
+    *,
+    part: int,
+    after: int,
+    station: str,
+    remembered: dict[Path, bytes] | None = None,
+) -> tuple[Path, int]:
     """Bring in what an export holds beyond the pieces up to part `after`, as the piece that ends with `part`.
 
     A piece that is there already is returned as it is: the export has grown since, but what was brought in stays.
+
+    Parameters
+    ----------
+    remembered : dict, optional
+        What pieces hold that were read or written before; they never change, and a month of cycling has hundreds.
 
     Returns
     -------
@@ -94,6 +107,7 @@ def put_piece(source: Path, folder: Path, *, part: int, after: int, station: str
     InstrumentError
         The export cannot be read, or holds no new row yet.
     """
+    remembered = {} if remembered is None else remembered
     pieces = _pieces(folder, source.name)
     if part in pieces:
         return pieces[part]
@@ -102,7 +116,7 @@ def put_piece(source: Path, folder: Path, *, part: int, after: int, station: str
     except OSError as problem:
         raise InstrumentError(f"{source} cannot be read: {problem.strerror or problem}", instrument=station) from None
     data = data[: data.rfind(b"\n") + 1]  # a row that is being written belongs to the next piece
-    known = _known(pieces, after)
+    known = _known(pieces, after, remembered)
     piece, first = (data[len(known) :], after + 1) if known and data.startswith(known) else (data, 1)
     if not piece:
         raise InstrumentError(
@@ -112,6 +126,7 @@ def put_piece(source: Path, folder: Path, *, part: int, after: int, station: str
         )
     path = folder / f"{source.name}.c{first:04d}-{part:04d}"
     put(path, piece, station=station)
+    remembered[path] = piece
     return path, first
 
 
@@ -125,14 +140,16 @@ def _pieces(folder: Path, name: str) -> dict[int, tuple[Path, int]]:
     return found
 
 
-def _known(pieces: Mapping[int, tuple[Path, int]], after: int) -> bytes:
+def _known(pieces: Mapping[int, tuple[Path, int]], after: int, remembered: dict[Path, bytes]) -> bytes:
     """Return what the pieces that lead up to a part hold; nothing where they do not reach back to the beginning."""
     known: list[bytes] = []
     while after > 0:
         if after not in pieces:
             return b""
         path, first = pieces[after]
-        known.append(path.read_bytes())
+        if path not in remembered:
+            remembered[path] = path.read_bytes()
+        known.append(remembered[path])
         after = first - 1
     return b"".join(reversed(known))
 

@@ -84,6 +84,7 @@ class MaccorDriver:
         self._stopped: set[str] = set()
         self._begun_s: dict[str, float] = {}
         self._stands_since_s: float | None = None
+        self._pieces: dict[Path, bytes] = {}
 
     @property
     def station(self) -> str:
@@ -473,7 +474,9 @@ class MaccorDriver:
                 expected=f"{test}{self._channel.suffix} as text, added to while the test goes on",
                 next_step="It is looked for again; the whole is brought in at the end",
             )
-        path, first = put_piece(source, into / test / PARTS, part=part, after=after, station=self._station)
+        path, first = put_piece(
+            source, into / test / PARTS, part=part, after=after, station=self._station, remembered=self._pieces
+        )
         now_s = self._clock.now_s()
         return Collected(
             files=(f"{test}/{PARTS}/{path.name}",),

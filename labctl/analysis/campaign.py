@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,13 +20,14 @@ from labctl.analysis.eis.gather import MeasuredSpectrum, gather_impedance
 from labctl.analysis.eis.series import analyse_series
 from labctl.analysis.entries import buildup_entries, comparison_entry, exchange_entry, layered_entry, product_entry
 from labctl.analysis.examine import doubts_around_2ds, doubts_of_energies, doubts_of_fits, doubts_of_series
-from labctl.analysis.gather import Measured, gather
+from labctl.analysis.gather import Measured, gather, gather_run
 from labctl.analysis.global_doubts import doubts
 from labctl.analysis.global_entries import add_curves, campaign_entry, global_arrhenius, separate_entries
 from labctl.analysis.global_fit import fit_campaign
 from labctl.analysis.grouping import AtTemperature, by_temperature, fit_for_use, start_s
 from labctl.analysis.layered_results import LayeredFit
 from labctl.analysis.measured_entries import buildup, dataset_entry, matrix_entry, mixing_point, t1_entry
+from labctl.analysis.memory import Memory, same
 from labctl.analysis.nmr.doubt import Doubt
 from labctl.analysis.nmr.estimator import estimate_amplitudes
 from labctl.analysis.nmr.inhomogeneous import separable_bias, with_lasting_offsets
@@ -84,6 +85,7 @@ def analyze_campaign(
     apart: Mapping[str, tuple[str, AnalysisContext]] | None = None,
     *,
     lines: dict[str, LineSet] | None = None,
+    memory: Memory | None = None,
 ) -> Results:
     """Analyse everything a run folder holds so far.
 
@@ -94,6 +96,8 @@ def analyze_campaign(
         context: they share no site, population or rate with the others, and stand under ``other_samples``.
     lines : dict, optional
         Gets the fitted lines of each 2D and reference 1D by the name of its dataset, for whoever draws it.
+    memory : Memory, optional
+        Of an earlier pass over this folder; the results are the same without.
 
     Raises
     ------
@@ -103,18 +107,90 @@ def analyze_campaign(
     spectra, unread_spectra = gather_impedance([run_dir])
     cells, unread_cells = gather_cells([run_dir])
     others = [*unread_spectra, *unread_cells]
-    measured, unread = gather([run_dir], others=bool(spectra or cells), complaints=others)
-    mine = {prefix: [one for one in measured if _procedure(one) == prefix] for prefix in apart or {}}
-    first = [one for one in measured if _procedure(one) not in mine]
-    results = _Analysis(context, lines).run(first, [*unread, *others], spectra, cells)
+    memory = memory or Memory()
+    measured, unread = gather([run_dir], others=bool(spectra or cells), complaints=others, memory=memory)
+    first, mine = _by_sample(measured, apart or {})
+    results = _Analysis(context, lines, memory).run(first, [*unread, *others], spectra, cells)
     for prefix, (sample, own_context) in (apart or {}).items():
         if not mine[prefix]:
             continue
-        own = _Analysis(own_context, lines).run(mine[prefix], [])
+        own = _Analysis(own_context, lines, memory, of=prefix).run(mine[prefix], [])
         results.datasets += own.datasets
         results.warnings += own.warnings
         results.other_samples.append(OtherSample(sample=sample, procedure=prefix, t1=own.t1, exsy=own.exsy))
     return results
+
+
+def look_ahead(
+    run_dir: Path,
+    context: AnalysisContext,
+    apart: Mapping[str, tuple[str, AnalysisContext]],
+    *,
+    done: Collection[str],
+    memory: Memory,
+) -> Iterator[None]:
+    """Work out ahead what `analyze_campaign` will take from the memory, in pieces; each `next` is one.
+
+    Parameters
+    ----------
+    apart
+        As for `analyze_campaign`.
+    done : collection of str
+        Procedures (``station/name``) to which no more data are added, and temperatures of one (``station/name/T03``).
+    """
+    first, mine = _by_sample(gather_run(run_dir, memory)[0], apart)
+    samples = [("", context, first), *((prefix, own, mine[prefix]) for prefix, (_, own) in apart.items())]
+    for prefix, own_context, members in samples:
+        for at in by_temperature(fit_for_use(members)[0]):  # what joins one later makes that one be done again
+            if all("/".join(one.name.split("/")[:3]) in done or _procedure(one) in done for one in at.members):
+                _Analysis(own_context, memory=memory, of=prefix).one_temperature(at)
+                yield
+        if members and all(_procedure(one) in done for one in members):
+            _Analysis(own_context, memory=memory, of=prefix).spectrometer(members)
+            yield
+    if spectra := _finished_spectra(run_dir, done):
+        _Analysis(context, memory=memory).impedance(spectra)
+        yield
+
+
+def analyze_ahead(
+    run_dir: Path,
+    context: AnalysisContext,
+    apart: Mapping[str, tuple[str, AnalysisContext]],
+    *,
+    done: Collection[str],
+    memory: Memory,
+    lines: dict[str, LineSet],
+) -> Results:
+    """Return of `analyze_campaign` what no more data are added to: samples in the rotor, impedance. Arguments as there.
+
+    `done` as for `look_ahead`, which leaves nothing to be worked out here.
+    """
+    first, mine = _by_sample(gather_run(run_dir, memory)[0], apart)
+    found = _Analysis(context, lines, memory)
+    if first and all(_procedure(one) in done for one in first):
+        found.spectrometer(first)
+    for prefix, (sample, own_context) in apart.items():
+        if mine[prefix] and prefix in done:
+            own = _Analysis(own_context, lines, memory, of=prefix).run(mine[prefix], [])
+            found.results.datasets += own.datasets
+            found.results.other_samples.append(OtherSample(sample=sample, procedure=prefix, t1=own.t1, exsy=own.exsy))
+    if spectra := _finished_spectra(run_dir, done):
+        found.impedance(spectra)
+    return found.results
+
+
+def _by_sample(
+    measured: Sequence[Measured], apart: Collection[str]
+) -> tuple[list[Measured], dict[str, list[Measured]]]:
+    mine = {prefix: [one for one in measured if _procedure(one) == prefix] for prefix in apart}
+    return [one for one in measured if _procedure(one) not in mine], mine
+
+
+def _finished_spectra(run_dir: Path, done: Collection[str]) -> list[MeasuredSpectrum]:
+    """Return all impedance spectra, once no more are measured."""
+    spectra = gather_impedance([run_dir])[0]
+    return spectra if all("/".join(one.name.split("/")[:2]) in done for one in spectra) else []
 
 
 def _procedure(one: Measured) -> str:
@@ -124,12 +200,21 @@ def _procedure(one: Measured) -> str:
 class _Analysis:
     """One pass over one set of acquisitions; every piece that fails leaves a warning and spares the rest."""
 
-    def __init__(self, context: AnalysisContext, lines: dict[str, LineSet] | None = None) -> None:
+    def __init__(
+        self,
+        context: AnalysisContext,
+        lines: dict[str, LineSet] | None = None,
+        memory: Memory | None = None,
+        *,
+        of: str = "",
+    ) -> None:
         self.context = context
-        self._lines = {} if lines is None else lines
+        self._memory = memory or Memory()
+        self._of = of
+        self.lines = {} if lines is None else lines
         self.results = Results(campaign=context.campaign, provenance=dict(context.provenance))
         self.sites: dict[str, float] = dict(context.sites)
-        self._numbered = not self.sites
+        self.numbered = not self.sites
 
     def run(
         self,
@@ -141,6 +226,52 @@ class _Analysis:
         self.results.warnings += [
             ResultWarning(code="unreadable", message=one, advice="the rest was analysed without it") for one in unread
         ]
+        self.spectrometer(measured)
+        self.impedance(spectra)
+        self._cycling(cells)
+        return self.results
+
+    def spectrometer(self, measured: Sequence[Measured]) -> None:
+        """Enter all that the spectrometer saw of one sample."""
+
+        def worked_out() -> _Analysis:
+            alone = self._alone()
+            alone.spectrometer_anew(measured)
+            return alone
+
+        known = self._memory.recall(f"spectrometer {self._of}", (self._told(), same(measured)), worked_out)
+        self._enter(known.results)
+        self.results.t1, self.results.exsy = known.results.t1, known.results.exsy
+        self.lines.update(known.lines)
+
+    def impedance(self, spectra: Sequence[MeasuredSpectrum]) -> None:
+        """Enter all impedance spectra."""
+
+        def worked_out() -> Results:
+            alone = self._alone()
+            alone.impedance_anew(spectra)
+            return alone.results
+
+        by_manifest = [(one.name, one.manifest) for one in spectra if one.manifest is not None]
+        arguments = by_manifest if len(by_manifest) == len(spectra) else same(spectra)
+        found = self._memory.recall("impedance", arguments, worked_out)
+        self._enter(found)
+        self.results.eis = found.eis
+
+    def _enter(self, found: Results) -> None:
+        """Enter copies of what whoever gets the results may write other paths into."""
+        self.results.datasets += [one.model_copy() for one in found.datasets]
+        self.results.warnings += [one.model_copy() for one in found.warnings]
+
+    def _alone(self) -> _Analysis:
+        """Return the same for one piece, whose results the memory may keep."""
+        return _Analysis(self._told(), memory=self._memory, of=self._of)
+
+    def _told(self) -> AnalysisContext:
+        """Return what pieces depend on: numbers do not follow from where they come from."""
+        return replace(self.context, provenance={})
+
+    def spectrometer_anew(self, measured: Sequence[Measured]) -> None:
         for one in measured:
             self.results.datasets.append(dataset_entry(one))
             self.results.warnings += doubts_of_acquisition(one)
@@ -149,15 +280,12 @@ class _Analysis:
         temperatures = by_temperature(usable)
         self._find_sites(temperatures)
         self._all_spectra(temperatures)
-        if self._numbered and any(one.matrices for one in temperatures):
+        if self.numbered and any(one.matrices for one in temperatures):
             self._number_by_population(temperatures)
         self._enter_spectra(temperatures)
         self._kinetics(temperatures)
-        self._impedance(spectra)
-        self._cycling(cells)
-        return self.results
 
-    def _impedance(self, spectra: Sequence[MeasuredSpectrum]) -> None:
+    def impedance_anew(self, spectra: Sequence[MeasuredSpectrum]) -> None:
         self.results.datasets += [impedance_entry(one) for one in spectra]
         self.results.eis, warnings = analyse_series(spectra, attempt=self.attempt)
         self.results.warnings += warnings
@@ -191,7 +319,7 @@ class _Analysis:
             found = find_lines(exsy)
             self.sites = {f"site {index + 1}": ppm for index, ppm in enumerate(found)}
 
-        if self._numbered and exsy:
+        if self.numbered and exsy:
             self.attempt("looking for lines", find)
 
     # ------------------------------------------------------------------------------------------------- spectra
@@ -236,7 +364,40 @@ class _Analysis:
             value=z,
         )
 
+    def one_temperature(self, at: AtTemperature) -> None:
+        """Work out ahead what the spectra of one temperature give, where the sites need not be looked for."""
+        if self.sites:
+            self._spectra(at)
+            for one in at.of_kind("one_pulse"):
+                if one.role == "reference":
+                    self._reference_lines(one)
+
     def _spectra(self, at: AtTemperature) -> None:
+        """Read lines, amplitudes and recoveries of one temperature."""
+
+        def worked_out() -> tuple[AtTemperature, list[ResultWarning]]:
+            alone = self._alone()
+            alone.sites, alone.numbered = self.sites, self.numbered
+            own = replace(at, lines=None, recoveries=[], matrices=[])
+            alone.spectra_anew(own)
+            return own, alone.results.warnings
+
+        known, warnings = self._memory.recall(
+            f"spectra {self._of} {_words(at.T_K)} {', '.join(self.sites)}",
+            (self._told(), dict(self.sites), self.numbered, at.T_K, at.T_se_K, same(at.members)),
+            worked_out,
+        )
+        at.lines, at.recoveries, at.matrices = known.lines, list(known.recoveries), list(known.matrices)
+        self.results.warnings += [one.model_copy() for one in warnings]
+
+    def _reference_lines(self, one: Measured) -> LineSet:
+        return self._memory.recall(
+            f"reference {one.name}",
+            (dict(self.sites), same([one])),
+            lambda: refine_lines([one.raw], sites=self.sites or None),
+        )
+
+    def spectra_anew(self, at: AtTemperature) -> None:
         exsy = at.of_kind("exsy")
         where = _words(at.T_K)
         if exsy and self.sites:
@@ -259,7 +420,7 @@ class _Analysis:
 
             def recovery(one: Measured = one) -> None:
                 same = at.lines is not None and exsy[0].raw.nucleus == one.raw.nucleus
-                sites = self.sites if same or not self._numbered else {}
+                sites = self.sites if same or not self.numbered else {}
                 at.recoveries += fit_recovery(
                     one.raw, sites=sites or None, lines=at.lines if same else None, T_K=at.T_K, name=one.name
                 )
@@ -302,8 +463,8 @@ class _Analysis:
         def references() -> None:
             ones = sorted((one for one in at.of_kind("one_pulse") if one.role == "reference"), key=start_s)
             for one in ones:
-                self._lines[one.name] = refine_lines([one.raw], sites=self.sites or None)
-            lines = [(one.name, start_s(one), measure_lines(one.raw, lines=self._lines[one.name])) for one in ones]
+                self.lines[one.name] = self._reference_lines(one)
+            lines = [(one.name, start_s(one), measure_lines(one.raw, lines=self.lines[one.name])) for one in ones]
             if lines:
                 limits = self.context.thresholds
                 self.results.warnings += doubts_of_references([(name, found) for name, _, found in lines], limits)
@@ -339,7 +500,7 @@ class _Analysis:
                 continue
             self._warn("lines", at.lines.warnings, _words(at.T_K))
             for matrix in at.matrices:
-                self._lines[matrix.dataset] = at.lines
+                self.lines[matrix.dataset] = at.lines
                 point = mixing_point(matrix, at.lines)
                 self.results.exsy.matrices.append(matrix_entry(matrix, point))
                 self._warn("amplitudes", matrix.warnings, matrix.dataset)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from labctl.analysis.memory import Memory
 from labctl.dataset.model import Completeness, Dataset
 from labctl.dataset.sample_offset import offset_in
 from labctl.dataset.store import read_manifest
@@ -47,7 +49,7 @@ class Measured:
 
 
 def gather(
-    paths: Sequence[Path], *, others: bool = False, complaints: Sequence[str] = ()
+    paths: Sequence[Path], *, others: bool = False, complaints: Sequence[str] = (), memory: Memory | None = None
 ) -> tuple[list[Measured], list[str]]:
     """Return every readable NMR acquisition below `paths`, and what could not be read (one line each).
 
@@ -65,7 +67,7 @@ def gather(
     found: list[Measured] = []
     unread: list[str] = []
     for path in paths:
-        part, said = gather_run(path) if (path / "datasets").is_dir() else _gather_folders(path)
+        part, said = gather_run(path, memory) if (path / "datasets").is_dir() else _gather_folders(path)
         found += part
         unread += said
     if not found and not others:
@@ -94,15 +96,19 @@ def latest_datasets(run_dir: Path) -> tuple[list[Dataset], list[str]]:
     return sorted(latest.values(), key=lambda one: one.started_s), unread
 
 
-def gather_run(run_dir: Path) -> tuple[list[Measured], list[str]]:
-    """Return the NMR datasets of a run folder: of each step the last attempt that is not failed."""
+def gather_run(run_dir: Path, memory: Memory | None = None) -> tuple[list[Measured], list[str]]:
+    """Return the NMR datasets of a run folder: of each step the last attempt that is not failed.
+
+    With a memory, what was read before is the same object again.
+    """
     datasets, unread = latest_datasets(run_dir)
+    memory = memory or Memory()
     found = []
     for dataset in datasets:
         if dataset.kind in {"impedance", "cycling"}:  # read by the gather of eis and of cycling
             continue
         try:
-            found.append(measured_of(run_dir, dataset))
+            found.append(memory.recall(f"read {dataset.step_id}", dataset, partial(measured_of, run_dir, dataset)))
         except (LabctlError, OSError, ValueError) as problem:
             unread.append(f"{dataset.step_id}: {problem}")
     return found, unread

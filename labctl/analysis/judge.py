@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from labctl.analysis.context import AnalysisContext
-from labctl.analysis.cycling.verdict import judge_cycling
-from labctl.analysis.eis.verdict import judge_impedance
 from labctl.analysis.gather import Measured, measured_of, role_of
 from labctl.analysis.measured_entries import mixing_point
 from labctl.analysis.nmr.estimator import estimate_amplitudes
@@ -44,8 +42,12 @@ def judge(run_dir: Path, dataset: Dataset, context: AnalysisContext, earlier: Ea
     """
     try:
         if dataset.kind == "impedance":
+            from labctl.analysis.eis.verdict import judge_impedance  # noqa: PLC0415 - not every campaign has any
+
             return judge_impedance(run_dir, dataset)
         if dataset.kind == "cycling":
+            from labctl.analysis.cycling.verdict import judge_cycling  # noqa: PLC0415 - alike
+
             return judge_cycling(run_dir, dataset)
         measured = measured_of(run_dir, dataset)
         verdict = _of_kind(measured, dataset, context, earlier)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from labctl.dataset.model import Dataset, Verdict
     from labctl.design.ask import Question
     from labctl.plan.steps import Step
-    from labctl.protocol.model import Procedure
+    from labctl.protocol.model import Procedure, Protocol
     from labctl.run.events import HandedOff
 
 
@@ -203,6 +203,11 @@ def _place(done: Checked, dataset: Dataset) -> int | None:
         if (procedure.wanted.station, name) == (dataset.station, dataset.procedure):
             return place if _is_adaptive(procedure) else None
     return None
+
+
+def plans_itself(protocol: Protocol) -> bool:
+    """Whether any procedure of a protocol decides while it runs what is measured next."""
+    return any(_is_adaptive(procedure) for procedure in protocol.procedures)
 
 
 def _is_adaptive(procedure: Procedure) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from labctl.units import duration_text
 
 if TYPE_CHECKING:
     from labctl.analysis.context import AnalysisContext
+    from labctl.analysis.memory import Memory
     from labctl.analysis.nmr.lines import LineSet
     from labctl.analysis.published_results import StationHours
     from labctl.analysis.results import Results
@@ -107,8 +108,11 @@ def _share(settings: Mapping[str, Any], key: str, fallback: float) -> float:
     return fallback if value is None else float(value) / 100.0
 
 
-def finish(run_dir: Path) -> Results:
-    """Analyse everything a run folder holds, and write results.json, tables, figures and report.html."""
+def finish(run_dir: Path, memory: Memory | None = None) -> Results:
+    """Analyse everything a run folder holds, and write results.json, tables, figures and report.html.
+
+    `memory` is that of an earlier pass over this folder in this process; what is written is the same without.
+    """
     from labctl.analysis.campaign import analyze_campaign
     from labctl.analysis.published import compare
     from labctl.analysis.results import Certificate, Results
@@ -152,13 +156,10 @@ def finish(run_dir: Path) -> Results:
     context = analysis_context(plan, provenance=provenance)
     lines: dict[str, LineSet] = {}
     try:
-        results = analyze_campaign(run_dir, context, samples_apart(plan), lines=lines)
+        results = analyze_campaign(run_dir, context, samples_apart(plan), lines=lines, memory=memory)
     except InputError:  # nothing acquired yet: the report says so
         results = Results(campaign=plan.campaign, provenance=provenance)
-    for entry in results.datasets:
-        entry.path = _within(run_dir, entry.path)
-    for warning in results.warnings:
-        warning.message = warning.message.replace(f"{run_dir.as_posix()}/", "")
+    _move_into(run_dir, results)
     results.certificate = Certificate(
         planned=certified.planned,
         acquired=certified.acquired,
@@ -174,8 +175,35 @@ def finish(run_dir: Path) -> Results:
     results.hours = hours(plan, told)
     results.spending = spendings(run_dir, done, told, results)
     write_json(run_dir / "results.json", results.model_dump_json(indent=2))
-    _write_report(run_dir, results, told, latest, lines)
+    _write_report(run_dir, results, told, latest, lines, memory)
     return results
+
+
+def look_ahead(run_dir: Path, plan: Plan, done: Collection[str], memory: Memory) -> Iterator[None]:
+    """Do ahead, in pieces, what `finish` will take from the memory; each `next` is one.
+
+    Parameters
+    ----------
+    done : collection of str
+        Procedures (``station/name``), or temperatures of one (``station/name/T03``), that get no more data.
+    """
+    from labctl.analysis import campaign
+    from labctl.report.drawing import draw_ahead
+
+    context, apart = analysis_context(plan), samples_apart(plan)
+    yield from campaign.look_ahead(run_dir, context, apart, done=done, memory=memory)
+    lines: dict[str, LineSet] = {}
+    results = campaign.analyze_ahead(run_dir, context, apart, done=done, lines=lines, memory=memory)
+    _move_into(run_dir, results)
+    yield from draw_ahead(results, run_dir, lines=lines, memory=memory)
+
+
+def _move_into(run_dir: Path, results: Results) -> None:
+    """Let results tell paths as they stand in the run folder."""
+    for entry in results.datasets:
+        entry.path = _within(run_dir, entry.path)
+    for warning in results.warnings:
+        warning.message = warning.message.replace(f"{run_dir.as_posix()}/", "")
 
 
 def _within(run_dir: Path, path: str) -> str:
@@ -195,7 +223,12 @@ def write_json(path: Path, text: str) -> None:
 
 
 def _write_report(
-    run_dir: Path, results: Results, told: History, protocol: Path, lines: Mapping[str, LineSet] | None = None
+    run_dir: Path,
+    results: Results,
+    told: History,
+    protocol: Path,
+    lines: Mapping[str, LineSet] | None = None,
+    memory: Memory | None = None,
 ) -> None:
     from labctl.report.drawing import draw
     from labctl.report.page import write_report
@@ -218,7 +251,7 @@ def _write_report(
     write_report(
         run_dir / "report.html",
         results,
-        draw(results, run_dir, readings, begun_s=told.begun_s, lines=lines or {}),
+        draw(results, run_dir, readings, begun_s=told.begun_s, lines=lines or {}, memory=memory),
         timeline=_timeline(told, results),
         protocol_text=protocol.read_text(encoding="utf-8"),
     )

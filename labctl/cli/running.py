@@ -22,15 +22,12 @@ from labctl.errors import InputError, InstrumentError, SafetyRefusal
 from labctl.units import QuantityError, parse
 
 if TYPE_CHECKING:
+    from labctl.cli.judging import Judging
     from labctl.clock import Clock
-    from labctl.dataset.model import Dataset, Verdict
-    from labctl.plan.steps import Plan
     from labctl.run.engine import CampaignOutcome
-    from labctl.run.events import Amended, Operated
+    from labctl.run.events import Operated
     from labctl.run.options import EngineOptions
     from labctl.station.stations import OpenStations
-
-_FIRST_PARTS, _EACH_PART = 5, 25
 
 DRY_RUN_START_S = dt.datetime(2026, 1, 5, 18, 0, tzinfo=dt.UTC).timestamp()
 """Dry runs begin on the same evening unless told otherwise, so that equal seeds leave equal files."""
@@ -129,12 +126,19 @@ def resume_command(directory: Path, outage: str | None, attended: str | None) ->
 
 def go(run_dir: Path, *, outage_s: float, attended: str = "", say_notifications: bool = False) -> int:
     """Run the campaign of a folder from wherever it stands; leave results and report behind."""
+    with contextlib.ExitStack() as ending:
+        return _go(run_dir, outage_s, attended, say_notifications, ending)
+
+
+def _go(run_dir: Path, outage_s: float, attended: str, say_notifications: bool, ending: contextlib.ExitStack) -> int:
     from labctl.cli.amending import latest_protocol, replanner
     from labctl.cli.bystanding import bystanders
     from labctl.cli.doctoring import refuse_unfit
+    from labctl.cli.judging import Judging
     from labctl.cli.keyboard import keyboard
     from labctl.cli.operating import engine_runs
     from labctl.cli.samples import SimulatedPerson, first_samples, samples_by_procedure
+    from labctl.cli.second_process import SecondProcess
     from labctl.clock import SystemClock, VirtualClock
     from labctl.run.engine import run_campaign
     from labctl.run.noticeboard import Noticeboard
@@ -177,7 +181,11 @@ def go(run_dir: Path, *, outage_s: float, attended: str = "", say_notifications:
         )
         board = Noticeboard(run_dir, version=__version__)
         person = [SimulatedPerson(opened, samples)] if start.simulated else []
-        judging = _Judging(run_dir, plan, latest, rehearsal=start.simulated)
+        judging = Judging(run_dir, plan, latest, rehearsal=start.simulated)
+        if judging.promises:
+            second = SecondProcess(run_dir)
+            ending.callback(second.close)
+            judging.have_second(second)
         stack = contextlib.ExitStack()
         with keyboard() as operator, _progress(run_dir, start) as on_progress, looking_on as watching, stack:
             stack.callback(board.close)
@@ -192,19 +200,20 @@ def go(run_dir: Path, *, outage_s: float, attended: str = "", say_notifications:
                     replan=replanner(run_dir, plan.campaign),
                     on_amended=judging.amended,
                     follow=judging.following,
+                    promising=judging.promise if judging.promises else None,
                 ),
                 on_dataset=judging,
                 on_progress=board.after(on_progress),
             )
     finally:
         opened.close()
-    return _finish(run_dir, outcome, start)
+    return _finish(run_dir, outcome, start, judging)
 
 
-def _finish(run_dir: Path, outcome: CampaignOutcome, start: Start) -> int:
-    from labctl.cli.finishing import finish, print_summary
+def _finish(run_dir: Path, outcome: CampaignOutcome, start: Start, judging: Judging) -> int:
+    from labctl.cli.finishing import print_summary
 
-    results = finish(run_dir)
+    results = judging.finish()
     print_summary(results, outcome.phase.value, outcome.reasons, run_dir)
     for line in how_it_stands(outcome, run_dir, simulated=start.simulated):
         print(line)
@@ -260,86 +269,6 @@ def _options(
         attended=attended,
         version=__version__,
     )
-
-
-class _Judging:
-    """Hands each finished dataset to the analysis, with the ones before it; after a part of one, renews the report."""
-
-    def __init__(self, run_dir: Path, plan: Plan, protocol: Path, *, rehearsal: bool) -> None:
-        from labctl.cli.adapting import Following
-        from labctl.cli.finishing import finish
-        from labctl.cli.refreshing import Refreshing
-        from labctl.dataset.store import manifest_path, read_manifests, read_verdict
-
-        self._run_dir = run_dir
-        self._plan = plan
-        self._protocol = protocol
-        self._rehearsal = rehearsal
-        self.following = Following(run_dir, lambda: self._protocol)
-        self._refresh = Refreshing(run_dir, finish)
-        self._earlier: list[tuple[Dataset, Verdict]] = []
-        for dataset in read_manifests(run_dir):
-            verdict = read_verdict(manifest_path(run_dir, dataset.step_id, dataset.attempt))
-            if verdict is not None:
-                self._earlier.append((dataset, verdict))
-
-    def amended(self, event: Amended) -> None:
-        """Judge by another protocol from now on."""
-        self._protocol = self._run_dir / event.protocol_file
-        self._plan = checked(self._protocol, self._run_dir / "lab.yaml").plan
-
-    def __call__(self, _manifest: Path, dataset: Dataset) -> Verdict:
-        from labctl.analysis.judge import judge
-        from labctl.cli.finishing import analysis_context
-        from labctl.dataset.model import Verdict
-
-        if dataset.part and dataset.kind == "exsy":
-            return self._of_rows_so_far(dataset)
-        if dataset.part and self._rehearsal and not _is_looked_at(dataset.part):
-            return Verdict()
-        context = analysis_context(self._plan, f"{dataset.station}/{dataset.procedure}")
-        verdict = judge(self._run_dir, dataset, context, tuple(self._earlier))
-        verdict = self._with_decision(verdict, dataset)
-        if dataset.part:  # nothing waits for the verdict on a part; a rehearsal's report is made once, at its end
-            if not self._rehearsal:
-                self._refresh()
-        else:
-            self._earlier.append((dataset, verdict))
-        return verdict
-
-    def _of_rows_so_far(self, dataset: Dataset) -> Verdict:
-        """Say what the rows of a 2D that goes on tell; no report is made of them, and nothing is lost if that fails."""
-        from labctl.analysis.judge import judge
-        from labctl.cli.finishing import analysis_context
-        from labctl.dataset.model import Verdict
-
-        try:
-            told, enough = self.following.look_at_part(dataset, tuple(self._earlier))
-        except Exception as problem:  # noqa: BLE001 - the acquisition goes on and is judged as a whole
-            text = f"the rows so far could not be judged: {type(problem).__name__}: {problem}"
-            return Verdict(message=text, warnings=(text,))
-        if told:
-            return Verdict(gate="enough" if enough else "pass", message=told)
-        context = analysis_context(self._plan, f"{dataset.station}/{dataset.procedure}")
-        found = judge(self._run_dir, dataset, context, tuple(self._earlier))
-        rows = f"{dataset.settings.get('rows_acquired')} of {dataset.settings.get('rows')} rows"
-        return Verdict(measured=found.measured, message=f"{rows}: {found.message}")
-
-    def _with_decision(self, verdict: Verdict, dataset: Dataset) -> Verdict:
-        """Add what an adaptive procedure decided; if it cannot decide, the campaign ends as planned."""
-        try:
-            decided = self.following.consider(dataset, tuple(self._earlier))
-        except Exception as problem:  # noqa: BLE001 - whatever a decision stumbles over must not cost a dataset
-            text = f"what to measure next could not be decided: {type(problem).__name__}: {problem}"
-            return replace(verdict, warnings=(*verdict.warnings, text))
-        if not decided:
-            return verdict
-        return replace(verdict, message=f"{verdict.message}; {decided}" if verdict.message else decided)
-
-
-def _is_looked_at(part: int) -> bool:
-    """Whether a rehearsal judges a part on the way: the first ones and then some, for each takes all those before."""
-    return part <= _FIRST_PARTS or part % _EACH_PART == 0
 
 
 def _catch_up(clock: Clock, opened: OpenStations, run_dir: Path, outage_s: float) -> None:

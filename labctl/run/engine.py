@@ -177,7 +177,7 @@ class Engine:
         self._reporter = Reporter(on_progress, clock=clock, alarm=self._todo.append)
         self._duties = Duties(self.perform, self._guards, clock=clock, options=options, reporter=self._reporter)
         inline = self._virtual if options.inline_analysis is None else options.inline_analysis
-        self._hand_offs = HandOffs(on_dataset, clock=clock, run_dir=run_dir, inline=inline)
+        self._hand_offs = HandOffs(on_dataset, clock=clock, run_dir=run_dir, inline=inline, promising=options.promising)
         self._desk = OperatorDesk(run_dir, replan=options.replan)
         self._blackouts = BlackoutWatch()
         self._blocked_since_s: float | None = None
@@ -269,7 +269,7 @@ class Engine:
             for name in self.state.stations:
                 if now_s >= self._due_s[name] or name in woken or "" in woken:
                     self._look_at(name)
-            if not self._drain():
+            if not self._drain() or not self._take_promised():
                 return True
             if not self._todo and not self._duties and not self._hand_offs.under_way:
                 self._hear()  # somebody may have come for whatever stands
@@ -282,6 +282,19 @@ class Engine:
             self._wait_for_disk()
         self._waiting.until(min(self._due_s.values(), default=self._clock.monotonic_s() + self._options.poll_s))
         return True
+
+    def _take_promised(self) -> bool:
+        """Before time goes on, take in the verdicts that it cannot go on without; False as `_drain`."""
+        while True:
+            waiting = [n for n, station in self.state.stations.items() if station.phase is StationPhase.WAITING]
+            owed = self._hand_offs.owed(waiting)
+            if not owed and not self._todo and not self._duties:
+                owed = self._hand_offs.owed(self.state.stations)
+            if not owed:
+                return True
+            self._todo.extend(owed)
+            if not self._drain():
+                return False
 
     def _mind_the_clock(self) -> None:
         if jump_s := self._waiting.jump_s():

@@ -1,9 +1,15 @@
-"""Datasets go to analysis, verdicts come back: in a worker on a real clock, between two turns under a virtual one."""
+"""Datasets go to analysis, verdicts come back: in a worker on a real clock, between two turns under a virtual one.
+
+Under a virtual clock a verdict may also be *promised*: somebody works it out meanwhile. So that a rehearsal is the
+same every time, it then comes in at a moment that does not depend on how fast they are: before the next dataset of its
+station is handed off, when the station waits for it, or when nothing else is left to do.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from labctl.clock import Clock
@@ -14,6 +20,10 @@ from labctl.run.journal import JournalUnwritable
 from labctl.run.perform import finite
 
 OnDataset = Callable[[Path, Dataset], Verdict]
+Promise = Callable[[], Verdict]
+"""Waits for a verdict and returns it."""
+Promising = Callable[[Path, Dataset], Promise | None]
+"""Has a dataset analysed elsewhere; None: its verdict decides what happens next, and is wanted at once."""
 
 
 class HandOffs:
@@ -25,23 +35,37 @@ class HandOffs:
         Gets the manifest's path and the dataset; None: every verdict is ``pass``.
     inline : bool
         Answer at once, in this thread.
+    promising : callable or None
+        Where not all is answered at once inline: gets the same, and may promise a verdict.
     """
 
-    def __init__(self, on_dataset: OnDataset | None, *, clock: Clock, run_dir: Path, inline: bool) -> None:
+    def __init__(
+        self,
+        on_dataset: OnDataset | None,
+        *,
+        clock: Clock,
+        run_dir: Path,
+        inline: bool,
+        promising: Promising | None = None,
+    ) -> None:
         self._on_dataset = on_dataset
         self._clock = clock
         self._run_dir = run_dir
         self._inline = inline
         self._worker: ThreadPoolExecutor | None = None
         self._under_way: dict[Future[Verdict], Dataset] = {}
+        self._promising = promising if inline else None
+        self._promised: list[tuple[Dataset, Promise]] = []
 
     @property
     def under_way(self) -> bool:
         """Whether a verdict is still to come."""
-        return bool(self._under_way)
+        return bool(self._under_way or self._promised)
 
     def submit(self, dataset: Dataset) -> tuple[HandedOff | PartJudged, ...]:
-        """Write the manifest and ask; the answer comes back now when inline, else from `answered`.
+        """Write the manifest and ask; the answer comes back now when inline, else from `answered` or `owed`.
+
+        Before it come the verdicts that were still owed to the station.
 
         Raises
         ------
@@ -57,10 +81,15 @@ class HandOffs:
         if self._on_dataset is None:
             return (_handed_off(dataset, Verdict()),)
         if self._inline:
-            return (_handed_off(dataset, _ask(self._on_dataset, path, dataset)),)
+            earlier = self.owed((dataset.station,))
+            promise = None if self._promising is None else self._promising(path, dataset)
+            if promise is None:
+                return (*earlier, _handed_off(dataset, _ask(partial(self._on_dataset, path, dataset))))
+            self._promised.append((dataset, promise))
+            return earlier
         if self._worker is None:
             self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="labctl-analysis")
-        future = self._worker.submit(_ask, self._on_dataset, path, dataset)
+        future = self._worker.submit(_ask, partial(self._on_dataset, path, dataset))
         self._under_way[future] = dataset
         future.add_done_callback(lambda _: self._clock.wake())
         return ()
@@ -69,6 +98,12 @@ class HandOffs:
         """Take the verdicts that have come."""
         done = [future for future in self._under_way if future.done()]
         return tuple(_handed_off(self._under_way.pop(future), future.result()) for future in done)
+
+    def owed(self, stations: Collection[str]) -> tuple[HandedOff | PartJudged, ...]:
+        """Wait for the verdicts promised on datasets of these stations."""
+        due = [one for one in self._promised if one[0].station in stations]
+        self._promised = [one for one in self._promised if one[0].station not in stations]
+        return tuple(_handed_off(dataset, _ask(promise)) for dataset, promise in due)
 
     def close(self) -> None:
         """Wait for the analysis under way; what it says is asked again by the next engine."""
@@ -83,9 +118,9 @@ def _handed_off(dataset: Dataset, verdict: Verdict) -> HandedOff | PartJudged:
     return HandedOff(station=station, step_id=step_id, attempt=attempt, verdict=finite(verdict))
 
 
-def _ask(on_dataset: OnDataset, path: Path, dataset: Dataset) -> Verdict:
+def _ask(look: Promise) -> Verdict:
     """Let analysis look; its own failure is a warning, never the loss of spectrometer time."""
     try:
-        return on_dataset(path, dataset)
+        return look()
     except Exception as error:  # noqa: BLE001 - whatever analysis raises must not stop an acquisition
         return Verdict(message="analysis failed", warnings=(f"analysis failed: {type(error).__name__}: {error}",))

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from labctl.plan.steps import Plan
 from labctl.run.events import Alarmed, Amended, Event, HandedOff, Operated, Policy
+from labctl.run.handoff import Promising
 from labctl.run.interlock import Calibration, Silence
 from labctl.run.journal import Row
 from labctl.run.state import State
@@ -99,6 +100,8 @@ class EngineOptions:
         of an amended protocol and the reason, or None. In this thread; must return at once.
     inline_analysis : bool or None
         Analysis between two turns instead of in a worker; None: under a virtual clock.
+    promising : callable or None
+        Where analysis is inline: what has a dataset analysed elsewhere and promises its verdict (`labctl.run.handoff`).
     bystanders : sequence of Bystander
         Told of every event as it is committed.
     """
@@ -124,6 +127,7 @@ class EngineOptions:
     on_amended: Callable[[Amended], None] | None = None
     follow: Callable[[HandedOff], tuple[str, str] | None] | None = None
     inline_analysis: bool | None = None
+    promising: Promising | None = None
     bystanders: Sequence[Bystander] = ()
 
     @property

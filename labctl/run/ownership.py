@@ -53,6 +53,7 @@ class StationOwnership:
             ) from error
         try:
             self.epoch = self._next_epoch(folder)
+            self._next = str(folder / f"epoch-{self.epoch + 1}.txt")
         except BaseException:
             self._lock.release()
             raise
@@ -83,7 +84,7 @@ class StationOwnership:
         Superseded
             One has.
         """
-        if (self._folder / f"epoch-{self.epoch + 1}.txt").exists():
+        if os.path.exists(self._next):  # noqa: PTH110 - before each message, and a path takes four times as long
             raise Superseded(
                 f"a later engine holds station {self._folder.name} (ours is epoch {self.epoch})",
                 next_step="This one ends here and has touched nothing; look with `labctl status` who goes on",

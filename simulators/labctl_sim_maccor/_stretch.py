@@ -36,9 +36,9 @@ def sudden_at(
     amps = test.current_A
     over_A = amps > limits.ISafeChg or -amps > abs(limits.ISafeDis)
     changed = reports.amps is not None and abs(amps - test.reported_A) >= reports.amps
-    watts = limits.PBatSafeChg or limits.PBatSafeDis
-    if test.holding or test.direct or over_A or changed or watts or (hold_V is not None and not amps):
+    if test.holding or test.direct or over_A or changed or (hold_V is not None and not amps):
         return None
+    most_W = abs(limits.PBatSafeChg if amps > 0.0 else limits.PBatSafeDis) or math.inf
     below_V, above_V, until_ticks, until_Ah = -math.inf, math.inf, math.inf, math.inf
     for end in ends:
         level = end.level.at(test.crate_Ah, test.variables)
@@ -52,6 +52,8 @@ def sudden_at(
             above_V = min(above_V, level)
         elif end.quantity == "amp_hour" and end.oper == ">=" and amps:
             until_Ah = min(until_Ah, level - 1e-15)
+        elif end.quantity == "amp_hour" and end.oper == ">=" and level - 1e-15 > 0.0:
+            continue  # the column reads 0 in a rest
         else:
             return None
     if hold_V is not None and amps > 0.0:
@@ -72,6 +74,7 @@ def sudden_at(
             or not least_V <= volts <= most_V
             or ticks >= until_ticks
             or begun_Ah + flows_A * after_s / 3600.0 >= until_Ah
+            or most_W < abs(amps * volts)
         )
 
     return sudden

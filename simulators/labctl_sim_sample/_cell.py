@@ -135,10 +135,13 @@ class CellSample:
         kept = 1.0 - self.truth.coulombic_loss if current_A > 0.0 else 1.0
         stays = math.exp(-after_s / self.truth.polarisation_s)
         target_V = self._slow_ohm * state.worsened * current_A
-        return replace(
-            state,
+        return CellState(
             charge_Ah=state.charge_Ah + kept * current_A * after_s / 3600.0,
             slow_V=target_V + (state.slow_V - target_V) * stays,
+            turns=state.turns,
+            charging=state.charging,
+            short_ohm=state.short_ohm,
+            worsened=state.worsened,
         )
 
     def course(self, state: CellState, current_A: float) -> Callable[[float], float]:
@@ -149,11 +152,20 @@ class CellSample:
         kept_A = (1.0 - self.truth.coulombic_loss if current_A > 0.0 else 1.0) * current_A
         target_V = self._slow_ohm * state.worsened * current_A
         leaving_V, over_V = state.slow_V - target_V, self._overpotential_V(state, current_A)
-        charge_Ah, slow_s, open_V, exp = state.charge_Ah, self.truth.polarisation_s, self.open_V, math.exp
+        charge_Ah, slow_s, exp = state.charge_Ah, self.truth.polarisation_s, math.exp
+        k, limit_Ah, plateau_V = self._knee_Ah, self.limit_Ah, self.truth.equilibrium_V
+        drop_V, rise_V = self.truth.drop_V, self.truth.rise_V
 
-        def volts(after_s: float) -> float:
+        def volts(after_s: float) -> float:  # `open_V` written out: a million calls for each month of cycling
             slow_V = target_V + leaving_V * exp(-after_s / slow_s)
-            return open_V(charge_Ah + kept_A * after_s / 3600.0) + slow_V + over_V
+            at_Ah = charge_Ah + kept_A * after_s / 3600.0
+            down, up = -at_Ah / k, (at_Ah - limit_Ah) / k
+            open_V = (
+                plateau_V
+                - drop_V * exp(down if down < _STEEPEST else _STEEPEST)  # noqa: FURB136 - `min` is a call
+                + rise_V * exp(up if up < _STEEPEST else _STEEPEST)  # noqa: FURB136
+            )
+            return open_V + slow_V + over_V
 
         return volts
 

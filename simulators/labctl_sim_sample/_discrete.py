@@ -66,7 +66,7 @@ class DiscreteExchange:
             root_weights=root,
             phase=np.arange(root.size),
             phases=root.size,
-            confined=tuple(
+            confined=lambda: tuple(
                 Modes(
                     rates_per_s=losses[[index]],
                     vectors=np.ones((1, 1)),

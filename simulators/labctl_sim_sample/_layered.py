@@ -132,7 +132,8 @@ def finite_volume_modes(truth: Layered, T_K: float, relaxation_per_s: FloatArray
             face = outward[here.stop - 1] + contacts[index]
             alone[-1] += 1.0 / (face * total) - conductance[here.stop - 1]
         confined.append(
-            _modes(
+            functools.partial(
+                _modes,
                 alone / weights[here] + rate,
                 coupling[here.start : here.stop - 1],
                 root[here],
@@ -141,7 +142,14 @@ def finite_volume_modes(truth: Layered, T_K: float, relaxation_per_s: FloatArray
             )
         )
     phase = np.repeat(np.arange(len(truth.layers)), cells)
-    return _modes(losses / weights + relaxation_per_s[phase], coupling, root, phase, len(truth.layers), tuple(confined))
+    return _modes(
+        losses / weights + relaxation_per_s[phase],
+        coupling,
+        root,
+        phase,
+        len(truth.layers),
+        functools.cache(lambda: tuple(make() for make in confined)),
+    )
 
 
 def _modes(
@@ -150,7 +158,7 @@ def _modes(
     root_weights: FloatArray,
     phase: IntArray,
     phases: int,
-    confined: tuple[Modes, ...] = (),
+    confined: Callable[[], tuple[Modes, ...]] = tuple,
 ) -> Modes:
     # Rates span ten decades; of LAPACK's drivers only MRRR (stemr) keeps the slow ones to 1e-11 per second.
     rates, vectors = eigh_tridiagonal(diagonal, coupling, lapack_driver="stemr")

@@ -300,7 +300,7 @@ def _layer(node: Node, reference_K: float) -> Layer:
     return Layer(
         phase=node.text("phase"),
         outer=outer,
-        density_per_nm3=node.quantity("density", "1/nm**3", example="22.1 1/nm^3", above=0.0),
+        density_per_nm3=node.quantity("density", "1/nm^3", example="22.1 1/nm^3", above=0.0),
         kD_per_s=_activated(node, "kD", "1/s", "0.003 1/s", reference_K),
         flux_per_s=flux,
     )

@@ -14,7 +14,7 @@ decay rate ``h`` is polarised by a scalar function of ``h`` (see `labctl_sim_sam
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -55,8 +55,9 @@ class Modes:
         Square roots of the compartments' Li fractions.
     phase : (m,) array
         Index of the phase each compartment belongs to, 0 to `phases` - 1.
-    confined : tuple of Modes
-        Per phase, the modes of spins that vanish when they leave it; what stays is counted by them.
+    confined : callable
+        Gives per phase the modes of spins that vanish when they leave it; what stays is counted by them. Asked when
+        that is wanted, which it is for mixing alone.
     """
 
     rates_per_s: FloatArray
@@ -64,7 +65,7 @@ class Modes:
     root_weights: FloatArray
     phase: IntArray
     phases: int
-    confined: tuple[Modes, ...] = field(default=())
+    confined: Callable[[], tuple[Modes, ...]] = tuple
 
     def magnetisation(self, polarisation: Polarisation) -> FloatArray:
         """Return the magnetisation of each phase, shape (K,); the sum is 1 at equilibrium."""
@@ -76,7 +77,7 @@ class Modes:
         decayed = (labelled @ self.vectors) * np.exp(-self.rates_per_s * mixing_s)
         amplitudes = decayed @ (self._by_phase(self.root_weights) @ self.vectors).T
         stayed = np.empty(self.phases)
-        for index, modes in enumerate(self.confined):
+        for index, modes in enumerate(self.confined()):
             start = labelled[index, self.phase == index] @ modes.vectors
             stayed[index] = (start * np.exp(-modes.rates_per_s * mixing_s)) @ (modes.root_weights @ modes.vectors)
         return Transfer(amplitudes=amplitudes, stayed=stayed)

@@ -151,7 +151,7 @@ def last_wall_s(run_dir: Path) -> float:
 def no_analysis(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is fitted and no results are made; children inherit this."""
     monkeypatch.setattr(judge, "judge", lambda *_: Verdict())
-    monkeypatch.setattr(running, "_finish", lambda _run_dir, outcome, _start: outcome.exit_code)
+    monkeypatch.setattr(running, "_finish", lambda _run_dir, outcome, *_: outcome.exit_code)
 
 
 @posix

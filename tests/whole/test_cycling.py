@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labctl.cli import finishing, running
+from labctl.cli import finishing, judging
 from labctl.cli.app import run_app
 from labctl.dataset.model import Verdict
 from labctl_maccor import _tester as wire
@@ -194,7 +194,7 @@ def test_a_shorted_cell_is_not_charged_on(tmp_path: Path, capsys: pytest.Capture
 
 def run_unanalysed(folder: Path, faults: str = "") -> int:
     """As `run`, in a child that is about to die: threads of the analysis do not outlive a fork."""
-    running._Judging.__call__ = lambda *_: Verdict()  # type: ignore[method-assign]  # of the child only
+    judging.Judging.__call__ = lambda *_: Verdict()  # type: ignore[method-assign]  # of the child only
     return run(folder, faults)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import fft, signal, special
+from scipy import fft, special
 
 from labctl.analysis.nmr.basis import Complex, Real, Shape, f2_basis
 from labctl.analysis.nmr.rows import Rows
@@ -43,6 +43,8 @@ def find_peaks(rows: Sequence[Rows], *, most: int) -> list[float]:
     floor = float(np.median(power)) / float(special.gammaincinv(count, 0.5))
     highest_noise = floor * float(special.gammainccinv(count, _FALSE_ALARM / size))
     least = max(_PROMINENCE * (float(power.max()) - floor * count), highest_noise - floor * count)
+    from scipy import signal  # noqa: PLC0415 - half a second, for data whose sites nobody named
+
     at, found = signal.find_peaks(power, height=highest_noise, prominence=least)
     strongest = at[np.argsort(-found["prominences"])][:most]
     axis = fft.fftshift(fft.fftfreq(size, dwell_s))

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, special
-from scipy.signal import windows as signal_windows
 
 from labctl.errors import InputError
 from labctl.formats.bruker_dataset import BrukerDataset
@@ -107,7 +106,7 @@ def noise_of(data: NDArray[np.complex128], first: int = 0) -> float:
     points = max(_LEAST_POINTS, (data.shape[1] - first) // 4)
     count = max(1, min(data.shape[0], _NOISE_SAMPLES // points))
     chosen = np.unique(np.linspace(0, data.shape[0] - 1, count).astype(np.intp))
-    window = signal_windows.hann(points, sym=False)
+    window = 0.5 + 0.5 * np.cos(np.linspace(-np.pi, np.pi, points + 1))[:-1]  # Hann's, periodic
     power = np.sum(np.abs(fft.fft(data[chosen, -points:] * window, axis=1)) ** 2, axis=0)
     rows = chosen.size
     scale = float(np.median(power)) / float(special.gammaincinv(rows, 0.5))
