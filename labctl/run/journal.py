@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -75,8 +76,23 @@ class Row:
 
     @property
     def event(self) -> Event:
-        """The event, read from its JSON."""
-        return event_from_json(self.body)
+        """The event, read from its JSON.
+
+        Raises
+        ------
+        InputError
+            It does not say what an event says: the file was damaged, or changed behind labctl's back.
+        """
+        try:
+            return event_from_json(self.body)
+        except (ValueError, TypeError, AttributeError) as problem:
+            first = str(problem).splitlines()[0]
+            raise InputError(
+                f"row {self.seq} of the journal cannot be read ({self.kind} {self.step_id}): {first}",
+                expected="an event as labctl wrote it",
+                next_step="The file was damaged or changed. Nothing is begun; what the instruments are at goes on."
+                " `labctl verify DIR` holds the raw data against their checksums; take the journal of your backup",
+            ) from None
 
 
 CommitHook = Callable[[str, int], None]
@@ -141,7 +157,11 @@ class Journal:
             except BaseException:
                 self.close()
                 raise
-        last = self._db.execute("SELECT seq, sha, campaign FROM journal ORDER BY seq DESC LIMIT 1").fetchone()
+        try:
+            last = next(self._read("SELECT seq, sha, campaign FROM journal ORDER BY seq DESC LIMIT 1"), None)
+        except InputError:
+            self.close()
+            raise
         self._seq: int
         self.head: str
         self._seq, self.head, self.campaign = last if last is not None else (0, _GENESIS, "")
@@ -268,7 +288,7 @@ class Journal:
         """Yield the rows in order, all or those of some kinds."""
         where = f"WHERE kind IN ({','.join('?' * len(kinds))})" if kinds else ""
         query = f"SELECT seq, kind, station, step_id, key, attempt, epoch, wall_s, monotonic_s, body, sha FROM journal {where} ORDER BY seq"  # noqa: E501, S608 - no value is pasted
-        for seq, kind, station, step_id, key, attempt, epoch, wall_s, monotonic_s, body, sha in self._db.execute(
+        for seq, kind, station, step_id, key, attempt, epoch, wall_s, monotonic_s, body, sha in self._read(
             query, tuple(kinds)
         ):
             yield Row(
@@ -285,15 +305,25 @@ class Journal:
                 sha=sha,
             )
 
+    def _read(self, query: str, values: tuple[str, ...] = ()) -> Iterator[tuple[Any, ...]]:
+        try:
+            yield from self._db.execute(query, values)
+        except sqlite3.DatabaseError as error:
+            raise InputError(
+                f"{self.path} cannot be read ({error})",
+                expected="a journal of labctl",
+                next_step="Look at its disk, then take the journal of your backup",
+            ) from error
+
     def lineage(self) -> tuple[tuple[int, str, int], ...]:
         """Return (version, labctl, last row before) of each time the tables were brought forward; empty if never."""
         if self._check_version() < 2:
             return ()  # an older journal that is only looked at
-        return tuple(self._db.execute("SELECT version, labctl, after_seq FROM lineage ORDER BY version"))
+        return tuple(self._read("SELECT version, labctl, after_seq FROM lineage ORDER BY version"))
 
     def outbox(self) -> tuple[tuple[str, int], ...]:
         """Return key and attempt of the datasets that analysis has not answered for yet."""
-        return tuple(self._db.execute("SELECT key, attempt FROM outbox ORDER BY seq"))
+        return tuple(self._read("SELECT key, attempt FROM outbox ORDER BY seq"))
 
     def verify_chain(self) -> int:
         """Return how many rows there are, each of them as it was written.
@@ -305,7 +335,7 @@ class Journal:
         """
         before = _GENESIS
         expected = 0
-        for values in self._db.execute("SELECT * FROM journal ORDER BY seq"):
+        for values in self._read("SELECT * FROM journal ORDER BY seq"):
             expected += 1
             if values[0] != expected or _chain(before, values[:-1]) != values[-1]:
                 raise InputError(

@@ -143,6 +143,24 @@ def test_any_edit_breaks_the_chain(data: st.DataObject, column: str, tmp_path_fa
     journal.close()
 
 
+def test_a_damaged_journal_is_told_by_name(journal: Journal, path: Path) -> None:
+    """A row that says nothing any more and a file whose pages are gone are bad input, named; never a bug of ours."""
+    for number in range(80):
+        journal.append(alarm(number))
+    journal._db.executescript("DROP TRIGGER no_update;")
+    journal._db.execute("UPDATE journal SET body = replace(body, 'what', 'whut') WHERE seq = 7")
+    with pytest.raises(InputError, match=r"row 7 of the journal cannot be read \(alarm"):
+        [row.event for row in journal.rows()]
+    journal._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    journal.close()
+    pages = path.read_bytes()
+    path.write_bytes(pages[:4096] + b"\x13" * (len(pages) - 4096))
+    with pytest.raises(InputError, match=f"{path.name} cannot be read"):
+        Journal(path, clock=CLOCK, read_only=True)
+    with pytest.raises(InputError, match=f"{path.name} cannot be read"):
+        Journal(path, clock=CLOCK)
+
+
 def test_newer_version_is_refused_untouched(journal: Journal, path: Path) -> None:
     """A journal of a newer version is refused with instructions, and not written to."""
     journal.append(alarm(1))
@@ -235,7 +253,7 @@ def test_engine_on_a_full_disk(tmp_path: Path) -> None:
 
 
 def test_engine_gives_up_a_full_disk_safely(tmp_path: Path) -> None:
-    """A disk that stays full ends the run with every station asked to go safe, and the next run goes on."""
+    """A disk that stays full ends the run with every station made safe; the next waits for a person, and goes on."""
     bench = Bench(folder=tmp_path, plan=small_plan(temperatures_K=(313.0,), tmix=1))
 
     def hook(when: str, number: int) -> None:
@@ -248,7 +266,11 @@ def test_engine_gives_up_a_full_disk_safely(tmp_path: Path) -> None:
     with pytest.raises(JournalUnwritable):
         bench.run(hook=hook)
     assert bench.nmr.safe_asked_s is not None
-    assert bench.run().exit_code == 0
+    for _ in range(2):  # what could not be journaled then is journaled now, once
+        assert bench.run().stations["nmr"] is StationPhase.SAFE
+        assert bench.nmr.values["heater_percent"] == 0.0
+    assert [event.limit for event in bench.events() if isinstance(event, Tripped)] == ["stopped"]
+    assert bench.run(attended="there is room again").exit_code == 0
 
 
 def test_torn_tail(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import shutil
+import sqlite3
 import warnings
 import zipfile
 from pathlib import Path
@@ -206,6 +207,22 @@ def test_verify_finds_what_was_changed(run_dir: Path, capsys: pytest.CaptureFixt
         assert victim.relative_to(run_dir).as_posix() in capsys.readouterr().out
     finally:
         victim.write_bytes(before)
+
+
+def test_verify_of_a_damaged_journal(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A row that cannot be read is named, and raw data are held against their manifests all the same."""
+    copy = tmp_path / "copy"
+    shutil.copytree(run_dir, copy, ignore=shutil.ignore_patterns("simulated-lab", "figures"))
+    with contextlib.closing(sqlite3.connect(copy / "journal.sqlite")) as journal, journal:
+        journal.execute("DROP TRIGGER no_update")
+        journal.execute("UPDATE journal SET body = replace(body, 'attempt', 'attemqt') WHERE kind = 'outcome'")
+    victim = next((copy / "nmr500").glob("*/ser"))
+    victim.write_bytes(victim.read_bytes() + b"x")
+    assert run_app(["verify", str(copy)]) == 1
+    told = capsys.readouterr().out
+    assert "is not as labctl wrote it" in told
+    assert "of the journal cannot be read (outcome " in told
+    assert victim.relative_to(copy).as_posix() in told
 
 
 def test_verify_finds_what_was_taken_away(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
