@@ -24,7 +24,7 @@ from labctl.formats.bruker_dataset import BrukerDataset
 LOOK_ADVICE = "look at the residual map: what is left beside the lines is what the list lacks"
 SHARE = 0.15
 """Part of a width that must seem to be shared before the slower estimator is tried."""
-_CHI2_FALL = 25.0
+_CHI2_FALL = 12.0
 _LEAST_KEPT, _MOST_KEPT, _SURE = 0.7, 1.1, 2.0
 """What has kept its offset of the diagonal of the shortest Tmix, if lasting offsets are what is there: at least so much
 of what did not move, at most so much of all; by the data alone, and by so many standard errors."""
@@ -36,7 +36,7 @@ def with_lasting_offsets(datasets: Sequence[BrukerDataset], lines: LineSet) -> L
     """Return lines that allow for offsets lasting over the mixing time, where the data ask for them.
 
     The 2Ds of the shortest Tmix are fitted, where most of the signal has kept its offset: two, or more that have few
-    rows. Without a hint (`Line.inhomogeneous_Hz`), or where chi2 falls by less than 25, the shapes stay separable:
+    rows. Without a hint (`Line.inhomogeneous_Hz`), or where chi2 falls by less than 12, the shapes stay separable:
     `lines` as they are, or with shapes read from the data where Voigt lines do not describe them
     (`with_empirical_shapes`).
     """

@@ -27,6 +27,8 @@ DECAYED = 2.5
 
 _SIGNIFICANT = 4.0
 """A phase, an origin or a Gaussian part stays only when it exceeds so many standard errors."""
+_HINT = 2.5
+"""Standard errors from which a width that t1 and t2 share is worth a closer look; chi2 judges it then."""
 _WORST_CHI2 = 1.5
 SHAPE_ADVICE = "look at the residual map: a site may be missing, or the phase or the shape is another"
 _WORST_CONDITION = 30.0
@@ -422,7 +424,7 @@ def _line(fit: JointFit, j: int, name: str, dataset: BrukerDataset) -> Line:
     gradient = np.array([slopes.get(free, 0.0) for free in fit.names])
     fwhm_se = math.sqrt(max(0.0, float(gradient @ fit.cov @ gradient)))
     variance, variance_se = float(fit.inhomogeneous_Hz2[j]), scale * float(fit.inhomogeneous_se_Hz2[j])
-    shared = variance > _SIGNIFICANT * variance_se
+    shared = variance > _HINT * variance_se
     to_fwhm = 2.0 * math.sqrt(2.0 * math.log(2.0))
     return Line(
         name=name,
@@ -445,7 +447,7 @@ def _doubts(fit: JointFit, lines: Sequence[Line], rows: Sequence[Rows]) -> list[
             Doubt(f"the line shapes do not describe the data: chi2_red {fit.chi2_red:.2f}", fit.chi2_red, SHAPE_ADVICE)
         )
     for line in lines:
-        if line.inhomogeneous_Hz > 0.5 * line.fwhm_Hz:
+        if line.inhomogeneous_Hz > max(0.5 * line.fwhm_Hz, 2 * _SIGNIFICANT * line.inhomogeneous_se_Hz):
             doubts.append(
                 Doubt(
                     f"{line.name}: {line.inhomogeneous_Hz:.3g} of {line.fwhm_Hz:.3g} Hz are shared by t1 and t2 "
