@@ -62,7 +62,7 @@ from labctl.run.guard import StationGuard
 from labctl.run.handoff import HandOffs, OnDataset
 from labctl.run.journal import Journal, JournalUnwritable, Row
 from labctl.run.late_opening import opened_late
-from labctl.run.lifecycle import LEFT_BY_PERSON, CampaignPhase, StationPhase
+from labctl.run.lifecycle import LEFT_BY_PERSON, NO_HEAT_TO_COME, CampaignPhase, StationPhase
 from labctl.run.options import EngineOptions
 from labctl.run.outcome import CampaignOutcome, outcome_of
 from labctl.run.own_thread import in_own_thread
@@ -183,6 +183,7 @@ class Engine:
         self._blocked_since_s: float | None = None
         self._blocked: JournalUnwritable | None = None
         self._unsafe: dict[str, str] = {}
+        self._seen_to: set[str] = set()
         self._waiting = Waiting(clock, hear_s=options.hear_s)
         self._turns = 0
         self._taken = TakenStations(instruments, options.state_dir or default_state_dir(), clock=clock)
@@ -223,6 +224,7 @@ class Engine:
 
     def _walk(self, unreachable: Mapping[str, InstrumentError], *, resumed: bool) -> CampaignOutcome:
         try:
+            self._todo.extend(self._left_safe(resumed=resumed))
             self._todo.append(Opened(epochs=self._taken.epochs, resumed=resumed, version=self._options.version))
             self._todo.extend(self._out_of_reach(name, what) for name, what in unreachable.items())
             self._drain()
@@ -240,6 +242,16 @@ class Engine:
                 f"{type(error).__name__}: {error}", next_step="Please report this with the run folder"
             ) from error
         return outcome_of(self.state, self._turns)
+
+    def _left_safe(self, *, resumed: bool) -> tuple[Event, ...]:
+        """What the engine before did and could not write down comes first: before anything is taken up again."""
+        if not resumed or self._options.attended:
+            for name in self._taken.left_safe:
+                self._taken.forget_safe(name)
+            return ()
+        detail = "the labctl before this one had to stop and took the heat off; look why before it goes on"
+        warm = [name for name in self._taken.left_safe if self.state.stations[name].phase not in NO_HEAT_TO_COME]
+        return tuple(Tripped(station=name, limit="stopped", detail=detail) for name in warm)
 
     def _out_of_reach(self, name: str, error: InstrumentError) -> Event:
         """Leave silence to its interlock, which knows how long is too long; at once only what refuses goes safe."""
@@ -330,6 +342,7 @@ class Engine:
             self._todo.extendleft(reversed(follows))
         self._blocked_since_s = self._blocked = None
         self._unsafe.clear()
+        self._seen_to.clear()
         return True
 
     def _commit(self, event: Event) -> tuple[Event | Command, ...]:
@@ -351,6 +364,8 @@ class Engine:
         match event:
             case HandedOff():
                 self._record_verdict(before, event)
+            case Tripped():
+                self._taken.forget_safe(event.station)
             case Amended():
                 self.perform.replan(self.state.by_id)
                 if self._options.on_amended is not None:
@@ -449,10 +464,13 @@ class Engine:
         now_s = self._clock.monotonic_s()
         for name in self.state.stations:
             events = self._guards[name].poll(self.state)
-            for trip in (event for event in events if isinstance(event, Tripped)):
-                self._unsafe[name] = trip.detail
             self._todo.extendleft(reversed(events))  # before what waits: nothing is begun after a trip
             self._due_s[name] = now_s + self._options.poll_s
+        for trip in self._todo:  # of this look, or of the one whose trip was the first that could not be written
+            if isinstance(trip, Tripped) and trip.station not in self._seen_to:
+                self._seen_to.add(trip.station)
+                self._unsafe[trip.station] = trip.detail
+                self._taken.leave_safe(trip.station)
         for name, reason in list(self._unsafe.items()):  # safety does not wait for a full disk
             if not self.perform.make_safe(name, reason):
                 del self._unsafe[name]
@@ -461,5 +479,7 @@ class Engine:
             raise self._blocked
 
     def _all_safe(self, reason: str) -> None:
-        for name in self.state.stations:
+        for name, station in self.state.stations.items():
+            if station.phase not in NO_HEAT_TO_COME:
+                self._taken.leave_safe(name)
             self.perform.make_safe(name, reason)

@@ -56,6 +56,8 @@ LEFT_BY_PERSON = (StationPhase.PAUSED, StationPhase.SAFE, StationPhase.UNCONFIRM
 """Nobody but a person takes a station out of these."""
 AT_REST = (*LEFT_BY_PERSON, StationPhase.FINISHED)
 """Nothing more happens there by itself."""
+NO_HEAT_TO_COME = (*AT_REST, StationPhase.SAFING)
+"""No engine brings heat there before a person has come."""
 
 
 class StationTrigger(Enum):

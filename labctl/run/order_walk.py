@@ -83,6 +83,10 @@ def finished(turn: Turn, event: Finished) -> None:
     turn.set(name, open="", failure="", skip_open=False)
     if station.phase in HELD_BY_ORDER:
         turn.fire(name, StationTrigger.CONCLUDE)
+    if event.result == "halted" and not isinstance(step.task, Measurement) and not skip:
+        turn.set_step(step.id, status="failed")  # half a 2D is data; half a ramp or wait is no temperature
+        _stand(turn, name, f"{step.id} was halted before it was reached: {event.detail}")
+        return
     watched = station.phase in (StationPhase.INTENDED, StationPhase.RUNNING)
     on_purpose = bool(turn.steps[step.id].enough)
     accepts_halted = on_purpose or turn.policy.halted == "accept"

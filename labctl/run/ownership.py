@@ -6,6 +6,7 @@ share one spectrometer.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -31,6 +32,8 @@ class StationOwnership:
     ----------
     epoch : int
         Higher than that of any engine before; agents refuse lower ones.
+    left_safe : bool
+        The engine before made the station safe and could write that down nowhere else.
 
     Raises
     ------
@@ -54,6 +57,8 @@ class StationOwnership:
         try:
             self.epoch = self._next_epoch(folder)
             self._next = str(folder / f"epoch-{self.epoch + 1}.txt")
+            self._safe = folder / "made-safe.txt"
+            self.left_safe = self._safe.exists()
         except BaseException:
             self._lock.release()
             raise
@@ -89,6 +94,16 @@ class StationOwnership:
                 f"a later engine holds station {self._folder.name} (ours is epoch {self.epoch})",
                 next_step="This one ends here and has touched nothing; look with `labctl status` who goes on",
             )
+
+    def leave_safe(self) -> None:
+        """Tell the next engine that this one makes the station safe; an empty file has room on a full disk too."""
+        with contextlib.suppress(OSError):
+            self._safe.touch()
+
+    def forget_safe(self) -> None:
+        """The journal knows it now, or a person has come."""
+        with contextlib.suppress(OSError):
+            self._safe.unlink(missing_ok=True)
 
     def release(self) -> None:
         """Let the next engine have it."""

@@ -88,6 +88,21 @@ class TakenStations:
                 return
             self._clock.wait_until(until_s)
 
+    @property
+    def left_safe(self) -> tuple[str, ...]:
+        """Stations that the engine before made safe without a word in the journal."""
+        return tuple(name for name, ownership in self._owned.items() if ownership.left_safe)
+
+    def leave_safe(self, name: str) -> None:
+        """Tell the next engine that this one makes a station safe, where the journal may not."""
+        if name in self._owned:
+            self._owned[name].leave_safe()
+
+    def forget_safe(self, name: str) -> None:
+        """The journal knows it now, or a person has come."""
+        if name in self._owned:
+            self._owned[name].forget_safe()
+
     def check(self) -> None:
         """Make sure that no other engine has come.
 

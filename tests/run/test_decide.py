@@ -403,17 +403,17 @@ def test_same_id_twice() -> None:
 RUNS = "nmr/vt_exsy/T00/tmix00"
 
 
-def running_2d(policy: Policy) -> State:
-    """A campaign whose first 2D runs."""
+def running_2d(policy: Policy, step_id: str = RUNS) -> State:
+    """A campaign whose first 2D runs, or another step."""
     plan = small_plan(temperatures_K=(313.0,), tmix=1)
     state, _ = decide(initial_state(plan), planned_event(plan, policy))
     state, commands = decide(state, Opened(epochs={"nmr": 1}, resumed=False))
     todo = list(commands)
-    while not (isinstance(todo[0], Watch) and todo[0].order.step_id == RUNS):
+    while not (isinstance(todo[0], Watch) and todo[0].order.step_id == step_id):
         if (event := usual_answer(todo.pop(0))) is not None:
             state, commands = decide(state, event)
             todo += commands
-    return decide(state, Started(station="nmr", step_id=RUNS, attempt=1))[0]
+    return decide(state, Started(station="nmr", step_id=step_id, attempt=1))[0]
 
 
 def usual_answer(command: Command) -> Event | None:
@@ -452,6 +452,18 @@ def test_a_2d_that_is_ended_on_purpose_is_accepted_whatever_is_done_about_halted
     assert not any(isinstance(one, Tell) for one in commands)
     without, _ = decide(state, ended)
     assert (without.steps[RUNS].status == "halted") == (halted == "accept")
+
+
+@pytest.mark.parametrize("step", ["ramp", "settle"])
+def test_half_a_ramp_or_wait_is_no_temperature(step: str) -> None:
+    """A 2D that somebody halts is kept; where a ramp or a wait is halted nothing is measured, and a person is asked."""
+    step_id = f"nmr/vt_exsy/T00/{step}"
+    state = running_2d(Policy(on_fault={"nmr": "pause"}), step_id)
+    halted = Finished(station="nmr", step_id=step_id, attempt=1, result="halted", detail="somebody typed halt")
+    after, commands = decide(state, halted)
+    assert after.stations["nmr"].phase is StationPhase.PAUSED
+    assert "halted" in after.stations["nmr"].fault
+    assert not any(isinstance(one, Intend) for one in commands)
 
 
 def test_whoever_finds_it_running_after_a_death_halts_it_then() -> None:

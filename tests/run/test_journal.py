@@ -25,10 +25,12 @@ from labctl.run.events import (
     Opened,
     Operated,
     Policy,
+    Tripped,
     event_from_json,
     event_json,
 )
 from labctl.run.journal import Journal, JournalUnwritable
+from labctl.run.lifecycle import StationPhase
 from labctl.run.state import initial_state, planned_event
 from labctl.run.stored_plan import task_from_json
 from tests.run.bench import Bench
@@ -253,7 +255,7 @@ def test_engine_on_a_full_disk(tmp_path: Path) -> None:
 
 
 def test_engine_gives_up_a_full_disk_safely(tmp_path: Path) -> None:
-    """A disk that stays full ends the run with every station asked to go safe, and the next run goes on."""
+    """A disk that stays full ends the run with every station made safe; the next waits for a person, and goes on."""
     bench = Bench(folder=tmp_path, plan=small_plan(temperatures_K=(313.0,), tmix=1))
 
     def hook(when: str, number: int) -> None:
@@ -266,7 +268,11 @@ def test_engine_gives_up_a_full_disk_safely(tmp_path: Path) -> None:
     with pytest.raises(JournalUnwritable):
         bench.run(hook=hook)
     assert bench.nmr.safe_asked_s is not None
-    assert bench.run().exit_code == 0
+    for _ in range(2):  # what could not be journaled then is journaled now, once
+        assert bench.run().stations["nmr"] is StationPhase.SAFE
+        assert bench.nmr.values["heater_percent"] == 0.0
+    assert [event.limit for event in bench.events() if isinstance(event, Tripped)] == ["stopped"]
+    assert bench.run(attended="there is room again").exit_code == 0
 
 
 def test_torn_tail(tmp_path: Path) -> None:

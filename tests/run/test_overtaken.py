@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from labctl.dataset.model import Dataset, Verdict
 from labctl.errors import InstrumentSilent
+from labctl.ports import Reading
 from labctl.run.events import Intended, Started, Tripped
 from labctl.run.journal import JournalUnwritable
 from labctl.run.lifecycle import StationPhase
@@ -71,6 +73,27 @@ def test_nothing_is_begun_after_a_trip_on_a_full_disk(bench: Bench, tmp_path: Pa
     assert any(isinstance(event, Tripped) for event in bench.events())
     assert not [event for event in bench.events() if isinstance(event, Intended) and event.step_id.endswith("ramp")]
     assert bench.nmr.values["heater_percent"] == 0.0
+
+
+def test_a_trip_is_acted_on_though_it_is_the_first_that_a_full_disk_refuses(bench: Bench) -> None:
+    """Nothing is to be written while a 2D runs; then gas is lost on a full disk, and the heat goes off all the same."""
+    read, lost_s = bench.nmr.readings, [math.inf]
+
+    def hook(when: str, number: int) -> None:
+        if when == "before" and lost_s[0] <= bench.clock.monotonic_s() < lost_s[0] + 300.0:
+            raise JournalUnwritable("the disk is full")
+
+    def readings() -> tuple[Reading, ...]:
+        if lost_s[0] == math.inf and any("tmix00" in entry.order.step_id for entry in bench.nmr.entries.values()):
+            lost_s[0] = bench.clock.monotonic_s() + 60.0
+        if bench.clock.monotonic_s() >= lost_s[0]:
+            bench.nmr.values["gas_L_per_h"] = 0.0
+        return read()
+
+    bench.nmr.readings = readings  # type: ignore[method-assign]  # gas fails by the clock, whoever looks
+    assert bench.run(hook=hook, virtual_poll_s=10.0).stations["nmr"] is StationPhase.SAFE
+    assert bench.nmr.safe_asked_s is not None
+    assert bench.nmr.safe_asked_s - lost_s[0] < 30.0
 
 
 def test_readings_alone_are_not_trusted_for_ever(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
