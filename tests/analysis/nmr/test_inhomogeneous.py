@@ -15,6 +15,7 @@ from labctl.analysis.nmr.inhomogeneous import separable_bias, with_lasting_offse
 from labctl.analysis.nmr.lasting import Lasting, excess
 from labctl.analysis.nmr.lines import refine_lines
 from labctl.formats.bruker_dataset import read_dataset
+from tests.analysis.console_data import ConsoleData, Truth
 
 KEPT = 1000.0 * np.array([0.36, 0.35, 0.045])
 """Of the diagonal peaks, what kept its offset over the mixing time."""
@@ -71,6 +72,22 @@ def test_half_inhomogeneous_lines_are_read_without_bias(sample: Any, truth: Any)
         assert separable.chi2_red > 1.2
     assert np.sqrt(np.mean(np.square(z))) == pytest.approx(1, abs=0.45)
     assert np.abs(np.mean(biased, axis=0)).max() > 5
+
+
+def test_few_rows_tell_lorentzian_offsets_of_overlapping_lines(tmp_path: Path) -> None:
+    """Where separable shapes take the correlation for a Gaussian part, 32 rows give widths back to a twentieth."""
+    truth = Truth(ppm=(0.51, -0.51), width_Hz=(30.0, 15.0), inhomogeneous=0.5, shape="lorentz")
+    quiet = ConsoleData(tmp_path / "quiet", truth, points=240).acquire((298.15,), (0.02, 0.2), recoveries=False)
+    drawn = quiet.drawn(tmp_path / "drawn", noise=0.01, seed=0)
+    datasets = [read_dataset(drawn / str(expno)) for expno in quiet.expnos]
+    separable = refine_lines(datasets, sites=truth.sites)
+    lines = with_lasting_offsets(datasets, separable)
+
+    assert separable.shape.gauss2_Hz2.min() > 0
+    assert lines.lasting is not None
+    assert lines.lasting.lorentz_Hz == pytest.approx(0.5 * np.array(truth.width_Hz), rel=0.05)
+    assert lines.shape.lorentz_Hz == pytest.approx(np.array(truth.width_Hz), rel=0.01)
+    assert lines.chi2_red == pytest.approx(1, abs=0.05)
 
 
 def test_the_bias_of_separable_shapes_is_told(sample: Any, truth: Any) -> None:
