@@ -7,7 +7,7 @@ from collections.abc import Callable
 from labctl.clock import Clock
 from labctl.dataset.model import Dataset
 from labctl.ports import Observation, Reading
-from labctl.run.events import Alarmed, Event, Finished, Held, Intended, PartJudged, Tripped
+from labctl.run.events import Alarmed, Event, Finished, Held, Intended, Operated, PartJudged, Tripped
 from labctl.run.lifecycle import StationPhase
 from labctl.run.progress import Pace, ProgressReport
 from labctl.run.state import State
@@ -33,6 +33,7 @@ class Reporter:
         self._pace = Pace()
         self._fractions: dict[str, float] = {}
         self._said: set[str] = set()
+        self._asked_for: set[str] = set()
 
     def note(self, event: Event, state: State, at_s: float) -> None:
         """Learn from an event of wall time `at_s` how long steps really take."""
@@ -82,9 +83,14 @@ class Reporter:
             self._on_progress(ProgressReport(station=name, phase=phase, at_s=self._clock.now_s(), message=what))
 
     def alarm_once(self, name: str, what: str, about: str, *, person: bool = False) -> None:
-        """Have it journaled as an alarm, unless something `about` the same was already."""
+        """Have it journaled as an alarm, unless something `about` the same was already.
+
+        Who has said "continue" is asked again, should what asked for a `person` not be over.
+        """
         if about not in self._said:
             self._said.add(about)
+            if person:
+                self._asked_for.add(about)
             self._alarm(Alarmed(station=name, what=what, person=person))
 
     def announce(self, event: Event, state: State) -> None:
@@ -105,6 +111,9 @@ class Reporter:
                     if (told := f"{event.station} {note}") not in self._said:
                         self._said.add(told)
                         self.say(state, event.station, f"{event.step_id}: {note}")
+            case Operated(verb="continue"):
+                self._said -= self._asked_for
+                self._asked_for.clear()
             case Held():
                 self.say(state, event.station, f"waits for {event.why}")
             case _:

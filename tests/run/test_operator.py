@@ -11,11 +11,13 @@ import pytest
 from labctl.clock import VirtualClock
 from labctl.dataset.store import read_manifests
 from labctl.errors import InputError
-from labctl.run.events import Operated
+from labctl.run.events import Alarmed, Operated
 from labctl.run.history import history
 from labctl.run.lifecycle import CampaignPhase, StationPhase
 from labctl.run.options import EngineOptions
+from labctl.run.reporting import Reporter
 from labctl.run.requests import Mailbox, Reply, Request, request
+from labctl.run.state import initial_state
 from tests.run.bench import START_S, Bench, Killed
 from tests.run.campaigns import small_plan
 from tests.run.test_killed import dying_hook
@@ -226,3 +228,22 @@ def test_a_reason_is_one_line_of_text() -> None:
     for reason in ("", "   ", "two\nlines", "\x1b[2J", "x" * 501):
         with pytest.raises(InputError, match="--reason"):
             request("pause", reason)
+
+
+def test_who_says_continue_is_asked_again_where_it_is_not_over() -> None:
+    """An alarm comes once; one that asks for a person comes again after "continue", one that only tells does not."""
+    alarms: list[Alarmed] = []
+    clock = VirtualClock(START_S)
+    reporter = Reporter(None, clock=clock, alarm=alarms.append)
+    state = initial_state(small_plan(temperatures_K=(313.0,)))
+
+    def looks() -> None:
+        reporter.alarm_once("cycler", "the cell stands suspended", "cell", person=True)
+        reporter.alarm_once("cycler", "its data cannot be brought in yet", "data")
+
+    looks()
+    looks()
+    assert [alarm.person for alarm in alarms] == [True, False]
+    reporter.announce(Operated(verb="continue", reason="looked at it"), state)
+    looks()
+    assert [alarm.person for alarm in alarms] == [True, False, True]
