@@ -177,6 +177,10 @@ def analyze_ahead(
             found.results.other_samples.append(OtherSample(sample=sample, procedure=prefix, t1=own.t1, exsy=own.exsy))
     if spectra := _finished_spectra(run_dir, done):
         found.impedance(spectra)
+    cells, _ = gather_cells([run_dir])
+    complete = [one for one in cells if "/".join(one.name.split("/")[:2]) in done]
+    if len(cells) - len(complete) <= 1:  # figures are numbered: with more to come they would all be drawn again
+        found.cycling(complete)
     return found.results
 
 
@@ -228,7 +232,7 @@ class _Analysis:
         ]
         self.spectrometer(measured)
         self.impedance(spectra)
-        self._cycling(cells)
+        self.cycling(cells)
         return self.results
 
     def spectrometer(self, measured: Sequence[Measured]) -> None:
@@ -290,7 +294,8 @@ class _Analysis:
         self.results.eis, warnings = analyse_series(spectra, attempt=self.attempt)
         self.results.warnings += warnings
 
-    def _cycling(self, cells: Sequence[MeasuredCell]) -> None:
+    def cycling(self, cells: Sequence[MeasuredCell]) -> None:
+        """Enter all cycled cells."""
         self.results.datasets += [cycling_entry(one) for one in cells]
         self.results.cycling, warnings = analyse_cells(cells, attempt=self.attempt)
         self.results.warnings += warnings

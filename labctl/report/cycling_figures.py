@@ -6,7 +6,8 @@ Charge is per gram only where the basis was stated, and the axis names it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from labctl.analysis.cycling_results import CyclingCell, CyclingCycle, CyclingHalf
+from labctl.analysis.memory import Memory
 from labctl.analysis.results import Results
 from labctl.report.cycling_tables import names, per_gram, unit
 from labctl.report.figure import Figure, procedure_of
@@ -32,8 +34,8 @@ CURVES = ("voltage curves", "activation plateau", "overpotential")
 LIFE = ("cycle life", "coulombic efficiency", "last coulombic efficiency", "discharge capacity")
 
 
-def cycling_figures(results: Results, folder: Path) -> list[Figure]:
-    """Return every figure of cycling; none where nothing was cycled."""
+def cycling_figures(results: Results, folder: Path, memory: Memory | None = None) -> list[Figure]:
+    """Return every figure of cycling; none where nothing was cycled. What the memory knows is not drawn again."""
     figures: list[Figure] = []
     cells = [cell for cell in results.cycling.cells if cell.cycles]
     named = list(zip(names(cells), cells, strict=True))
@@ -43,11 +45,8 @@ def cycling_figures(results: Results, folder: Path) -> list[Figure]:
     figures += [comparison(one, folder / f"cycling_comparison_{label}.svg") for label, one in groups.items()]
     if len(named) > 1 and not groups:
         figures.append(comparison(named, folder / "cycling_comparison.svg"))
-    for number, (name, cell) in enumerate(named, start=1):
-        stem = f"cycling_{number}_{re.sub(r'[^A-Za-z0-9_-]+', '_', Path(cell.cell).name)[:40]}"
-        figures.append(voltage_curves(name, cell, folder / f"{stem}_curves.svg"))
-        if len(cell.cycles) > 1:
-            figures.append(cycle_life(name, cell, folder / f"{stem}_life.svg"))
+    for of_one in cell_figures(results, folder, memory or Memory()):
+        figures += of_one
     lasting = [one for one in named if sum(cycle.plateau_V is not None for cycle in one[1].cycles) > 1]
     if lasting:
         figures.append(plateau_life(lasting, folder / "cycling_plateaus.svg"))
@@ -55,6 +54,23 @@ def cycling_figures(results: Results, folder: Path) -> list[Figure]:
     if len(known) > 1:
         figures.append(plateaus(known, folder / "cycling_overpotential.svg"))
     return figures
+
+
+def cell_figures(results: Results, folder: Path, memory: Memory) -> Iterator[list[Figure]]:
+    """Draw, cell by cell, what is of one alone."""
+    cells = [cell for cell in results.cycling.cells if cell.cycles]
+    for number, (name, cell) in enumerate(zip(names(cells), cells, strict=True), start=1):
+        stem = f"cycling_{number}_{re.sub(r'[^A-Za-z0-9_-]+', '_', Path(cell.cell).name)[:40]}"
+        draw = partial(_of_one, name, cell, folder, stem)
+        known = memory.recall(f"cell {folder} {stem}", (name, cell), draw)
+        yield known if all(one.path.is_file() for one in known) else draw()
+
+
+def _of_one(name: str, cell: CyclingCell, folder: Path, stem: str) -> list[Figure]:
+    drawn = [voltage_curves(name, cell, folder / f"{stem}_curves.svg")]
+    if len(cell.cycles) > 1:
+        drawn.append(cycle_life(name, cell, folder / f"{stem}_life.svg"))
+    return drawn
 
 
 def _labels(results: Results, what: Sequence[str]) -> list[str]:

@@ -48,7 +48,7 @@ def draw(
     if results.cycling.cells:
         from labctl.report.cycling_figures import cycling_figures  # noqa: PLC0415 - not every campaign has any
 
-        figures += cycling_figures(results, folder)
+        figures += cycling_figures(results, folder, memory)
     return figures
 
 
@@ -64,6 +64,11 @@ def draw_ahead(results: Results, run_dir: Path, *, lines: Mapping[str, LineSet],
     if results.eis.spectra:
         _of_impedance(results, folder, memory)
         yield
+    if results.cycling.cells:
+        from labctl.report.cycling_figures import cell_figures  # noqa: PLC0415 - not every campaign has any
+
+        for _ in cell_figures(results, folder, memory):
+            yield
 
 
 def _of_impedance(results: Results, folder: Path, memory: Memory) -> list[Figure]:

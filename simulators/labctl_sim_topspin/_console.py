@@ -6,6 +6,7 @@ closed forms, an acquisition is written at its end.
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
 
 _MESSAGES = 200
 _TURNS_PER_INSTANT = 2000
+
+
+_path = functools.lru_cache(maxsize=4096)(Path)  # programs name the same files at every turn
 
 
 class Console:
@@ -154,7 +158,7 @@ class Console:
             self.datasets.flush()
         if path not in self._touched:
             self._touched[path] = os.path.exists(path)  # noqa: PTH110
-        return Path(path)
+        return _path(path)
 
     def inside(self, name: str) -> str:
         """Return a path in full; raises InputError where it leads out of the simulated lab's folder."""
