@@ -231,5 +231,7 @@ class Rehearsal:
 
 def line_of(delivery: Delivery) -> str:
     """Return a delivery as one line."""
-    text = " ".join(delivery.text.split())
+    lines = [" ".join(line.split()) for line in delivery.text.splitlines() if line.strip()]
+    text = " ".join(line if line[-1] in ".:;!?" else f"{line}." for line in lines[:-1]) + " " * (len(lines) > 1)
+    text += lines[-1] if lines else ""
     return f"[{Severity(delivery.severity).name.lower()}] {delivery.title}{f': {text}' if text else ''}"

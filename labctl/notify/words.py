@@ -25,6 +25,8 @@ from labctl.run.state import BEHIND, State
 
 _RESTS = (StationPhase.PAUSED, StationPhase.SAFING, StationPhase.SAFE, StationPhase.UNCONFIRMED)
 
+_RESUME = 'labctl resume <run folder> --attended "what you saw"'
+
 Stands = tuple[tuple[str, StationPhase], ...]
 
 
@@ -149,12 +151,18 @@ def _of_phase(name: str, event: Event, campaign: str, state: State, at_s: float)
         Message(
             severity=Severity.INFO if wanted else Severity.PERSON,
             title=f"{campaign} {name}: {'it stands, as somebody asked' if wanted else 'a person is needed'}",
-            text=f"{name} {stands}: {why}" + ("" if wanted else "\nLook at the cause, then let it go on."),
+            text=f"{name} {stands}: {why}"
+            + ("" if wanted else f"\nLook at the cause, then let it go on: {_continue(name)}"),
             about=f"stands {name} {station.phase.value}",
             at_s=at_s,
             until=f"rest {name}",
         ),
     )
+
+
+def _continue(name: str) -> str:
+    said = 'labctl continue <run folder> --station {} --reason "what you saw", or {} once labctl has ended'
+    return said.format(name, _RESUME)
 
 
 def _of_campaign(campaign: str, state: State, at_s: float) -> tuple[Message, ...]:
@@ -165,7 +173,7 @@ def _of_campaign(campaign: str, state: State, at_s: float) -> tuple[Message, ...
         case CampaignPhase.STOPPED:
             severity, what = Severity.PERSON, "stopped by a fault"
             reasons = [f"{name}: {one.fault}" for name, one in state.stations.items() if one.fault]
-            text = "\n".join([*reasons, text])
+            text = "\n".join([*reasons, text, f"Look at the cause, then let it go on: {_RESUME}"])
         case CampaignPhase.PAUSED | CampaignPhase.ABORTED:
             severity, what = Severity.INFO, state.phase.value
         case _:

@@ -50,7 +50,7 @@ def outcome_of(state: State, turns: int) -> CampaignOutcome:
         raise ForeignDataError(
             reasons[foreign[0]],
             instrument=foreign[0],
-            next_step="Move or rename those data, then resume; nothing of them was touched",
+            next_step="Move or rename those data, then resume",
         )
     return CampaignOutcome(
         campaign=state.plan.campaign,

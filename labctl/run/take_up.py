@@ -38,8 +38,9 @@ def take_up(journal: Journal, state: State, *, run_dir: Path, reporter: Reporter
     Raises
     ------
     InputError
-        The journal belongs to another plan, or to a newer labctl.
+        The journal belongs to another plan or to a newer labctl, or is not as labctl wrote it.
     """
+    journal.verify_chain()  # what follows from it may be heat
     resumed = False
     last_handed: HandedOff | None = None
     carried_out: set[str] = set()
