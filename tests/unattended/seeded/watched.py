@@ -155,7 +155,6 @@ class Watched:
         if name in {"station", "attention_s", "close"} or not callable(attribute):
             return attribute
         mine: dict[str, Callable[..., Any]] = {
-            "readings": self._readings,
             "make_safe": self._make_safe,
             "collect": self._collect,
             "begin": self._begin,
@@ -180,6 +179,8 @@ class Watched:
                 raise Gone
             if loss is not None:
                 raise self._silent(name)
+            if name == "readings":  # that have reached the engine
+                self._judge(answer)
             return answer
 
         return call
@@ -193,8 +194,8 @@ class Watched:
     def _silent(self, command: str) -> InstrumentSilent:
         return InstrumentSilent("no reply", instrument=self._site.name, command=command)
 
-    def _readings(self) -> tuple[Reading, ...]:
-        found = self._inner.readings()
+    def _judge(self, found: tuple[Reading, ...]) -> None:
+        """Count the polls that a hazard lasts."""
         site, now_s = self._site, self._life.host.monotonic_s()
         if self._life.host.ahead_s() != self._ahead_s:  # ages of readings are of wall time: their grace begins anew
             self._ahead_s = self._life.host.ahead_s()
@@ -210,7 +211,6 @@ class Watched:
             self._polled_s = now_s
             if self._polls > POLLS:
                 site.truth.broken.append(f"{site.name}: went on for more than {POLLS} polls with {hazard}")
-        return found
 
     def _unseen(self) -> None:
         """Heat that nobody sees is taken away in time, by labctl if not by the station's own guard."""
