@@ -50,6 +50,9 @@ def _pause(turn: Turn, name: str, reason: str) -> None:
 
 def _continue(turn: Turn, name: str) -> None:
     station = turn.stations[name]
+    if station.phase is StationPhase.SAFING:  # why it goes there holds until it is there
+        turn.tell(name, "it is on its way to its safe state; say continue once it is there")
+        return
     turn.aborted = False
     approved = station.approved
     steps = turn.before.of_station[name]

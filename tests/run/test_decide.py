@@ -454,6 +454,17 @@ def test_a_2d_that_is_ended_on_purpose_is_accepted_whatever_is_done_about_halted
     assert (without.steps[RUNS].status == "halted") == (halted == "accept")
 
 
+def test_a_station_on_its_way_to_safe_is_not_called_back() -> None:
+    """Aborted, and let go on before it is safe: it gets there, stays aborted, and says why it stands."""
+    state = running_2d(Policy(on_fault={}), "nmr/vt_exsy/T00/settle")
+    for verb in ("abort", "continue"):
+        state, commands = decide(state, Operated(verb=verb, station="nmr", reason="a smell"))
+    assert [one.event.what for one in commands if isinstance(one, Tell)]
+    state, _ = decide(state, SafeSeen(station="nmr", reached=True, detail="cold"))
+    assert state.phase is CampaignPhase.ABORTED
+    assert state.stations["nmr"].hold == "aborted: a smell"
+
+
 @pytest.mark.parametrize("step", ["ramp", "settle"])
 def test_half_a_ramp_or_wait_is_no_temperature(step: str) -> None:
     """A 2D that somebody halts is kept; where a ramp or a wait is halted nothing is measured, and a person is asked."""
