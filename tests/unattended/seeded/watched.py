@@ -152,7 +152,7 @@ class Watched:
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._inner, name)
-        if name in {"station", "attention_s", "close"} or not callable(attribute):
+        if name in {"station", "attention_s", "close", "fence"} or not callable(attribute):  # nothing of an instrument
             return attribute
         mine: dict[str, Callable[..., Any]] = {
             "make_safe": self._make_safe,
