@@ -54,6 +54,8 @@ AILING = "Hazard: a shorted, swollen or leaking cell, and sulphides give H2S: do
 """What to mind where the cell may be the reason."""
 RESTING = "Hazard: none known, no current flows"
 _CHECKED_KEYS = ("TestName", "ProcName", "Comment", "Crate", "ChamberNum")
+_NAME_TAKEN = frozenset({"19", "20"})
+"""Results of (6,2) for a test name that the tester knows, active or archived (MacNet specification)."""
 _NORMAL_END = 1
 
 
@@ -83,6 +85,7 @@ class MaccorDriver:
         self._paused_because: dict[str, str] = {}
         self._stopped: set[str] = set()
         self._begun_s: dict[str, float] = {}
+        self._had_before: set[str] = set()
         self._stands_since_s: float | None = None
         self._pieces: dict[Path, bytes] = {}
 
@@ -139,7 +142,10 @@ class MaccorDriver:
         self._insist(self._tester.check_start(self._channel, check), "(6,11)", f"start {test}")
         self._begun_s[test] = self._clock.monotonic_s()
         self._be_unsure()
-        self._insist(self._tester.start(self._channel, keys), "(6,2)", f"start {test}")
+        said = self._tester.start(self._channel, keys)
+        if said in _NAME_TAKEN or "not unique" in said.lower():
+            self._had_before.add(test)
+        self._insist(said, "(6,2)", f"start {test}")
 
     def preflight(self, errand: Errand) -> tuple[Check, ...]:
         return tuple(
@@ -297,6 +303,9 @@ class MaccorDriver:
         status, standing = self._standing(test)
         if standing is Standing.NOT_STARTED and self._clock.monotonic_s() < self._unsure_until_s:
             raise self._not_yet(test)
+        if standing is Standing.NOT_STARTED and test in self._had_before:  # names are ours alone: the cell was cycled
+            detail = f"{test} was started before and is not on {self._channel}: somebody reset or cleared it"
+            return Evidence(standing=Standing.INTERRUPTED, detail=detail)
         if standing is Standing.FOREIGN:
             other = self._tester.test_name(self._channel)
             return Evidence(standing=standing, detail=f"{self._channel} holds the test {other!r}: {status.words}")

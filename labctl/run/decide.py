@@ -213,7 +213,9 @@ def _safe_seen(turn: Turn, event: SafeSeen) -> None:
         return
     if not event.reached:
         turn.fire(name, StationTrigger.SAFE_NOT_SEEN)
-        turn.tell(name, f"the safe state could not be read back: {event.detail}. Go and look")
+        what = f"the safe state could not be read back: {event.detail}. Go and look"
+        turn.set(name, fault=turn.stations[name].fault or what)
+        turn.tell(name, what)
         return
     turn.fire(name, StationTrigger.SAFE_SEEN)
     station = turn.stations[name]

@@ -118,6 +118,8 @@ class Peer:
     def _start(self, at: int, params: dict[str, Any]) -> str:
         if self.status[at]["Stat"] != AVAILABLE:
             return "Channel in use"
+        if params["TestName"] in (name for _, name in self.started):
+            return "Test name is not unique"
         self.started.append((at, params["TestName"]))
         self.proc_names[at] = params["ProcName"]
         self.run(at, params["TestName"])

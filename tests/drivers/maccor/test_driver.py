@@ -120,6 +120,20 @@ def test_a_test_that_was_ended_is_never_begun_again(bench: Bench, gone: str) -> 
     assert len(bench.peer.started) == 1
 
 
+def test_a_test_that_was_cleared_away_is_known_by_its_name(bench: Bench) -> None:
+    """Nothing tells of a test that was cleared while nobody watched but that its name is taken: it was carried out."""
+    bench.driver().begin(order())
+    bench.peer.status[ON_WIRE]["Stat"], bench.peer.names[ON_WIRE] = AVAILABLE, ""
+    driver = bench.driver()
+    bench.wait(20.0)
+    assert driver.evidence(order()).standing is Standing.NOT_STARTED
+    with pytest.raises(InstrumentError, match="not unique"):
+        driver.begin(order())
+    bench.wait(20.0)
+    assert driver.evidence(order()).standing is Standing.INTERRUPTED
+    assert len(bench.peer.started) == 1
+
+
 def test_safety_limits_are_read_back(bench: Bench) -> None:
     """A tester that takes other safety limits than asked for gets no start; they lie outside the guards."""
     driver = bench.driver()
