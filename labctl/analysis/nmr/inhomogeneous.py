@@ -15,7 +15,7 @@ import numpy as np
 from labctl.analysis.nmr.basis import voigt_fwhm_Hz
 from labctl.analysis.nmr.doubt import Doubt
 from labctl.analysis.nmr.estimator import AmplitudeMatrix
-from labctl.analysis.nmr.lasting import LastingFit, fit_lasting, lasting_fwhm_Hz, separable_chi2, solve
+from labctl.analysis.nmr.lasting import LastingFit, fit_lasting, lasting_fwhm_Hz, less_tied, separable_chi2, solve
 from labctl.analysis.nmr.lines import SHAPE_ADVICE, Line, LineSet
 from labctl.analysis.nmr.own_shapes import with_empirical_shapes
 from labctl.analysis.nmr.rows import Rows
@@ -49,7 +49,7 @@ def with_lasting_offsets(datasets: Sequence[BrukerDataset], lines: LineSet) -> L
     if separable_chi2(rows, fit, lines.shape, shifts) - fit.chi2 < _CHI2_FALL:
         return with_empirical_shapes(datasets, lines)
     chi2_red = fit.chi2 / max(1, fit.n_data - len(fit.names))
-    kept, kept_se, moved = _kept(fit, rows[0], shifts[0])
+    kept, kept_se, moved = _kept(less_tied(rows, fit, shifts), rows[0], shifts[0])
     if kept + _SURE * kept_se < _LEAST_KEPT * (1.0 - moved) or kept - _SURE * kept_se > _MOST_KEPT:
         text = (
             "t1 and t2 seem to share a part of the width, but not as offsets would that outlast the mixing time "
@@ -107,8 +107,11 @@ def _kept(fit: LastingFit, rows: Rows, shift_Hz: float) -> tuple[float, float, f
     sites = np.flatnonzero((fit.lasting.lorentz_Hz > 0) | (fit.lasting.gauss2_Hz2 > 0))
     if not sites.size:
         return 0.0, 0.0, 0.0
-    error = np.sqrt(np.diag(found.cov)[whole.size**2 :]) / whole[sites]
-    weight = 1.0 / error**2
+    variance = np.diag(found.cov)[whole.size**2 :] / whole[sites] ** 2
+    told = variance > 0  # a lasting width of nothing says nothing of what kept it
+    if not told.any():
+        return 1.0, math.inf, 0.0
+    weight = np.where(told, 1.0 / np.where(told, variance, 1.0), 0.0)
     kept = float(weight @ (found.kept / whole)[sites] / weight.sum())
     moved = float(np.clip(1.0 - whole.sum() / found.A.sum(), 0.0, 0.5))
     return kept, float(weight.sum() ** -0.5), moved

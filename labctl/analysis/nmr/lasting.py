@@ -39,7 +39,11 @@ LASTING = ("lasting_lorentz_Hz", "lasting_gauss2_Hz2")
 _WINDOW_FWHM = 8.0
 """F2 is looked at within so many widths of a line; what lies outside says little, and leaving it out biases nothing."""
 KEPT_WITHIN = 0.05
-"""How far the part of a diagonal peak that kept its offset may lie from what did not move, beside as much as moved."""
+"""How far the part of a diagonal peak that kept its offset may lie from what did not move, beside the square of what
+moved: so much left and came back. A looser tie lets noise share the product of that part and the lasting width out
+between them, and energies then miss by more than they say.
+"""
+_MOST_EXPONENT = 300.0  # a search may try widths at which nothing is left
 _STEPS = {"offset_Hz": 0.05, "lorentz_Hz": 0.1, "gauss2_Hz2": 5.0, "lasting_lorentz_Hz": 0.1, "lasting_gauss2_Hz2": 5.0,
           "phase_rad": 1e-3, "t1_phase_rad": 1e-3, "t2_origin_s": 1e-7, "t1_origin_s": 1e-7}  # fmt: skip
 
@@ -84,11 +88,11 @@ def excess(t1_s: Real, is_sine: NDArray[np.bool_], t2_s: Real, shape: Shape, las
     L, G2 = float(lasting.lorentz_Hz[site]), float(lasting.gauss2_Hz2[site])
     # every row pair has one t1: the two phase factors are worked out once for both
     t1, place = _distinct(t1_s.tobytes())
-    cross = np.exp(-2.0 * GAUSS * G2 * np.outer(t1, t2_s))
+    cross = np.exp(-np.minimum(2.0 * GAUSS * G2 * np.outer(t1, t2_s), _MOST_EXPONENT))
     later, earlier = cross, 1.0 / cross
     if L > 0:
         # exp(-pi L |t2 - t1|) over exp(-pi L (t1 + t2)), which the whole decays hold
-        earlier = earlier * np.exp(2.0 * np.pi * L * np.minimum(t1[:, None], t2_s))
+        earlier = earlier * np.exp(np.minimum(2.0 * np.pi * L * np.minimum(t1[:, None], t2_s), _MOST_EXPONENT))
     angle = 2 * np.pi * f * (t1 + shape.t1_origin_s) + shape.t1_phase_rad
     forth, back = np.exp(1j * angle)[:, None], np.exp(-1j * angle)[:, None]
     even = 0.5 * (forth * (later - 1.0) + back * (earlier - 1.0))
@@ -133,6 +137,7 @@ def _linear(
     noise: float,
     *,
     tied: bool = True,
+    firm: bool = True,
 ) -> Linear:
     size = count * count
     normal = np.zeros((size + len(more), size + len(more)))
@@ -144,7 +149,11 @@ def _linear(
         onto[size + m] = np.vdot(one, data).real
         for n in range(m + 1):
             normal[size + m, size + n] = normal[size + n, size + m] = np.vdot(one, more[n]).real
-    ties = _ties(normal[:size, :size], onto[:size], count, sites) if tied else np.zeros((len(more), len(normal)))
+    ties = (
+        _ties(normal[:size, :size], onto[:size], count, sites, firm=firm)
+        if tied
+        else np.zeros((len(more), len(normal)))
+    )
     normal += noise**2 * ties.T @ ties
     scale = 1.0 / np.sqrt(np.maximum(np.diag(normal), 1e-300))
     inverse = np.linalg.pinv(normal * np.outer(scale, scale), rcond=1e-12, hermitian=True) * np.outer(scale, scale)
@@ -161,7 +170,7 @@ def _linear(
     )
 
 
-def _ties(normal: Real, onto: Real, count: int, sites: Sequence[int]) -> Real:
+def _ties(normal: Real, onto: Real, count: int, sites: Sequence[int], *, firm: bool) -> Real:
     """Return what times (A, c) is 0 within one: c_i is A_ii but for what moved, shape (len(sites), K*K + len(sites)).
 
     Errors are those of amplitudes that separable shapes find; they are good to a tenth, which is all it takes.
@@ -171,7 +180,7 @@ def _ties(normal: Real, onto: Real, count: int, sites: Sequence[int]) -> Real:
     moved = float(np.clip(1.0 - np.trace(A) / total, 0.0, 0.5))
     ties = np.zeros((len(sites), len(onto) + len(sites)))
     for m, site in enumerate(sites):
-        within = (KEPT_WITHIN + moved) * max(float(A[site, site]), 0.02 * total)
+        within = (KEPT_WITHIN + (moved**2 if firm else moved)) * max(float(A[site, site]), 0.02 * total)
         ties[m, site * count + site] = -(1.0 - moved) / within
         ties[m, len(onto) + m] = 1.0 / within
     return ties
@@ -181,7 +190,8 @@ def fit_lasting(rows: Sequence[Rows], start: Shape, free: Sequence[str], shifts_
     """Return the lines, lasting parts included, that fit the given 2Ds best.
 
     Offsets with a Gauss and with a Lorentz distribution are tried; the first with the whole Gaussian part of the width
-    lasting, then with a part of it, which is kept only if chi2 falls by 10.
+    lasting, then with a part of it, which is kept only if chi2 falls by 10. What kept its offset is
+    tied to the diagonal; see `less_tied`.
 
     Parameters
     ----------
@@ -223,6 +233,12 @@ def fit_lasting(rows: Sequence[Rows], start: Shape, free: Sequence[str], shifts_
     return part if part.chi2 < gauss.chi2 - 10.0 else gauss
 
 
+def less_tied(rows: Sequence[Rows], fit: LastingFit, shifts_Hz: Sequence[float]) -> LastingFit:
+    """Return the fit with what kept its offset free within all that moved: lines not of this kind show in it."""
+    tied = not any(name.startswith("lasting_gauss2") for name in fit.names)
+    return _Problem(rows, fit.start, shifts_Hz, firm=False).fit(fit.shape, fit.lasting, fit.names, tied=tied)
+
+
 def separable_chi2(rows: Sequence[Rows], fit: LastingFit, separable: Shape, shifts_Hz: Sequence[float]) -> float:
     """Return chi2 of separable lines on the very numbers that `fit` was fitted to."""
     none = Lasting(lorentz_Hz=np.zeros_like(separable.offset_Hz), gauss2_Hz2=np.zeros_like(separable.offset_Hz))
@@ -236,8 +252,9 @@ class _Problem:
     A discrete transform of t2 is orthonormal: keeping some of its frequencies leaves noise white and biases nothing.
     """
 
-    def __init__(self, rows: Sequence[Rows], start: Shape, shifts_Hz: Sequence[float]) -> None:
+    def __init__(self, rows: Sequence[Rows], start: Shape, shifts_Hz: Sequence[float], *, firm: bool = True) -> None:
         self.start = start
+        self.firm = firm
         points = fft.prev_fast_len(rows[0].t2_s.size)
         self.rows = [replace(one, signal=one.signal[:, :points], t2_s=one.t2_s[:points]) for one in rows]
         rows, self.shifts_Hz = self.rows, list(shifts_Hz)
@@ -319,7 +336,9 @@ class _Problem:
         assert rows.is_sine is not None
         e1, e2 = f1_basis(rows.t1_s, rows.is_sine, moved), self._cropped(f2_basis(rows.t2_s, moved).T).T
         more = {i: self._excess(index, moved, lasting, i) for i in _sites(lasting)}
-        found = _linear(self.data[index], e1, e2, [*more.values()], shape.offset_Hz.size, [*more], rows.noise)
+        found = _linear(
+            self.data[index], e1, e2, [*more.values()], shape.offset_Hz.size, [*more], rows.noise, firm=self.firm
+        )
         return found, e1, e2, more
 
     def _excess(self, index: int, shape: Shape, lasting: Lasting, site: int) -> Complex:
