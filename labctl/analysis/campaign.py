@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from labctl.analysis.eis.gather import MeasuredSpectrum, gather_impedance
 from labctl.analysis.eis.series import analyse_series
 from labctl.analysis.entries import buildup_entries, comparison_entry, exchange_entry, layered_entry, product_entry
 from labctl.analysis.examine import doubts_around_2ds, doubts_of_energies, doubts_of_fits, doubts_of_series
-from labctl.analysis.gather import Measured, gather, gather_run
+from labctl.analysis.gather import Measured, gather
 from labctl.analysis.global_doubts import doubts
 from labctl.analysis.global_entries import add_curves, campaign_entry, global_arrhenius, separate_entries
 from labctl.analysis.global_fit import fit_campaign
@@ -76,7 +76,7 @@ def analyze_paths(
     if temperature_K is not None:
         measured = [one if one.manifest else replace(one, T_K=temperature_K) for one in measured]
         spectra = [one if one.manifest else replace(one, T_K=temperature_K) for one in spectra]
-    return _Analysis(AnalysisContext(sites=sites or {})).run(measured, [*unread, *others], spectra, cells)
+    return Pass(AnalysisContext(sites=sites or {})).run(measured, [*unread, *others], spectra, cells)
 
 
 def analyze_campaign(
@@ -109,99 +109,30 @@ def analyze_campaign(
     others = [*unread_spectra, *unread_cells]
     memory = memory or Memory()
     measured, unread = gather([run_dir], others=bool(spectra or cells), complaints=others, memory=memory)
-    first, mine = _by_sample(measured, apart or {})
-    results = _Analysis(context, lines, memory).run(first, [*unread, *others], spectra, cells)
+    first, mine = by_sample(measured, apart or {})
+    results = Pass(context, lines, memory).run(first, [*unread, *others], spectra, cells)
     for prefix, (sample, own_context) in (apart or {}).items():
         if not mine[prefix]:
             continue
-        own = _Analysis(own_context, lines, memory, of=prefix).run(mine[prefix], [])
+        own = Pass(own_context, lines, memory, of=prefix).run(mine[prefix], [])
         results.datasets += own.datasets
         results.warnings += own.warnings
         results.other_samples.append(OtherSample(sample=sample, procedure=prefix, t1=own.t1, exsy=own.exsy))
     return results
 
 
-def look_ahead(
-    run_dir: Path,
-    context: AnalysisContext,
-    apart: Mapping[str, tuple[str, AnalysisContext]],
-    *,
-    done: Collection[str],
-    memory: Memory,
-) -> Iterator[None]:
-    """Work out ahead what `analyze_campaign` will take from the memory, in pieces; each `next` is one.
-
-    Parameters
-    ----------
-    apart
-        As for `analyze_campaign`.
-    done : collection of str
-        Procedures (``station/name``) to which no more data are added, and temperatures of one (``station/name/T03``).
-    """
-    first, mine = _by_sample(gather_run(run_dir, memory)[0], apart)
-    samples = [("", context, first), *((prefix, own, mine[prefix]) for prefix, (_, own) in apart.items())]
-    for prefix, own_context, members in samples:
-        for at in by_temperature(fit_for_use(members)[0]):  # what joins one later makes that one be done again
-            if all("/".join(one.name.split("/")[:3]) in done or _procedure(one) in done for one in at.members):
-                _Analysis(own_context, memory=memory, of=prefix).one_temperature(at)
-                yield
-        if members and all(_procedure(one) in done for one in members):
-            _Analysis(own_context, memory=memory, of=prefix).spectrometer(members)
-            yield
-    if spectra := _finished_spectra(run_dir, done):
-        _Analysis(context, memory=memory).impedance(spectra)
-        yield
+def by_sample(measured: Sequence[Measured], apart: Collection[str]) -> tuple[list[Measured], dict[str, list[Measured]]]:
+    """Return what is of the campaign's first sample, and by procedure what is of another."""
+    mine = {prefix: [one for one in measured if procedure_of(one) == prefix] for prefix in apart}
+    return [one for one in measured if procedure_of(one) not in mine], mine
 
 
-def analyze_ahead(
-    run_dir: Path,
-    context: AnalysisContext,
-    apart: Mapping[str, tuple[str, AnalysisContext]],
-    *,
-    done: Collection[str],
-    memory: Memory,
-    lines: dict[str, LineSet],
-) -> Results:
-    """Return of `analyze_campaign` what no more data are added to: samples in the rotor, impedance. Arguments as there.
-
-    `done` as for `look_ahead`, which leaves nothing to be worked out here.
-    """
-    first, mine = _by_sample(gather_run(run_dir, memory)[0], apart)
-    found = _Analysis(context, lines, memory)
-    if first and all(_procedure(one) in done for one in first):
-        found.spectrometer(first)
-    for prefix, (sample, own_context) in apart.items():
-        if mine[prefix] and prefix in done:
-            own = _Analysis(own_context, lines, memory, of=prefix).run(mine[prefix], [])
-            found.results.datasets += own.datasets
-            found.results.other_samples.append(OtherSample(sample=sample, procedure=prefix, t1=own.t1, exsy=own.exsy))
-    if spectra := _finished_spectra(run_dir, done):
-        found.impedance(spectra)
-    cells, _ = gather_cells([run_dir])
-    complete = [one for one in cells if "/".join(one.name.split("/")[:2]) in done]
-    if len(cells) - len(complete) <= 1:  # figures are numbered: with more to come they would all be drawn again
-        found.cycling(complete)
-    return found.results
-
-
-def _by_sample(
-    measured: Sequence[Measured], apart: Collection[str]
-) -> tuple[list[Measured], dict[str, list[Measured]]]:
-    mine = {prefix: [one for one in measured if _procedure(one) == prefix] for prefix in apart}
-    return [one for one in measured if _procedure(one) not in mine], mine
-
-
-def _finished_spectra(run_dir: Path, done: Collection[str]) -> list[MeasuredSpectrum]:
-    """Return all impedance spectra, once no more are measured."""
-    spectra = gather_impedance([run_dir])[0]
-    return spectra if all("/".join(one.name.split("/")[:2]) in done for one in spectra) else []
-
-
-def _procedure(one: Measured) -> str:
+def procedure_of(one: Measured) -> str:
+    """Return ``station/name`` of the procedure that measured it; empty where nobody wrote that down."""
     return "/".join(one.manifest.step_id.split("/")[:2]) if one.manifest is not None else ""
 
 
-class _Analysis:
+class Pass:
     """One pass over one set of acquisitions; every piece that fails leaves a warning and spares the rest."""
 
     def __init__(
@@ -238,7 +169,7 @@ class _Analysis:
     def spectrometer(self, measured: Sequence[Measured]) -> None:
         """Enter all that the spectrometer saw of one sample."""
 
-        def worked_out() -> _Analysis:
+        def worked_out() -> Pass:
             alone = self._alone()
             alone.spectrometer_anew(measured)
             return alone
@@ -267,9 +198,9 @@ class _Analysis:
         self.results.datasets += [one.model_copy() for one in found.datasets]
         self.results.warnings += [one.model_copy() for one in found.warnings]
 
-    def _alone(self) -> _Analysis:
+    def _alone(self) -> Pass:
         """Return the same for one piece, whose results the memory may keep."""
-        return _Analysis(self._told(), memory=self._memory, of=self._of)
+        return Pass(self._told(), memory=self._memory, of=self._of)
 
     def _told(self) -> AnalysisContext:
         """Return what pieces depend on: numbers do not follow from where they come from."""

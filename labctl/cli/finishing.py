@@ -187,13 +187,13 @@ def look_ahead(run_dir: Path, plan: Plan, done: Collection[str], memory: Memory)
     done : collection of str
         Procedures (``station/name``), or temperatures of one (``station/name/T03``), that get no more data.
     """
-    from labctl.analysis import campaign
+    from labctl.analysis import ahead
     from labctl.report.drawing import draw_ahead
 
     context, apart = analysis_context(plan), samples_apart(plan)
-    yield from campaign.look_ahead(run_dir, context, apart, done=done, memory=memory)
+    yield from ahead.look_ahead(run_dir, context, apart, done=done, memory=memory)
     lines: dict[str, LineSet] = {}
-    results = campaign.analyze_ahead(run_dir, context, apart, done=done, lines=lines, memory=memory)
+    results = ahead.analyze_ahead(run_dir, context, apart, done=done, lines=lines, memory=memory)
     _move_into(run_dir, results)
     yield from draw_ahead(results, run_dir, lines=lines, memory=memory)
 

@@ -245,13 +245,15 @@ class Engine:
 
     def _left_safe(self, *, resumed: bool) -> tuple[Event, ...]:
         """What the engine before did and could not write down comes first: before anything is taken up again."""
-        if not resumed or self._options.attended:
-            for name in self._taken.left_safe:
+        person = not resumed or bool(self._options.attended)
+        trips: list[Event] = []
+        for name in self._taken.left_safe:
+            if person or self.state.stations[name].phase in NO_HEAT_TO_COME:
                 self._taken.forget_safe(name)
-            return ()
-        detail = "the labctl before this one had to stop and took the heat off; look why before it goes on"
-        warm = [name for name in self._taken.left_safe if self.state.stations[name].phase not in NO_HEAT_TO_COME]
-        return tuple(Tripped(station=name, limit="stopped", detail=detail) for name in warm)
+            else:
+                detail = "the labctl before this one had to stop and took the heat off; look why before it goes on"
+                trips.append(Tripped(station=name, limit="stopped", detail=detail))
+        return tuple(trips)
 
     def _out_of_reach(self, name: str, error: InstrumentError) -> Event:
         """Leave silence to its interlock, which knows how long is too long; at once only what refuses goes safe."""

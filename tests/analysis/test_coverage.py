@@ -67,9 +67,9 @@ def test_homogeneous_lines_have_honest_errors(tmp_path: Path) -> None:
 
 
 def test_half_inhomogeneous_lines_have_honest_errors(tmp_path: Path) -> None:
-    """Over 36 seeds at two temperatures the same holds, and every seed's lines are allowed for."""
+    """Over 40 seeds at two temperatures the same holds, and every seed's lines are allowed for."""
     ends = (TEMPERATURES_K[0], TEMPERATURES_K[-1])
-    found = _drawn(tmp_path, HALF, ends, range(36), 0.05, TMIX_S[1:], points=240)
+    found = _drawn(tmp_path, HALF, ends, range(40), 0.05, TMIX_S[1:], points=240)
     assert 0.75 < _rms(_z(found, HALF)) < 1.3
     rates = _z_of_rates(found, HALF, ends)
     assert 0.8 < _rms(rates) < 1.2

@@ -465,6 +465,15 @@ def test_a_station_on_its_way_to_safe_is_not_called_back() -> None:
     assert state.stations["nmr"].hold == "aborted: a smell"
 
 
+def test_a_safe_state_that_was_not_seen_is_the_reason_why_a_station_stands() -> None:
+    """Whatever it went to safe for, heat that may still be on is what people are told of first."""
+    state = running_2d(Policy(on_fault={}), "nmr/vt_exsy/T00/settle")
+    state, _ = decide(state, Operated(verb="abort", station="nmr", reason="home time"))
+    state, _ = decide(state, SafeSeen(station="nmr", reached=False, detail="40.0 °C, heater 12 %"))
+    assert state.stations["nmr"].phase is StationPhase.UNCONFIRMED
+    assert "could not be read back: 40.0 °C" in state.stations["nmr"].fault
+
+
 @pytest.mark.parametrize("step", ["ramp", "settle"])
 def test_half_a_ramp_or_wait_is_no_temperature(step: str) -> None:
     """A 2D that somebody halts is kept; where a ramp or a wait is halted nothing is measured, and a person is asked."""

@@ -55,6 +55,17 @@ def test_a_verdict_overtakes_the_look_at_the_loop(bench: Bench, tmp_path: Path) 
     assert bench.nmr.values["heater_percent"] == 0.0
 
 
+def test_a_word_of_a_stop_is_no_trip_where_a_person_is_needed_anyway(bench: Bench) -> None:
+    """It is taken back then, so that no later engine trips a station that a person has let go on since."""
+    bench.analyse = lambda path, dataset: Verdict(gate="stop", message="no signal")
+    assert bench.run().stations["nmr"] is StationPhase.SAFE
+    word = bench.folder / "state" / "nmr" / "made-safe.txt"
+    word.touch()
+    assert bench.run().stations["nmr"] is StationPhase.SAFE
+    assert not word.exists()
+    assert not any(isinstance(event, Tripped) for event in bench.events())
+
+
 def test_nothing_is_begun_after_a_trip_on_a_full_disk(bench: Bench, tmp_path: Path) -> None:
     """The intent of a ramp finds no room, gas is lost meanwhile: once there is room the trip comes first, no heat."""
     at = commits_until(tmp_path, Intended, "T00/ramp")
