@@ -84,7 +84,9 @@ class Agents:
                 if target.is_file() and target.read_text(encoding="utf-8") == source:
                     continue
                 target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_text(source, encoding="utf-8", newline="\n")
+                unfinished = target.with_name(f"{name}.part")  # TopSpin may compile it at any moment: all or nothing
+                unfinished.write_text(source, encoding="utf-8", newline="\n")
+                unfinished.replace(target)
             except OSError as problem:
                 raise InstrumentError(
                     f"the AU program {target} cannot be installed ({problem.strerror or problem})",

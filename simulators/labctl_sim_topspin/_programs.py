@@ -166,7 +166,9 @@ class Programs:
         copy = self._sources / f"{program.source_sha256}.c"
         if not copy.exists():
             copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_text(self._texts[program.source_sha256], encoding="utf-8")
+            unfinished = copy.with_name(f"{copy.name}.part")  # a copy that a death cut short would be believed for ever
+            unfinished.write_text(self._texts[program.source_sha256], encoding="utf-8")
+            unfinished.replace(copy)
         return {
             "number": running.number,
             "parent": running.parent,

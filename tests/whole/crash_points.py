@@ -202,7 +202,9 @@ def counted(turnstile: Turnstile) -> Iterator[None]:
             if not set(mode) & set("wax+") or not (whose := room()):
                 return plain_open(file, mode, *more, **options)
             turnstile.point(f"{whose} file opened")
-            return _Written(plain_open(file, mode, *more, **options), turnstile, whose)  # from here on it is empty
+            written = _Written(plain_open(file, mode, *more, **options), turnstile, whose)
+            turnstile.point(f"{whose} file empty")
+            return written
 
         put(io, "open", opened)
         put(builtins, "open", opened)

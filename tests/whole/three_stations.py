@@ -9,6 +9,7 @@ import gc
 import importlib
 import io
 import json
+import math
 import os
 import re
 import shutil
@@ -264,21 +265,23 @@ def _timeless(document: Any) -> Any:
     return [_timeless(one) for one in document] if isinstance(document, list) else document
 
 
-def differences(found: Any, expected: Any, where: str = "") -> list[str]:
-    """Return where two documents differ."""
+def differences(found: Any, expected: Any, where: str = "", *, rel: float = 0.0) -> list[str]:
+    """Return where two documents differ; fractions may by the part `rel` of them."""
     if isinstance(found, dict) and isinstance(expected, dict):
         lines = [
             f"{where}/{name} is {'new' if name in found else 'missing'}" for name in found.keys() ^ expected.keys()
         ]
         for name in found.keys() & expected.keys():
-            lines += differences(found[name], expected[name], f"{where}/{name}")
+            lines += differences(found[name], expected[name], f"{where}/{name}", rel=rel)
         return lines
     if isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
         return [
             line
             for number, (one, other) in enumerate(zip(found, expected, strict=True))
-            for line in differences(one, other, f"{where}/{number}")
+            for line in differences(one, other, f"{where}/{number}", rel=rel)
         ]
+    if isinstance(found, float) and isinstance(expected, float) and math.isclose(found, expected, rel_tol=rel):
+        return []
     if isinstance(found, str) and isinstance(expected, str) and "\n" in found + expected:
         return differences(found.split("\n"), expected.split("\n"), where)
     return [] if found == expected else [f"{where}: {str(found)[:90]} instead of {str(expected)[:90]}"]
@@ -440,8 +443,11 @@ _AGAIN = re.compile(
 )
 
 
-def problems(end: End, expected: dict[str, Any]) -> list[str]:
+def problems(end: End, expected: dict[str, Any], *, rel: float = 0.0) -> list[str]:
     """Return in what a campaign that was killed and resumed is not what it would have been without that.
+
+    Its numbers may be others by the part `rel` of them, where the rotor's jitter was left on: it is read at other
+    moments then, and its friction warms the sample.
 
     One thing may be done again: an impedance sweep, which lives in labctl's own process and dies with it. It is
     measured anew as another attempt, and the certificate says so and why.
@@ -456,4 +462,4 @@ def problems(end: End, expected: dict[str, Any]) -> list[str]:
         for left in (end.left, expected):
             left["raw"] = {name: data for name, data in left["raw"].items() if not name.startswith("autolab/")}
             left.get("results", {}).pop("eis", None)
-    return [line for name in end.left for line in differences(end.left[name], expected[name], name)]
+    return [line for name in end.left for line in differences(end.left[name], expected[name], name, rel=rel)]

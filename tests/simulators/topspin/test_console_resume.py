@@ -253,3 +253,26 @@ def test_a_program_whose_start_was_not_saved_never_ran(tmp_path: Path) -> None:
     assert not lab.console.programs.running
     lab.start("short", body)
     assert (lab.link.job_dir / "trace").exists()
+
+
+def test_a_copy_of_a_program_that_was_cut_short_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while the console copied a program's source, and once more later, the lab still opens and runs it."""
+    lab, body = Lab(tmp_path / "a"), "sleep(60);"
+    plain = Path.write_text
+
+    def torn(path: Path, text: str, *more: Any, **options: Any) -> int:
+        if path.is_relative_to(lab.folder / "lab" / "au"):
+            plain(path, "", *more, **options)
+            raise KilledError
+        return plain(path, text, *more, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", torn)
+        with pytest.raises(KilledError):
+            lab.start("short", body)
+    lab.again()
+    lab.start("short", body)
+    lab.again()
+    assert [running.machine.name for running in lab.console.programs.running.values()] == ["short"]
