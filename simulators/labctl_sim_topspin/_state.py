@@ -37,7 +37,7 @@ def read_state(root: Path) -> tuple[dict[str, Any], list[str]] | None:
         lines = path.read_text(encoding="utf-8").split("\n")
         if lines[-2:] == ["end", ""] and serial.isdigit() and int(serial) > whole[0]:
             whole = (int(serial), lines[:-2])
-    if not found:
+    if not found or (not whole[1] and [path.name for path in found] == ["state.1.json"] and _is_cut_short(found[0])):
         return None
     if not whole[1]:
         raise InputError(
@@ -47,6 +47,12 @@ def read_state(root: Path) -> tuple[dict[str, Any], list[str]] | None:
     if state.get("version") != _VERSION:
         raise InputError(f"{root} was written by another version of the simulator")
     return state, whole[1][1:]
+
+
+def _is_cut_short(path: Path) -> bool:
+    """Whether this may be the beginning of a state: killed while its first one was written, a lab is not there yet."""
+    head = '{"version":'
+    return path.read_text(encoding="utf-8")[: len(head)] in {"", head}
 
 
 def time_of_lab(root: Path) -> float | None:

@@ -205,6 +205,18 @@ def test_a_folder_that_is_no_lab_is_refused(tmp_path: Path) -> None:
         lab.again()
 
 
+@pytest.mark.parametrize("part", [0.0, 0.5, 0.99])
+def test_a_lab_whose_first_state_was_cut_short_is_made_again(part: float, tmp_path: Path) -> None:
+    """Killed while the very first state was written, there is no lab yet, and the next process makes it."""
+    lab = Lab(tmp_path / "a")
+    [path] = (lab.folder / "lab").glob("state.*.json")
+    whole = path.read_text(encoding="utf-8")
+    path.write_text(whole[: int(part * len(whole))], encoding="utf-8")
+    path.rename(path.with_name("state.1.json"))
+    lab.again()
+    lab.run("sleep(1);")
+
+
 def test_the_readers_hard_link_keeps_the_old_file(tmp_path: Path) -> None:
     """Whoever linked a ser keeps its bytes when zg replaces it."""
     lab = Lab(tmp_path / "a", zg_when_data_exist="overwrite")
