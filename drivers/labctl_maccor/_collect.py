@@ -116,8 +116,8 @@ def put_piece(
     except OSError as problem:
         raise InstrumentError(f"{source} cannot be read: {problem.strerror or problem}", instrument=station) from None
     data = data[: data.rfind(b"\n") + 1]  # a row that is being written belongs to the next piece
-    known = _known(pieces, after, remembered)
-    piece, first = (data[len(known) :], after + 1) if known and data.startswith(known) else (data, 1)
+    known = _known(data, pieces, after, remembered)
+    piece, first = (data[known:], after + 1) if known else (data, 1)
     if not piece:
         raise InstrumentError(
             f"{source} has no row after part {after}",
@@ -140,18 +140,24 @@ def _pieces(folder: Path, name: str) -> dict[int, tuple[Path, int]]:
     return found
 
 
-def _known(pieces: Mapping[int, tuple[Path, int]], after: int, remembered: dict[Path, bytes]) -> bytes:
-    """Return what the pieces that lead up to a part hold; nothing where they do not reach back to the beginning."""
-    known: list[bytes] = []
+def _known(data: bytes, pieces: Mapping[int, tuple[Path, int]], after: int, remembered: dict[Path, bytes]) -> int:
+    """Return how many bytes of an export the pieces up to a part hold; 0 where they are not its beginning."""
+    chain: list[Path] = []
     while after > 0:
         if after not in pieces:
-            return b""
+            return 0
         path, first = pieces[after]
+        chain.append(path)
+        after = first - 1
+    known = 0
+    for path in reversed(chain):
         if path not in remembered:
             remembered[path] = path.read_bytes()
-        known.append(remembered[path])
-        after = first - 1
-    return b"".join(reversed(known))
+        piece = remembered[path]
+        if not data.startswith(piece, known):
+            return 0
+        known += len(piece)
+    return known
 
 
 def the_text_export(sources: tuple[Path, ...]) -> Path | None:

@@ -83,15 +83,7 @@ class Judging:
         """Promise a verdict that decides nothing; None for one on which what happens next may depend."""
         if self._second is not None:
             self._look_ahead(self._second, dataset)
-        purpose = dataset.settings.get("purpose")
-        if (
-            not (
-                dataset.kind in {"impedance", "cycling"}
-                or (dataset.kind == "exsy" and not dataset.part)
-                or (dataset.kind == "one_pulse" and purpose == "reference")
-            )
-            or self._plans_itself()
-        ):  # which an amendment may have brought about
+        if _decides(dataset) or self._plans_itself():  # which an amendment may have brought about
             return None
         here = partial(self, manifest, dataset)
         if self._second is None or (dataset.part and not _is_looked_at(dataset.part)):
@@ -188,6 +180,21 @@ class Judging:
         if not decided:
             return verdict
         return replace(verdict, message=f"{verdict.message}; {decided}" if verdict.message else decided)
+
+
+def _decides(dataset: Dataset) -> bool:
+    """Whether what happens next may depend on the verdict: recycle delay, pulse, settled or not, enough rows."""
+    from labctl.analysis.gather import role_of
+
+    match dataset.kind:
+        case "impedance" | "cycling":
+            return False
+        case "one_pulse":
+            return role_of(dataset) != "reference"
+        case "exsy":
+            return bool(dataset.part)
+        case _:
+            return True
 
 
 def _is_looked_at(part: int) -> bool:

@@ -118,7 +118,7 @@ def run_campaign(
         The journal could not be written for too long; every station was asked to go safe.
     """
     chosen = options or EngineOptions()
-    journal = Journal(run_dir / "journal.sqlite", clock=clock)
+    journal = Journal(run_dir / "journal.sqlite", clock=clock, durable=not isinstance(clock, VirtualClock))
     try:
         return Engine(
             plan,

@@ -1,8 +1,8 @@
 """Datasets go to analysis, verdicts come back: in a worker on a real clock, between two turns under a virtual one.
 
 Under a virtual clock a verdict may also be *promised*: somebody works it out meanwhile. So that a rehearsal is the
-same every time, it then comes in at a moment that does not depend on how fast they are: before the next dataset of its
-station is handed off, when the station waits for it, or when nothing else is left to do.
+same every time, it then comes in at a moment that does not depend on how fast they are: in its turn, when its station
+hands off another dataset and `OWED` verdicts on it are open, when it waits, or when nothing else is left to do.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from labctl.dataset.store import write_manifest
 from labctl.run.events import HandedOff, PartJudged
 from labctl.run.journal import JournalUnwritable
 from labctl.run.perform import finite
+
+OWED = 32
+"""So many verdicts may be open for a station: a short fit is then not waited for because a long one is before it."""
 
 OnDataset = Callable[[Path, Dataset], Verdict]
 Promise = Callable[[], Verdict]
@@ -65,7 +68,7 @@ class HandOffs:
     def submit(self, dataset: Dataset) -> tuple[HandedOff | PartJudged, ...]:
         """Write the manifest and ask; the answer comes back now when inline, else from `answered` or `owed`.
 
-        Before it come the verdicts that were still owed to the station.
+        Before it come the oldest verdicts owed to the station, where too many are.
 
         Raises
         ------
@@ -81,10 +84,10 @@ class HandOffs:
         if self._on_dataset is None:
             return (_handed_off(dataset, Verdict()),)
         if self._inline:
-            earlier = self.owed((dataset.station,))
             promise = None if self._promising is None else self._promising(path, dataset)
             if promise is None:
-                return (*earlier, _handed_off(dataset, _ask(partial(self._on_dataset, path, dataset))))
+                return (_handed_off(dataset, _ask(partial(self._on_dataset, path, dataset))),)
+            earlier = self.owed((dataset.station,), but=OWED - 1)
             self._promised.append((dataset, promise))
             return earlier
         if self._worker is None:
@@ -99,10 +102,11 @@ class HandOffs:
         done = [future for future in self._under_way if future.done()]
         return tuple(_handed_off(self._under_way.pop(future), future.result()) for future in done)
 
-    def owed(self, stations: Collection[str]) -> tuple[HandedOff | PartJudged, ...]:
-        """Wait for the verdicts promised on datasets of these stations."""
-        due = [one for one in self._promised if one[0].station in stations]
-        self._promised = [one for one in self._promised if one[0].station not in stations]
+    def owed(self, stations: Collection[str], *, but: int = 0) -> tuple[HandedOff | PartJudged, ...]:
+        """Wait for the verdicts promised on datasets of these stations, `but` for so many of the newest."""
+        theirs = [one for one in self._promised if one[0].station in stations]
+        due, kept = theirs[: max(0, len(theirs) - but)], theirs[max(0, len(theirs) - but) :]
+        self._promised = [one for one in self._promised if one[0].station not in stations] + kept
         return tuple(_handed_off(dataset, _ask(promise)) for dataset, promise in due)
 
     def close(self) -> None:

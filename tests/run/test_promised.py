@@ -10,7 +10,7 @@ import pytest
 from labctl.clock import VirtualClock
 from labctl.dataset.model import Dataset, Verdict
 from labctl.run.events import HandedOff, PartJudged
-from labctl.run.handoff import HandOffs
+from labctl.run.handoff import OWED, HandOffs
 
 Answer = HandedOff | PartJudged
 
@@ -61,17 +61,20 @@ def hand_offs(tmp_path: Path, asked: list[str], at_once: str = "") -> HandOffs:
     )
 
 
-def test_a_promised_verdict_comes_before_the_next_of_its_station(tmp_path: Path) -> None:
-    """Nothing is waited for until the station hands off again; other stations do not matter; nothing is lost."""
+def test_promised_verdicts_come_in_their_turn(tmp_path: Path) -> None:
+    """So many may be open for a station, then the oldest is waited for; other stations do not matter; none is lost."""
     asked: list[str] = []
-    ways = hand_offs(tmp_path, asked, at_once="a/p/T01/tmix03")
-    assert ways.submit(dataset("a", 1)) == ()
+    at_once = f"a/p/T01/tmix{OWED + 1:02d}"
+    ways = hand_offs(tmp_path, asked, at_once=at_once)
+    for number in range(1, OWED + 1):
+        assert ways.submit(dataset("a", number)) == ()
     assert ways.submit(dataset("b", 1)) == ()
     assert not asked
     assert ways.under_way
-    assert of(ways.submit(dataset("a", 2))) == [("a/p/T01/tmix01", "promised")]
-    assert of(ways.submit(dataset("a", 3))) == [("a/p/T01/tmix02", "promised"), ("a/p/T01/tmix03", "at once")]
-    assert of(ways.owed(("a",))) == []
+    assert of(ways.submit(dataset("a", OWED + 1))) == [(at_once, "at once")]
+    assert of(ways.submit(dataset("a", OWED + 2))) == [("a/p/T01/tmix01", "promised")]
+    rest = [*range(2, OWED + 1), OWED + 2]
+    assert of(ways.owed(("a",))) == [(f"a/p/T01/tmix{number:02d}", "promised") for number in rest]
     assert of(ways.owed(("a", "b"))) == [("b/p/T01/tmix01", "promised")]
     assert not ways.under_way
 

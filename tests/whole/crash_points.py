@@ -98,7 +98,7 @@ class Unsynced(sqlite3.Connection):
     """A connection that does not wait for the disk: what a death of the process leaves does not depend on that."""
 
     def execute(self, sql: str, *more: Any) -> sqlite3.Cursor:
-        return super().execute("PRAGMA synchronous=OFF" if sql == "PRAGMA synchronous=FULL" else sql, *more)
+        return super().execute("PRAGMA synchronous=OFF" if sql.startswith("PRAGMA synchronous=") else sql, *more)
 
 
 class _Written:
