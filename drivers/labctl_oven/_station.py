@@ -46,6 +46,7 @@ from labctl_oven._preflight import Surveyed, oven_checks
 from labctl_oven._settling import Settling
 
 _LOOK_AGAIN_s = 30.0
+_SOAK_AGAIN_s = 60.0  # at rest already: only whether it stays so
 _SETPOINT_SAME_K = 0.06
 _ThermalTask = SetTemperature | AwaitStable | CoolDown
 
@@ -212,8 +213,9 @@ class OvenStation:
         broken = f", broken off {settling.restarts} times" if settling.restarts else ""
         detail = f"{sensor.value:.2f} K, soaked for {settling.soaked_s / 60.0:.0f} min{broken}"
         fraction = settling.soaked_s / task.hold_s if task.hold_s > 0.0 else 0.0
+        again_s = _SOAK_AGAIN_s if settling.soaked_s > 0.0 else _LOOK_AGAIN_s
         return Observation(
-            progress=Progress.RUNNING, detail=detail, fraction=min(0.999, fraction), look_again_s=_LOOK_AGAIN_s
+            progress=Progress.RUNNING, detail=detail, fraction=min(0.999, fraction), look_again_s=again_s
         )
 
     def _look_at_cooling(self, order: Order, task: CoolDown) -> Observation:

@@ -39,8 +39,14 @@ def describe_file(run_dir: Path, path: str) -> DataFile:
     return DataFile(path=path, size=(run_dir / path).stat().st_size, sha256=digest)
 
 
-def write_manifest(run_dir: Path, dataset: Dataset) -> Path:
+def write_manifest(run_dir: Path, dataset: Dataset, *, durable: bool = True) -> Path:
     """Write the manifest of a dataset atomically and return its path; an equal one is left as it is.
+
+    Parameters
+    ----------
+    durable : bool
+        Wait until the disk has it; in virtual time nobody need, for a simulated instrument loses its data with the
+        power too.
 
     Raises
     ------
@@ -56,24 +62,24 @@ def write_manifest(run_dir: Path, dataset: Dataset) -> Path:
                 next_step="Nothing was overwritten; move the campaign to a folder of its own",
             )
         return path
-    _write(path, {"version": MANIFEST_VERSION, "dataset": _DATASET.dump_python(dataset, mode="json")})
+    _write(path, {"version": MANIFEST_VERSION, "dataset": _DATASET.dump_python(dataset, mode="json")}, durable=durable)
     return path
 
 
-def record_verdict(run_dir: Path, dataset: Dataset, verdict: Verdict) -> Path:
-    """Add what analysis said to the manifest, once, and return its path.
+def record_verdict(run_dir: Path, dataset: Dataset, verdict: Verdict, *, durable: bool = True) -> Path:
+    """Add what analysis said to the manifest, once, and return its path; `durable` as for `write_manifest`.
 
     Raises
     ------
     InputError
         The manifest is missing, of another dataset, or holds another verdict.
     """
-    path = write_manifest(run_dir, dataset)
+    path = write_manifest(run_dir, dataset, durable=durable)
     there = read_verdict(path)
     if there is None:
         document = _read(path)
         document["verdict"] = _VERDICT.dump_python(verdict, mode="json")
-        _write(path, document)
+        _write(path, document, durable=durable)
     elif there != verdict:
         raise InputError(f"{path} holds another verdict already", expected="one verdict for each dataset")
     return path
@@ -150,7 +156,7 @@ def _read(path: Path) -> dict[str, Any]:
     return document
 
 
-def _write(path: Path, document: dict[str, Any]) -> None:
+def _write(path: Path, document: dict[str, Any], *, durable: bool) -> None:
     """Write beside it, flush to disk, then put in place: a reader sees all of it or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(path.name + ".tmp")
@@ -158,5 +164,6 @@ def _write(path: Path, document: dict[str, Any]) -> None:
         json.dump(document, file, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
         file.write("\n")
         file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            os.fsync(file.fileno())
     aside.replace(path)

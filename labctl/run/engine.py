@@ -392,7 +392,7 @@ class Engine:
         for dataset in before.steps[event.step_id].pending:
             if dataset.attempt == event.attempt:
                 try:
-                    record_verdict(self._run_dir, dataset, event.verdict)
+                    record_verdict(self._run_dir, dataset, event.verdict, durable=not self._virtual)
                 except (InputError, OSError) as error:
                     self._reporter.alarm_once(
                         event.station, f"the verdict is not in the manifest: {error}", event.step_id

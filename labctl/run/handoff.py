@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from labctl.clock import Clock
+from labctl.clock import Clock, VirtualClock
 from labctl.dataset.model import Dataset, Verdict
 from labctl.dataset.store import write_manifest
 from labctl.run.events import HandedOff, PartJudged
@@ -53,6 +53,7 @@ class HandOffs:
     ) -> None:
         self._on_dataset = on_dataset
         self._clock = clock
+        self._virtual = isinstance(clock, VirtualClock)
         self._run_dir = run_dir
         self._inline = inline
         self._worker: ThreadPoolExecutor | None = None
@@ -76,7 +77,7 @@ class HandOffs:
             The manifest cannot be written: as with the journal, nothing goes on until there is space.
         """
         try:
-            path = write_manifest(self._run_dir, dataset)
+            path = write_manifest(self._run_dir, dataset, durable=not self._virtual)
         except OSError as error:
             raise JournalUnwritable(
                 f"the manifest of {dataset.step_id} cannot be written: {error}", expected="free space in the run folder"

@@ -15,7 +15,7 @@ from typing import Any, NoReturn, Self
 from labctl.errors import Finding, InputError, InternalError
 from labctl_sim_topspin._au_code import Call, FormatCall, Function, HostCall, Out, Program, Return, Sleep
 from labctl_sim_topspin._au_macros import PROGRAM
-from labctl_sim_topspin._au_memory import address_book, cells_from, cells_to
+from labctl_sim_topspin._au_memory import Known, address_book, cells_from, cells_to
 from labctl_sim_topspin._au_stdio import Files
 from labctl_sim_topspin._au_table import AU_INTS, AU_TEXTS
 from labctl_sim_topspin._au_types import Answer, Host, MachineState, Value
@@ -78,6 +78,7 @@ class Machine:
         self._undo = UndoLog(undo_log)
         self._files = Files(host, self._undo)
         self._answer: Answer | None = None
+        self._known: Known = {}
         self._numbers = {cell.name: number for number, cell in enumerate(program.globals)}
         self._g: Cells = program.initial()
         self._g[0] = self._files
@@ -305,12 +306,12 @@ class Machine:
             "exit_code": self.exit_code,
             "steps": self.steps,
             "answer": None if self._answer is None else {"value": self._answer.value, "outs": list(self._answer.outs)},
-            "globals": cells_to(memory[0], self.program.globals, book),
+            "globals": cells_to(memory[0], self.program.globals, book, self._known),
             "frames": [
                 {
                     "function": frame.function.name,
                     "at": frame.at,
-                    "cells": cells_to(frame.cells, frame.function.cells, book),
+                    "cells": cells_to(frame.cells, frame.function.cells, book, self._known),
                 }
                 for frame in self._frames
             ],

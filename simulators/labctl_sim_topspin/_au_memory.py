@@ -15,6 +15,10 @@ from labctl_sim_topspin._au_values import UNSET_CHAR, Cells
 Book = dict[int, tuple[int, int]]
 """Where an array stands: from the identity of its list to (frame number, -1 for the globals; cell number)."""
 
+Known = dict[int, tuple[list[int], dict[str, Any]]]
+"""What buffers held when they were written last, and how that was written: by the identity of their lists."""
+_MOST_KNOWN = 1000  # of calls that have returned, too
+
 
 def address_book(memory: list[Cells]) -> Book:
     """The places of all arrays; ``memory`` holds the globals first, then the frames."""
@@ -26,16 +30,21 @@ def address_book(memory: list[Cells]) -> Book:
     }
 
 
-def cells_to(cells: Cells, kinds: tuple[Cell, ...], book: Book) -> list[Any]:
-    """The cells as JSON-able data."""
-    return [_written(value, cell, book) for value, cell in zip(cells, kinds, strict=True)]
+def cells_to(cells: Cells, kinds: tuple[Cell, ...], book: Book, known: Known) -> list[Any]:
+    """The cells as JSON-able data; `known` is what was written before, and is added to."""
+    return [_written(value, cell, book, known) for value, cell in zip(cells, kinds, strict=True)]
 
 
-def _written(value: Any, cell: Cell, book: Book) -> Any:
+def _written(value: Any, cell: Cell, book: Book, known: Known) -> Any:
     if type(value) is not list:
         return _written_scalar(value, book)
     if cell.ctype.kind == "array" and cell.ctype.elem == "char":
-        return _written_chars(value)
+        before = known.get(id(value))
+        if before is None or before[0] != value:  # most buffers of a program stay as they are from one save to the next
+            if len(known) > _MOST_KNOWN:
+                known.clear()
+            before = known[id(value)] = list(value), _written_chars(value)
+        return before[1]
     return {"array": [_written_scalar(item, book) for item in value]}
 
 
