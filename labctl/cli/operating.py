@@ -27,6 +27,7 @@ def operate_command(directory: Path, verb: Verb, reason: str, *, station: str = 
         No engine runs and the verb needs one, or the engine refused; says why.
     """
     from labctl.run.requests import request
+    from labctl.run.standing import open_journal
 
     thaw(directory)
     asked = request(verb, reason, station=station, step_id=step_id)
@@ -35,7 +36,8 @@ def operate_command(directory: Path, verb: Verb, reason: str, *, station: str = 
     elif verb in {"skip", "abort"}:
         at_rest(directory, asked)
     else:
-        raise no_engine(directory, verb)
+        with open_journal(directory / JOURNAL):  # one of a newer labctl is not resumed by this one
+            raise no_engine(directory, verb)
 
 
 def engine_runs(journal: Path) -> bool:

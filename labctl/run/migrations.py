@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from labctl import __version__
+from labctl.errors import InputError
 
 SCHEMA_VERSION = 2
 
@@ -34,6 +36,37 @@ LINEAGE: Sequence[str] = (
 
 STEPS: Mapping[int, Sequence[str]] = {1: LINEAGE}
 """Statements that bring the tables from a version to the next one."""
+
+
+def refuse_newer(db: sqlite3.Connection, path: Path) -> int:
+    """Return the version of an open journal's tables; `path` is for the message.
+
+    Raises
+    ------
+    InputError
+        They are of a newer version than this labctl knows; says which labctl to take.
+    sqlite3.DatabaseError
+        It is no database.
+    """
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if version > SCHEMA_VERSION:
+        by = _written_by(db)
+        raise InputError(
+            f"{path} was written by a newer labctl{by}: its version is {version}, and this labctl {__version__} reads"
+            f" no further than {SCHEMA_VERSION}",
+            next_step="Nothing was changed, and what runs goes on. Go on with the newer labctl: `labctl --version`"
+            f" tells them apart, and standing.json in {path.parent} names the one that ran the campaign last",
+        )
+    return version
+
+
+def _written_by(db: sqlite3.Connection) -> str:
+    """Return which labctl brought the tables to their version, for a message; empty where they do not tell."""
+    try:
+        row = db.execute("SELECT labctl FROM lineage ORDER BY version DESC LIMIT 1").fetchone()
+    except sqlite3.Error:
+        return ""  # tables of a version that is not known here
+    return f" ({row[0]})" if row else ""
 
 
 def migrate(db: sqlite3.Connection, *, version: int, after_seq: int, head: str, wall_s: float) -> None:

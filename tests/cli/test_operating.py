@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
 import signal
+import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -255,6 +257,22 @@ def test_verbs_without_an_engine(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "nothing is to be aborted\nnmr500: everything is done" in capsys.readouterr().err
     assert run_app(["pause", str(tmp_path), "--reason", "x"]) == 2
     assert "not a run folder" in capsys.readouterr().err
+    with contextlib.closing(sqlite3.connect(tmp_path / "run" / "journal.sqlite")) as db:
+        [version] = db.execute("PRAGMA user_version").fetchone()
+        db.execute("PRAGMA user_version=99")
+        asked = (
+            ["status", run_dir],
+            ["status", run_dir, "--json"],
+            ["watch", run_dir],
+            ["pause", run_dir, "--reason", "x"],
+        )
+        for (
+            arguments
+        ) in asked:  # a newer labctl wrote it: nobody may think that all is well, or resume it with this one
+            assert run_app(arguments) == 2
+            out, told = capsys.readouterr()
+            assert (out, "newer labctl" in told, "labctl resume" in told) == ("", True, False)
+        db.execute(f"PRAGMA user_version={version}")
     assert run_app(["pause", run_dir, "--reason", " "]) == 2
     assert "--reason" in capsys.readouterr().err
     assert run_app(["pause", run_dir]) == 2
