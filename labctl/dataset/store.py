@@ -42,6 +42,9 @@ def describe_file(run_dir: Path, path: str) -> DataFile:
 def write_manifest(run_dir: Path, dataset: Dataset, *, durable: bool = True) -> Path:
     """Write the manifest of a dataset atomically and return its path; an equal one is left as it is.
 
+    One that cannot be read, or tells another story of the same data (a journal was taken from a backup, and what came
+    after it is brought in once more), is kept beside it as ``<name>.1.old``: the journal is the truth.
+
     Parameters
     ----------
     durable : bool
@@ -51,17 +54,27 @@ def write_manifest(run_dir: Path, dataset: Dataset, *, durable: bool = True) -> 
     Raises
     ------
     InputError
-        A manifest of another dataset stands there; it is never overwritten.
+        A manifest of other data stands there; it is never overwritten.
     """
     path = manifest_path(run_dir, dataset.step_id, dataset.attempt, dataset.part)
     if path.exists():
-        if read_manifest(path) != dataset:
+        try:
+            there = read_manifest(path)
+        except InputError:
+            there = None
+        if there == dataset:
+            return path
+        if there is not None and (there.key, there.files) != (dataset.key, dataset.files):
             raise InputError(
-                f"{path} describes another dataset than {dataset.step_id}, attempt {dataset.attempt}",
-                expected="an equal manifest or none",
-                next_step="Nothing was overwritten; move the campaign to a folder of its own",
+                f"{path} describes other data than {dataset.step_id}, attempt {dataset.attempt}, brought in",
+                expected="a manifest of the same files or none",
+                next_step="Nothing was overwritten. `labctl verify` names the raw files that differ; move this manifest"
+                " away once you know why, then resume",
             )
-        return path
+        number = 1
+        while (old := path.with_name(f"{path.name}.{number}.old")).exists():
+            number += 1
+        path.rename(old)
     _write(path, {"version": MANIFEST_VERSION, "dataset": _DATASET.dump_python(dataset, mode="json")}, durable=durable)
     return path
 

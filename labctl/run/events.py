@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from pydantic import TypeAdapter
 
-from labctl.errors import InternalError
+from labctl import __version__
 from labctl.run.campaign_events import Amended, ClockJumped, Opened, Operated, Planned, Verb
 from labctl.run.order_events import (
     EvidenceSeen,
@@ -119,16 +119,12 @@ def event_from_json(text: str) -> Event:
 
     Raises
     ------
-    InternalError
+    ValueError
         The text names no event of this version.
     """
     data = json.loads(text)
     name = data.pop("event", None)
     if name not in _ADAPTERS:
-        raise InternalError(
-            f"the journal holds an event {name!r} that this version does not know",
-            expected=", ".join(_ADAPTERS),
-            next_step="Go on with the version of labctl that wrote it",
-        )
+        raise ValueError(f"labctl {__version__} does not know an event {name!r}")
     event: Event = _ADAPTERS[name].validate_python(data, strict=False)
     return event

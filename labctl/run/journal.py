@@ -8,8 +8,10 @@ outcome and the hand-off of its dataset to analysis are one transaction (the out
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
+import shlex
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ from filelock import FileLock, Timeout
 from labctl.clock import Clock
 from labctl.errors import InputError, InternalError, LabctlError, SafetyRefusal
 from labctl.run.events import Event, Finished, HandedOff, event_from_json, event_json
-from labctl.run.migrations import LINEAGE, SCHEMA_VERSION, migrate
+from labctl.run.migrations import LINEAGE, SCHEMA_VERSION, migrate, refuse_newer
 
 _APPLICATION_ID = 0x4C414243  # "LABC", so that `file` and a person can tell
 _GENESIS = "0" * 64
@@ -89,9 +91,8 @@ class Row:
             first = str(problem).splitlines()[0]
             raise InputError(
                 f"row {self.seq} of the journal cannot be read ({self.kind} {self.step_id}): {first}",
-                expected="an event as labctl wrote it",
-                next_step="The file was damaged or changed. Nothing is begun; what the instruments are at goes on."
-                " `labctl verify DIR` holds the raw data against their checksums; take the journal of your backup",
+                next_step=f"{_UNTOUCHED} `labctl verify DIR` says whether the journal is as it was written: if so, a"
+                " newer labctl wrote it, and goes on with it; if not, what to do",
             ) from None
 
 
@@ -205,20 +206,14 @@ class Journal:
         """Return the version of the tables, which may be an older one."""
         try:
             application = self._db.execute("PRAGMA application_id").fetchone()[0]
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if application != _APPLICATION_ID:
+                raise InputError(f"{self.path} is not a journal of labctl", next_step="Name the folder of a campaign")
+            version = refuse_newer(self._db, self.path)
         except sqlite3.DatabaseError as error:
             raise InputError(f"{self.path} is not a journal of labctl ({error})") from error
-        if application != _APPLICATION_ID:
-            raise InputError(f"{self.path} is not a journal of labctl", next_step="Name the folder of a campaign")
-        if version > SCHEMA_VERSION:
-            raise InputError(
-                f"{self.path} was written by a newer labctl (journal version {version})",
-                expected=f"version {SCHEMA_VERSION} or older",
-                next_step="Go on with the newer labctl; nothing was changed",
-            )
         if version < 1:
             raise InputError(f"{self.path} is not a journal of labctl (version {version})")
-        return int(version)
+        return version
 
     # ---------------------------------------------------------------------------------- writing
 
@@ -323,8 +318,7 @@ class Journal:
         except sqlite3.DatabaseError as error:
             raise InputError(
                 f"{self.path} cannot be read ({error})",
-                expected="a journal of labctl",
-                next_step="Look at its disk, then take the journal of your backup",
+                next_step=f"{_UNTOUCHED} Look at its disk.\n{_what_to_do(self.path)}",
             ) from error
 
     def lineage(self) -> tuple[tuple[int, str, int], ...]:
@@ -351,12 +345,41 @@ class Journal:
             expected += 1
             if values[0] != expected or _chain(before, values[:-1]) != values[-1]:
                 raise InputError(
-                    f"{self.path}: row {expected} is not as labctl wrote it",
-                    expected="an unbroken chain of hashes",
-                    next_step="Somebody changed the journal; take the copy of your backup",
+                    f"{self.path}: row {expected} is not as labctl wrote it (of {self._seq}; {_about(values)}):"
+                    " the file was edited, or its disk is failing",
+                    next_step=f"{_UNTOUCHED}\n{_what_to_do(self.path)}",
                 )
             before = values[-1]
         return expected
+
+
+def _about(values: tuple[object, ...]) -> str:
+    """Return what a damaged row seems to say of itself, for a message; it may be anything."""
+    kind, step_id, wall_s = values[5], values[6], values[8]
+    try:
+        moment = dt.datetime.fromtimestamp(float(str(wall_s)), dt.UTC)
+    except (ValueError, OverflowError, OSError):
+        return f"{kind} {step_id}"
+    return f"{kind} {step_id or values[2]}, {moment:%Y-%m-%d %H:%M}Z"
+
+
+_UNTOUCHED = (
+    "Nothing was begun and no instrument was touched: what runs goes on under the instruments' own guards, and raw data"
+    " are files of their own."
+)
+
+
+def _what_to_do(path: Path) -> str:
+    """Return what somebody does with a journal that cannot be trusted, in the order of doing."""
+    run_dir = shlex.quote(str(path.parent))
+    return (
+        "  1. Look at the instruments: temperature, gas, rotor, cells. If in doubt, take the heat off by hand.\n"
+        f"  2. `labctl verify {run_dir}` says whether any raw data are damaged too.\n"
+        f"  3. Move {path.name} with {path.name}-wal and {path.name}-shm out of the folder, and keep them. Put the copy"
+        f" of your backup there, and `labctl resume {run_dir}`: it asks the instruments what was done since, and"
+        " repeats nothing they have.\n"
+        "  4. Without a copy: `labctl analyze` reads the raw data as they are; acquire what is missing in a new folder."
+    )
 
 
 def _make(path: Path) -> None:

@@ -59,7 +59,12 @@ def take_up(journal: Journal, state: State, *, run_dir: Path, reporter: Reporter
         elif isinstance(event, Operated | Amended):
             carried_out.add(event.request)
     if last_handed is not None:  # the manifest may have missed the verdict by a death in between
-        record_verdict(run_dir, datasets[last_handed.step_id, last_handed.attempt], last_handed.verdict)
+        try:
+            record_verdict(run_dir, datasets[last_handed.step_id, last_handed.attempt], last_handed.verdict)
+        except (InputError, OSError) as error:  # a manifest is not worth a campaign that cannot be taken up
+            reporter.alarm_once(
+                last_handed.station, f"the verdict is not in the manifest: {error}", last_handed.step_id
+            )
     return TakenUp(state=state, resumed=resumed, carried_out=frozenset(carried_out))
 
 

@@ -73,14 +73,26 @@ def test_names(tmp_path: Path) -> None:
 
 
 def test_never_overwritten(tmp_path: Path) -> None:
-    """An equal manifest may be written again, another dataset is refused and the file stays."""
+    """An equal manifest may be written again; of other data it is refused, and the file stays."""
     path = write_manifest(tmp_path, EXAMPLE)
     before = path.read_bytes()
     assert write_manifest(tmp_path, EXAMPLE) == path
-    with pytest.raises(InputError, match="another dataset"):
-        write_manifest(tmp_path, replace(EXAMPLE, ended_s=3.0))
+    with pytest.raises(InputError, match="describes other data"):
+        write_manifest(tmp_path, replace(EXAMPLE, key="4567"))
     assert path.read_bytes() == before
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_what_the_journal_tells_otherwise_is_kept_beside(tmp_path: Path) -> None:
+    """Another story of the same data, or a damaged manifest, is kept under another name; the journal is the truth."""
+    path = write_manifest(tmp_path, EXAMPLE)
+    first = path.read_bytes()
+    again = replace(EXAMPLE, ended_s=EXAMPLE.ended_s + 3.0)
+    assert read_manifest(write_manifest(tmp_path, again)) == again
+    path.write_text("{half", encoding="utf-8")
+    assert read_manifest(write_manifest(tmp_path, again)) == again
+    kept = {entry.name: entry.read_bytes() for entry in path.parent.iterdir() if entry != path}
+    assert kept == {f"{path.name}.1.old": first, f"{path.name}.2.old": b"{half"}
 
 
 def test_verdict_is_recorded_once(tmp_path: Path) -> None:

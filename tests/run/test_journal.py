@@ -86,7 +86,7 @@ def test_every_task_survives_json(step: object) -> None:
 
 def test_unknown_event_and_task() -> None:
     """An event or a task of another version is refused by name."""
-    with pytest.raises(InternalError, match="Teleported"):
+    with pytest.raises(ValueError, match=r"labctl \d.* does not know an event 'Teleported'"):
         event_from_json('{"event": "Teleported"}')
     with pytest.raises(ValueError, match="Teleport"):
         task_from_json({"task": "Teleport"})
@@ -136,8 +136,10 @@ def test_any_edit_breaks_the_chain(data: st.DataObject, column: str, tmp_path_fa
     row = data.draw(st.integers(1, 6))
     journal._db.executescript("DROP TRIGGER no_update; DROP TRIGGER no_delete;")
     journal._db.execute(f"UPDATE journal SET {column} = {column} || '1' WHERE seq = ?", (row,))
-    with pytest.raises(InputError, match=f"row {row} is not as labctl wrote it"):
+    with pytest.raises(InputError, match=f"row {row} is not as labctl wrote it") as told:
         journal.verify_chain()
+    for wanted in ("no instrument was touched", f"labctl verify {path.parent}", f"{path.name}-wal", "labctl resume"):
+        assert wanted in str(told.value)
     journal._db.execute("DELETE FROM journal WHERE seq = ?", (row,))
     if row < 6:
         with pytest.raises(InputError, match=f"row {row} "):
