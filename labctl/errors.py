@@ -124,8 +124,11 @@ class InstrumentError(LabctlError):
         super().__init__(what, expected=expected, next_step=next_step)
 
     def __str__(self) -> str:
-        asked = f" (command {self.command!r}, reply {self.reply!r})" if self.command or self.reply else ""
-        return f"{self.instrument}: {super().__str__()}{asked}"
+        told = {"command": self.command, "reply": self.reply}
+        asked = ", ".join(f"{name} {text!r}" for name, text in told.items() if text)
+        text = super().__str__() + (f" ({asked})" if asked else "")
+        named = (f"{self.instrument}:", f"{self.instrument}/")  # an error within this one, or a step of the station
+        return text if text.startswith(named) else f"{self.instrument}: {text}"
 
 
 class InstrumentSilent(InstrumentError):

@@ -19,7 +19,7 @@ from labctl import __version__
 from labctl.cli.locating import lab_file
 from labctl.cli.planning import Checked, checked, start_time_s
 from labctl.cli.run_folder import JOURNAL, SIMULATED_LAB, Start, freeze, thaw, unfreeze
-from labctl.errors import InputError, InstrumentError, SafetyRefusal
+from labctl.errors import ForeignDataError, InputError, InstrumentError, SafetyRefusal
 from labctl.units import QuantityError, parse
 
 if TYPE_CHECKING:
@@ -188,26 +188,35 @@ def _go(run_dir: Path, outage_s: float, attended: str, say_notifications: bool, 
             ending.callback(second.close)
             judging.have_second(second)
         stack = contextlib.ExitStack()
+        outcome: CampaignOutcome | ForeignDataError
         with keyboard() as operator, _progress(run_dir, start) as on_progress, looking_on as watching, stack:
             stack.callback(board.close)
-            outcome = run_campaign(
-                begun.plan,
-                opened.instruments,
-                clock=clock,
-                run_dir=run_dir,
-                options=replace(
-                    _options(done, tuple(names), start, run_dir, attended, _heard_together(operator, *person)),
-                    bystanders=(*watching, board, *person),
-                    replan=replanner(run_dir, plan.campaign),
-                    on_amended=judging.amended,
-                    follow=judging.following,
-                    promising=judging.promise if judging.promises else None,
-                ),
-                on_dataset=judging,
-                on_progress=board.after(on_progress),
-            )
+            try:
+                outcome = run_campaign(
+                    begun.plan,
+                    opened.instruments,
+                    clock=clock,
+                    run_dir=run_dir,
+                    options=replace(
+                        _options(done, tuple(names), start, run_dir, attended, _heard_together(operator, *person)),
+                        bystanders=(*watching, board, *person),
+                        replan=replanner(run_dir, plan.campaign),
+                        on_amended=judging.amended,
+                        follow=judging.following,
+                        promising=judging.promise if judging.promises else None,
+                    ),
+                    on_dataset=judging,
+                    on_progress=board.after(on_progress),
+                )
+            except ForeignDataError as problem:  # the other stations went to their ends
+                outcome = problem
     finally:
         opened.close()
+    if isinstance(outcome, ForeignDataError):
+        from labctl.cli.finishing import print_summary
+
+        print_summary(judging.finish(), "stopped", {}, run_dir)
+        raise outcome
     return _finish(run_dir, outcome, start, judging)
 
 

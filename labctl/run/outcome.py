@@ -47,11 +47,13 @@ def outcome_of(state: State, turns: int) -> CampaignOutcome:
     reasons = {name: station.fault or station.hold for name, station in state.stations.items()}
     foreign = [name for name, station in state.stations.items() if station.foreign]
     if foreign:
-        raise ForeignDataError(
-            reasons[foreign[0]],
-            instrument=foreign[0],
-            next_step="Move or rename those data, then resume",
-        )
+        lines = [reasons[name] for name in foreign]
+        lines += [
+            f"{name}: the safe state could NOT be read back: HEAT MAY STILL BE ON, go and look"
+            for name, station in state.stations.items()
+            if station.phase is StationPhase.UNCONFIRMED
+        ]
+        raise ForeignDataError("\n".join(lines), instrument=foreign[0])
     return CampaignOutcome(
         campaign=state.plan.campaign,
         phase=state.phase,

@@ -82,7 +82,7 @@ class Performer:
         try:
             self._instrument(order).begin(order)
         except ForeignDataError as error:
-            return (self._evidence(order, Standing.FOREIGN, str(error)),)
+            return (self._evidence(order, Standing.FOREIGN, error.what),)
         except InstrumentSilent as error:
             return (self._failed(order, "begin_unheard", str(error)),)
         except InstrumentError as error:
@@ -99,7 +99,7 @@ class Performer:
         try:
             seen = self._instrument(order).look(order)
         except ForeignDataError as error:
-            return None, (self._evidence(order, Standing.FOREIGN, str(error)),)
+            return None, (self._evidence(order, Standing.FOREIGN, error.what),)
         except InstrumentError:
             return None, ()
         if seen.progress in (Progress.WAITING, Progress.SILENT):
@@ -151,7 +151,7 @@ class Performer:
         try:
             evidence = self._instrument(order).evidence(order)
         except ForeignDataError as error:
-            return (self._evidence(order, Standing.FOREIGN, str(error)),)
+            return (self._evidence(order, Standing.FOREIGN, error.what),)
         except InstrumentError:
             return ()
         return (self._evidence(order, evidence.standing, evidence.detail),)
@@ -167,7 +167,7 @@ class Performer:
                 collected = self._instrument(order).collect(order, self._run_dir / station)
                 dataset = self._dataset(order, order.task, collected)
             except ForeignDataError as error:
-                return (self._evidence(order, Standing.FOREIGN, str(error)),)
+                return (self._evidence(order, Standing.FOREIGN, error.what),)
             except (LabctlError, OSError) as error:
                 now_s = self._clock.monotonic_s()
                 if now_s - self._collect_since_s.setdefault(order.token, now_s) < give_up_s:

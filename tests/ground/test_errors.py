@@ -30,6 +30,13 @@ def test_an_instrument_error_shows_what_was_asked_and_answered() -> None:
         assert part in text
 
 
+def test_an_instrument_error_says_each_thing_once() -> None:
+    """Nothing is said of a reply that there was none of, and the instrument is named once, also around another error."""
+    problem = InstrumentError("no answer", instrument="nmr500", command="teget")
+    assert str(problem) == "nmr500: no answer (command 'teget')"
+    assert str(InstrumentError(str(problem), instrument="nmr500")) == str(problem)
+
+
 def test_exit_codes_are_those_people_script_against() -> None:
     """Input 2, fault 1, refused 3, person 4, bug 70."""
     codes = {

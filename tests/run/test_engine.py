@@ -187,6 +187,13 @@ def test_foreign_data(bench: Bench) -> None:
     assert error.value.exit_code == 3
     assert bench.nmr.safe_asked_s is not None
     assert "nmr/vt_exsy/T00/tmix00" not in bench.nmr.acquisitions()
+    told = str(error.value)
+    assert told.startswith(
+        "nmr/vt_exsy/T00/tmix00: somebody else's data stand in our place, and were not touched: data"
+    )
+    assert told.count("data without our token") == told.count("not touched") == 1
+    assert "Move or rename them" in told
+    assert "reply" not in told
 
 
 def test_foreign_data_on_a_cold_station_touch_nothing(tmp_path: Path) -> None:
