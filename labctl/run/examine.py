@@ -66,7 +66,7 @@ def evidence_seen(turn: Turn, event: EvidenceSeen) -> None:
         case Standing.NOT_STARTED | Standing.PREPARED if turn.steps[step.id].status == "running":
             # it was seen running, and nothing is left of it: what there was is gone, the number is not reused
             what = f"{step.id} had begun and left nothing ({event.detail})"
-            _begin_anew(turn, name, step, status="partial", what=what)
+            _begin_anew(turn, name, step, status="partial", what=what, quietly=True)
         case Standing.NOT_STARTED | Standing.PREPARED:
             if turn.steps[step.id].unheard >= _UNHEARD_BEGINS:
                 turn.fault(name, f"{step.id} was sent {_UNHEARD_BEGINS} times and never taken up: {event.detail}")
@@ -79,14 +79,15 @@ def evidence_seen(turn: Turn, event: EvidenceSeen) -> None:
             assert_never(event.standing)
 
 
-def _begin_anew(turn: Turn, name: str, step: Step, *, status: str, what: str) -> None:
+def _begin_anew(turn: Turn, name: str, step: Step, *, status: str, what: str, quietly: bool = False) -> None:
+    """Let another attempt follow where its class allows it; a set point or a wait `quietly`, as it can lose nothing."""
     turn.set(name, open="", failure="")
     turn.set_step(step.id, status=status)
     turn.fire(name, StationTrigger.ABANDON)
-    if step.effect is Effect.ABSOLUTE_SET:
-        turn.tell(name, f"{what}; it is sent again", step.id)
-    else:
+    if step.effect is not Effect.ABSOLUTE_SET:
         again_or_ask(turn, name, step, what)
+    elif not quietly:
+        turn.tell(name, f"{what}; it is sent again", step.id)
     if turn.stations[name].phase is StationPhase.READY:
         advance(turn, name)
 
@@ -109,7 +110,10 @@ def again_or_ask(turn: Turn, name: str, step: Step, what: str, *, ask: bool = Fa
 
 def _foreign(turn: Turn, name: str, step: Step, detail: str) -> None:
     """Never touch it. Our own heat still comes off; a station we have not heated is left exactly as it is."""
-    what = f"{step.id}: somebody else's data stand in our place ({detail}); they were not touched"
+    what = (
+        f"{step.id}: somebody else's data stand in our place, and were not touched: {detail}. Move or rename them (end"
+        " and archive a test on a tester), or leave this step out, then resume"
+    )
     turn.set(name, foreign=True, fault=what)
     turn.tell(name, what, step.id)
     if is_warm(turn.state(), name):

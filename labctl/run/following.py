@@ -125,7 +125,7 @@ def _told(kind: str, text: str) -> tuple[str, str] | None:
     body = json.loads(text)
     verdict = body["verdict"] if body["event"] in {"HandedOff", "PartJudged"} else {"message": ""}
     if verdict["message"] and verdict["gate"] != "stop":
-        warnings = len(verdict["warnings"])
+        warnings = sum(one != verdict["message"] for one in verdict["warnings"])
         more = f" ({warnings} warning{'s' if warnings > 1 else ''})" if warnings else ""
         return "result", f"{verdict['message']}{more}"
     incident = words(body)

@@ -128,4 +128,5 @@ def _ask(look: Promise) -> Verdict:
     try:
         return look()
     except Exception as error:  # noqa: BLE001 - whatever analysis raises must not stop an acquisition
-        return Verdict(message="analysis failed", warnings=(f"analysis failed: {type(error).__name__}: {error}",))
+        text = f"analysis failed: {type(error).__name__}: {error}"
+        return Verdict(message=text, warnings=(text,))

@@ -26,6 +26,7 @@ from labctl.run.events import (
     Tripped,
 )
 from labctl.run.journal import Journal, Row
+from labctl.run.standing import BEGUN_AGAIN, said_once
 from labctl.run.state import planned_step
 
 
@@ -60,7 +61,11 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One attempt at one step, wall times [s since 1970 UTC]; `ended_s` None while it goes on."""
+    """One attempt at one step, wall times [s since 1970 UTC]; `ended_s` None while it goes on.
+
+    `result` is that of its outcome, ``failed``, ``open`` while it goes on, or ``begun again``: it left nothing when the
+    engine died, and another attempt took its place. A set point or a wait has nothing to lose by that.
+    """
 
     step_id: str
     station: str
@@ -135,6 +140,9 @@ def history(journal: Journal) -> History:
                 planned = event
                 roles = {step.id: step.role for step in event.steps}
             case Intended():
+                before = attempts.get((event.step_id, event.attempt - 1))
+                if before is not None and before.result == "open":
+                    attempts[event.step_id, before.attempt] = replace(before, result=BEGUN_AGAIN, ended_s=row.wall_s)
                 attempts[event.step_id, event.attempt] = Attempt(
                     step_id=event.step_id,
                     station=event.station,
@@ -154,7 +162,7 @@ def history(journal: Journal) -> History:
                         attempt=event.attempt,
                         part=event.part,
                         message=event.verdict.message,
-                        warnings=event.verdict.warnings,
+                        warnings=tuple(one for one in event.verdict.warnings if one != event.verdict.message),
                     )
                 )
             case Finished():
@@ -180,7 +188,7 @@ def history(journal: Journal) -> History:
                 reached = "safe state reached" if event.reached else "safe state NOT read back"
                 incidents.append(_incident(row, f"{reached}: {event.detail}"))
             case HandedOff() if event.verdict.gate == "stop" or event.verdict.warnings:
-                incidents.append(_incident(row, "; ".join((event.verdict.message, *event.verdict.warnings))))
+                incidents.append(_incident(row, said_once(event.verdict.message, event.verdict.warnings)))
             case _:
                 pass
     if planned is None:
@@ -236,7 +244,7 @@ def certificate(journal: Journal) -> Certificate:
             repeated += 1
             was = (
                 "open: it was begun and left nothing"
-                if before.result == "open"
+                if before.result == BEGUN_AGAIN
                 else f"{before.result}: {before.detail}"
             )
             details.append(f"{step.id}: attempt {attempt.attempt} after attempt {before.attempt} was {was}")

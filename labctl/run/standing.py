@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from labctl.errors import InputError
+from labctl.run.migrations import refuse_newer
+
+BEGUN_AGAIN = "begun again"
+"""What became of an attempt without outcome, once another has followed."""
 
 _INCIDENTS = ("failed", "operator", "safe_state", "alarm", "handed_off")
 
@@ -25,12 +29,13 @@ def open_journal(path: Path) -> Iterator[sqlite3.Connection]:
     Raises
     ------
     InputError
-        No journal there, or it cannot be read.
+        No journal there, it cannot be read, or a newer labctl wrote it.
     """
     if not path.is_file():
         raise InputError(f"{path} does not exist", next_step="Name the folder of a campaign that was begun")
     db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
     try:
+        refuse_newer(db, path)
         yield db
     except sqlite3.Error as problem:
         raise InputError(f"{path} cannot be read ({problem})", expected="a journal of labctl") from None
@@ -158,6 +163,10 @@ def _attempts(db: sqlite3.Connection) -> dict[tuple[str, int], dict[str, Any]]:
     ):
         if (step_id, attempt) in found:
             found[step_id, attempt]["result"] = result
+    last = dict(found.keys())  # of each step, for the attempts come in order
+    for (step_id, attempt), told in found.items():
+        if attempt != last[step_id] and told["result"] == "open":
+            told["result"] = BEGUN_AGAIN
     return found
 
 
@@ -212,6 +221,11 @@ def words(body: dict[str, Any]) -> str:
         case "SafeSeen":
             return f"safe state {'reached' if body['reached'] else 'NOT read back'}: {body['detail']}"
         case "HandedOff" if body["verdict"]["gate"] == "stop" or body["verdict"]["warnings"]:
-            return "; ".join((body["verdict"]["message"], *body["verdict"]["warnings"]))
+            return said_once(body["verdict"]["message"], body["verdict"]["warnings"])
         case _:
             return ""
+
+
+def said_once(message: str, warnings: Sequence[str]) -> str:
+    """Return a verdict's message and warnings as one line; a warning that the message already says is no second one."""
+    return "; ".join(dict.fromkeys(filter(None, (message, *warnings))))

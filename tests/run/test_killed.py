@@ -14,7 +14,7 @@ from labctl.dataset.store import damaged_files, read_manifests
 from labctl.plan.steps import Plan
 from labctl.ports import Acquire, Order, SetTemperature, Standing
 from labctl.run.events import Event, Finished, HandedOff, Intended, Operated
-from labctl.run.history import certificate
+from labctl.run.history import certificate, history
 from labctl.run.perform import Performer
 from tests.run.bench import Bench, DyingInstrument, Killed
 from tests.run.campaigns import small_plan
@@ -165,24 +165,35 @@ def test_the_test_bites(tmp_path: Path, undisturbed: tuple[dict[str, bytes], int
 
 
 def test_record_lost_by_the_instrument(tmp_path: Path) -> None:
-    """An acquisition seen running of which the instrument knows nothing any more is a new attempt, said so."""
+    """What was seen running and is not known any more: an acquisition is a new attempt, said so; a wait is no news."""
     bench = forgetful(tmp_path)
-    step_id = "nmr/vt_exsy/T00/tmix00"
+    settle, step_id = "nmr/vt_exsy/T00/settle", "nmr/vt_exsy/T00/tmix00"
+    for at in (settle, step_id):
 
-    def operator() -> list[Operated]:
-        assert bench.engine is not None
-        if bench.engine.state.steps[step_id].status == "running":
-            raise Killed
-        return []
+        def operator(at: str = at) -> list[Operated]:
+            assert bench.engine is not None
+            if bench.engine.state.steps[at].status == "running":
+                raise Killed
+            return []
 
-    with pytest.raises(Killed):
-        bench.run(operator=operator)
-    [token] = [token for token, entry in bench.nmr.entries.items() if entry.order.step_id == step_id]
-    del bench.nmr.entries[token], bench.nmr.starts[token]
+        with pytest.raises(Killed):
+            bench.run(operator=operator)
+        [token] = [token for token, entry in bench.nmr.entries.items() if entry.order.step_id == at]
+        del bench.nmr.entries[token], bench.nmr.starts[token]
     finish(bench)
     [dataset] = [dataset for dataset in read_manifests(bench.run_dir) if dataset.step_id == step_id]
     assert (dataset.attempt, dataset.completeness) == (2, "complete")
-    assert "had begun and left nothing" in bench.messages()
+    assert f"{step_id} had begun and left nothing" in bench.messages()
+    assert f"{settle} had begun" not in bench.messages()
+    journal = bench.journal()
+    told, certified = history(journal), certificate(journal)
+    journal.close()
+    ends = {(one.step_id, one.attempt): one.result for one in told.attempts}
+    assert ends[settle, 1] == ends[step_id, 1] == "begun again"
+    assert all(one.ended_s is not None for one in told.attempts)
+    assert (certified.repeated, certified.lost) == (1, 0)
+    [why] = certified.details
+    assert why.startswith(f"{step_id}: attempt 2 after attempt 1 was open: it was begun and left nothing")
 
 
 def test_power_cut_in_a_2d(tmp_path: Path) -> None:

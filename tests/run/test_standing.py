@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,10 +13,11 @@ import pytest
 from labctl.clock import SystemClock
 from labctl.errors import InputError
 from labctl.run.events import Operated
+from labctl.run.following import Follower
 from labctl.run.history import certificate, history
 from labctl.run.journal import Journal
 from labctl.run.noticeboard import STANDING, Noticeboard
-from labctl.run.standing import standing
+from labctl.run.standing import amendments, said_once, standing
 from tests.run.bench import Bench, Killed
 from tests.run.campaigns import small_plan
 from tests.run.test_amend import MORE, OLD, amend, replan
@@ -142,3 +145,26 @@ def test_a_folder_without_a_campaign(tmp_path: Path) -> None:
     Journal(tmp_path / "journal.sqlite", clock=SystemClock()).close()
     with pytest.raises(InputError, match="no campaign yet"):
         standing(tmp_path / "journal.sqlite")
+
+
+def test_a_newer_labctl_is_named(tmp_path: Path) -> None:
+    """Who only looks is told that a newer labctl wrote the journal, which, and what to do; the file stays as it was."""
+    path = tmp_path / "journal.sqlite"
+    Journal(path, clock=SystemClock()).close()
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("INSERT INTO lineage VALUES (99, '7.1.0', 3, '', 0)")
+        db.commit()
+        db.execute("PRAGMA user_version=99")
+    before = path.read_bytes()
+    for look in (lambda: standing(path), lambda: amendments(path), lambda: Follower(tmp_path).look()):
+        with pytest.raises(InputError, match=r"newer labctl \(7\.1\.0\).*version is 99.*Go on with the newer labctl"):
+            look()
+    assert path.read_bytes() == before
+
+
+def test_a_verdict_says_each_thing_once() -> None:
+    """What could not be analysed warns with the words of its message: one line, said once."""
+    assert said_once("could not be analysed: no", ("could not be analysed: no", "1 row")) == (
+        "could not be analysed: no; 1 row"
+    )
+    assert said_once("", ("1 row",)) == "1 row"

@@ -89,13 +89,8 @@ class Course:
 
 
 def said_of(lab: SideBySide, station: str) -> list[tuple[float, str]]:
-    """What people were told of a station, but for a soak that is done again because an engine died."""
-    said = [(at_s, text) for at_s, name, text in lab.said if name == station]
-    return [
-        (at_s, text)
-        for at_s, text in said
-        if "settle had begun and left nothing" not in text and text != f"paused: {LOOK}"
-    ]
+    """What people were told of a station, but for what we ourselves said."""
+    return [(at_s, text) for at_s, name, text in lab.said if name == station and text != f"paused: {LOOK}"]
 
 
 def left_by(lab: SideBySide) -> dict[str, list[tuple[str, int, str]]]:
