@@ -99,6 +99,8 @@ def status_lines(document: dict[str, Any]) -> list[str]:
 
 
 def _station_lines(name: str, station: dict[str, Any]) -> list[str]:
+    from labctl.run.hazards import cooling
+
     what = station["phase"]
     if station["step"]:
         attempt = f", attempt {station['attempt']}" if station["attempt"] > 1 else ""
@@ -110,6 +112,8 @@ def _station_lines(name: str, station: dict[str, Any]) -> list[str]:
     if readings.get("spinning_Hz"):
         what += f", {readings['spinning_Hz'] / 1000:.2f} kHz"
     lines = [f"{name}: {what}"]
+    if station["phase"] in {"safe", "finished"} and (why_cold := cooling(readings)):
+        lines.append(f"{name}: {why_cold}")
     if station["waits_for"]:
         lines.append(f"{name}: waits until {_moment(station['waits_until_s'])} for {station['waits_for']}")
     reasons = dict.fromkeys(filter(None, (station["fault"], station["hold"], station["needs_person"])))

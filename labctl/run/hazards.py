@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from labctl.ports import FAULT
 
+_WONDERED_AT_K = 288.15
 _LOOK = "Look at the heater; if it goes on heating, switch the mains off by hand"
 _ROTOR = "Hazard: the rotor may be cracked or touch the stator. Do not eject it hot, do not spin it up again unseen"
 
@@ -38,7 +39,7 @@ _BEYOND: Mapping[str, str] = {
     " console",
     "spinning_max_hot_Hz": "too fast for a hot rotor. Hazard: the rotor can burst. Stay away from the bore, and take"
     " the rate down at the console",
-    "spinning_tolerance_Hz": f"the rotor is off its rate. {_ROTOR}",
+    "spinning_tolerance_Hz": f"the rotor is off its rate. The heater goes off, the gas stays on. {_ROTOR}",
 }
 
 _FAULTS: Mapping[str, str] = {
@@ -162,6 +163,21 @@ def unread(oldest: str, age_s: float, *, growing: bool, trips: bool) -> str:
 def because(what: str, why: str) -> str:
     """Add what the instrument, or its line, had to say for itself."""
     return f"{what}. It says: {why}" if why else what
+
+
+def cooling(readings: Mapping[str, float]) -> str:
+    """Say why a station that nothing heats any more is so cold; empty where there is nothing to wonder about.
+
+    Bench practice: where the rotor is lost, and at the end of a plan, the heater goes off and the gas stays on. Gas
+    from a chiller then takes the probe to its own temperature, and no further.
+    """
+    sensor_K, heater_percent = readings.get("sensor_K", math.nan), readings.get("heater_percent", math.nan)
+    if not (sensor_K < _WONDERED_AT_K and heater_percent <= 1.0 and readings.get("gas_L_per_h", 0.0) > 0.0):
+        return ""
+    return (
+        "the heater is off and the gas stays on, as it must: it cools to the temperature of the gas and no further."
+        " Take the chiller off if probe or sample may not be so cold"
+    )
 
 
 def unanswered(age_s: float, *, trips: bool) -> str:
