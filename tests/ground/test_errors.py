@@ -31,7 +31,7 @@ def test_an_instrument_error_shows_what_was_asked_and_answered() -> None:
 
 
 def test_an_instrument_error_says_each_thing_once() -> None:
-    """Nothing is said of a reply that there was none of, and the instrument is named once, also around another error."""
+    """Nothing is said of a reply that never came, and the instrument is named once, also around another error."""
     problem = InstrumentError("no answer", instrument="nmr500", command="teget")
     assert str(problem) == "nmr500: no answer (command 'teget')"
     assert str(InstrumentError(str(problem), instrument="nmr500")) == str(problem)
