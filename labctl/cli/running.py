@@ -19,7 +19,7 @@ from labctl import __version__
 from labctl.cli.locating import lab_file
 from labctl.cli.planning import Checked, checked, start_time_s
 from labctl.cli.run_folder import JOURNAL, SIMULATED_LAB, Start, freeze, thaw, unfreeze
-from labctl.errors import ForeignDataError, InputError, InstrumentError, SafetyRefusal
+from labctl.errors import InputError, InstrumentError, SafetyRefusal
 from labctl.units import QuantityError, parse
 
 if TYPE_CHECKING:
@@ -143,6 +143,7 @@ def _go(run_dir: Path, outage_s: float, attended: str, say_notifications: bool, 
     from labctl.clock import SystemClock, VirtualClock
     from labctl.run.engine import run_campaign
     from labctl.run.noticeboard import Noticeboard
+    from labctl.run.outcome import StoppedByForeignData
     from labctl.station.stations import open_instruments
 
     start = thaw(run_dir)
@@ -188,7 +189,7 @@ def _go(run_dir: Path, outage_s: float, attended: str, say_notifications: bool, 
             ending.callback(second.close)
             judging.have_second(second)
         stack = contextlib.ExitStack()
-        outcome: CampaignOutcome | ForeignDataError
+        foreign: StoppedByForeignData | None = None
         with keyboard() as operator, _progress(run_dir, start) as on_progress, looking_on as watching, stack:
             stack.callback(board.close)
             try:
@@ -208,16 +209,15 @@ def _go(run_dir: Path, outage_s: float, attended: str, say_notifications: bool, 
                     on_dataset=judging,
                     on_progress=board.after(on_progress),
                 )
-            except ForeignDataError as problem:  # the other stations went to their ends
-                outcome = problem
+            except StoppedByForeignData as problem:  # the other stations went to their ends
+                told = {name: why for name, why in problem.outcome.reasons.items() if why not in problem.what}
+                outcome, foreign = replace(problem.outcome, reasons=told), problem
     finally:
         opened.close()
-    if isinstance(outcome, ForeignDataError):
-        from labctl.cli.finishing import print_summary
-
-        print_summary(judging.finish(), "stopped", {}, run_dir)
-        raise outcome
-    return _finish(run_dir, outcome, start, judging)
+    code = _finish(run_dir, outcome, start, judging)
+    if foreign is not None:
+        raise foreign
+    return code
 
 
 @contextlib.contextmanager

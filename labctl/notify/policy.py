@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 _DAY_S = 86_400.0
+_ONE_MOMENT_S = 10.0  # between the events that follow from one fault
 
 
 class Severity(IntEnum):
@@ -29,7 +30,8 @@ class Message:
     """Something to be said once.
 
     `about` names the matter: the same matter is not said again within `Rules.same_again_s`, nor while it waits to be
-    acknowledged. `until` names what settles it without an answer: a prompt is over when its step is.
+    acknowledged. `until` names what settles it without an answer: a prompt is over when its step is. `gist` is what an
+    unurgent message comes down to: it is not said where one that goes out with it says that too.
     """
 
     severity: Severity
@@ -38,6 +40,7 @@ class Message:
     about: str
     at_s: float
     until: str = ""
+    gist: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +136,17 @@ def tell(notices: Notices, message: Message) -> Notices:
     if last_s is not None and 0.0 <= message.at_s - last_s < notices.rules.same_again_s:
         return notices
     said_s = {about: at_s for about, at_s in notices.said_s.items() if message.at_s - at_s < notices.rules.same_again_s}
-    return replace(notices, fresh=(*notices.fresh, message), said_s={**said_s, message.about: message.at_s})
+    said_s[message.about] = message.at_s
+    fresh = tuple(one for one in notices.fresh if not _says(message, one))
+    if any(_says(one, message) for one in (*fresh, *(waiting.message for waiting in notices.waiting))):
+        return replace(notices, fresh=fresh, said_s=said_s)
+    return replace(notices, fresh=(*fresh, message), said_s=said_s)
+
+
+def _says(one: Message, other: Message) -> bool:
+    """Whether a message makes another, unurgent one needless: the same moment, the same matter, no less urgent."""
+    told = bool(other.gist) and other.gist in one.text and abs(one.at_s - other.at_s) <= _ONE_MOMENT_S
+    return told and other.severity <= min(Severity.WARNING, one.severity)
 
 
 def count(notices: Notices, kind: str) -> Notices:

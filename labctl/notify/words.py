@@ -22,6 +22,7 @@ from labctl.run.events import (
 )
 from labctl.run.lifecycle import CampaignPhase, StationPhase
 from labctl.run.state import BEHIND, State
+from labctl.run.turn import is_warm
 
 _RESTS = (StationPhase.PAUSED, StationPhase.SAFING, StationPhase.SAFE, StationPhase.UNCONFIRMED)
 
@@ -96,9 +97,11 @@ def ended(listener: Listener, *, campaign: str, why: str, code: int, at_s: float
 
 
 def _of_event(event: Event, campaign: str, state: State, at_s: float) -> tuple[Message, ...]:
-    def message(severity: Severity, what: str, text: str, about: str, until: str = "") -> tuple[Message, ...]:
+    def message(
+        severity: Severity, what: str, text: str, about: str, until: str = "", gist: str = ""
+    ) -> tuple[Message, ...]:
         title = f"{campaign}{f' {event.station}' if event.station else ''}: {what}"
-        return (Message(severity=severity, title=title, text=text, about=about, at_s=at_s, until=until),)
+        return (Message(severity=severity, title=title, text=text, about=about, at_s=at_s, until=until, gist=gist),)
 
     match event:
         case Opened():
@@ -113,13 +116,15 @@ def _of_event(event: Event, campaign: str, state: State, at_s: float) -> tuple[M
             return message(Severity.ALARM, "the safe state was NOT read back", text, f"unsafe {event.station}")
         case Failed():
             text = f"{event.step_id}, attempt {event.attempt}: {event.what}"
-            return message(Severity.WARNING, "a step failed", text, f"failed {event.step_id} {event.attempt}")
+            about = f"failed {event.step_id} {event.attempt}"
+            return message(Severity.WARNING, "a step failed", text, about, gist=event.what)
         case Finished(result="halted"):
             text = f"{event.step_id}: {event.detail or 'it has fewer rows than planned'}. What was acquired is kept."
             return message(Severity.WARNING, "a dataset ended early", text, f"halted {event.step_id} {event.attempt}")
         case EvidenceSeen() if event.standing.name == "FOREIGN":
-            text = f"{event.step_id}: {event.detail}\nNothing of it was touched. Move those data, then resume."
-            return message(Severity.PERSON, "foreign data in our place", text, f"foreign {event.step_id}")
+            what = state.stations[event.station].fault or f"{event.step_id}: {event.detail}"
+            text = f"{what}\nTo go on: {_continue(event.station)}"
+            return message(Severity.PERSON, "foreign data in our place", text, _about_rest(state, event.station))
         case HandedOff() if event.verdict.gate == "stop":
             text = f"{event.step_id}: {event.verdict.message}"
             return message(Severity.PERSON, "analysis asks for a person", text, f"verdict {event.step_id}")
@@ -128,7 +133,7 @@ def _of_event(event: Event, campaign: str, state: State, at_s: float) -> tuple[M
             what = "a person is needed" if event.person else "alarm"
             station = state.stations.get(event.station)
             until = f"step {station.open}" if station is not None and event.person else ""
-            return message(urgent, what, event.what, f"alarm {event.station} {event.what}", until)
+            return message(urgent, what, event.what, f"alarm {event.station} {event.what}", until, event.what)
         case Operated():
             text = f"{event.verb}{f' {event.step_id}' if event.step_id else ''}: {event.reason}"
             return message(Severity.INFO, f"somebody said {event.verb}", text, f"operated {text} {at_s:.0f}")
@@ -146,18 +151,25 @@ def _of_phase(name: str, event: Event, campaign: str, state: State, at_s: float)
         return ()
     why = station.fault or station.hold or "no reason given"
     wanted = not station.fault and station.hold.startswith(("paused: ", "aborted: "))  # somebody's own verb
-    stands = "is in its safe state" if station.phase is StationPhase.SAFE else "is paused, and cools if nobody comes"
+    cools = ", and cools if nobody comes" if is_warm(state, name) else ""
+    stands = "is in its safe state" if station.phase is StationPhase.SAFE else f"is paused{cools}"
     return (
         Message(
             severity=Severity.INFO if wanted else Severity.PERSON,
             title=f"{campaign} {name}: {'it stands, as somebody asked' if wanted else 'a person is needed'}",
             text=f"{name} {stands}: {why}"
             + ("" if wanted else f"\nLook at the cause, then let it go on: {_continue(name)}"),
-            about=f"stands {name} {station.phase.value}",
+            about=_about_rest(state, name),
             at_s=at_s,
             until=f"rest {name}",
         ),
     )
+
+
+def _about_rest(state: State, name: str) -> str:
+    """Return what a message about a station at rest is about; of foreign data people are told once they are seen."""
+    station = state.stations[name]
+    return f"foreign {name}" if station.foreign else f"stands {name} {station.phase.value}"
 
 
 def _continue(name: str) -> str:

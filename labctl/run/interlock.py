@@ -244,19 +244,20 @@ def _judge_silence(
     checked |= {"silence", "silence_alarm"}
     oldest = min(last_s, key=lambda quantity: last_s[quantity], default="")
     age_s = now_s - last_s.get(oldest, since_s)
-    if age_s > silence.alarm_s:
-        alarm = hazards.unread(oldest, age_s, growing=data_growing, trips=False)
-        found["silence_alarm"] = Breach(limit="silence_alarm", detail=alarm, value=age_s, trips=False)
     trip_s = silence.growing_s if data_growing else silence.trip_s
-    if age_s > trip_s:
+    if age_s > trip_s:  # says all that the alarm would
         detail = hazards.unread(oldest, age_s, growing=data_growing, trips=True)
         found["silence"] = Breach(limit="silence", detail=detail, value=age_s, bound=trip_s)
+        checked.discard("silence_alarm")
+    elif age_s > silence.alarm_s:
+        alarm = hazards.unread(oldest, age_s, growing=data_growing, trips=False)
+        found["silence_alarm"] = Breach(limit="silence_alarm", detail=alarm, value=age_s, trips=False)
 
 
 def _judge_answers(unanswered_s: float, silence: Silence, checked: set[str], found: dict[str, Breach]) -> None:
     """Readings may come while nothing is heard of what runs there; the temperature being known, that has more time."""
     checked |= {"unanswered", "unanswered_alarm"}
-    if "silence_alarm" in found or unanswered_s <= silence.alarm_s:
+    if not found.keys().isdisjoint({"silence", "silence_alarm"}) or unanswered_s <= silence.alarm_s:
         return
     alarm = hazards.unanswered(unanswered_s, trips=False)
     found["unanswered_alarm"] = Breach(limit="unanswered_alarm", detail=alarm, value=unanswered_s, trips=False)

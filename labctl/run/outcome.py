@@ -19,7 +19,7 @@ class CampaignOutcome:
     Attributes
     ----------
     exit_code : int
-        0 done; 1 a fault stopped it safely; 4 paused or aborted by a person.
+        0 done; 1 a fault stopped it safely; 3 somebody else's data in our place; 4 paused or aborted by a person.
     stations : mapping
         Phase of each station.
     reasons : mapping
@@ -36,29 +36,39 @@ class CampaignOutcome:
     turns: int
 
 
+class StoppedByForeignData(ForeignDataError):
+    """Somebody else's data stand in our place; the other stations went to their ends.
+
+    Parameters
+    ----------
+    outcome : CampaignOutcome
+        How all of it ended.
+    """
+
+    def __init__(self, what: str, *, instrument: str, outcome: CampaignOutcome) -> None:
+        self.outcome = outcome
+        super().__init__(what, instrument=instrument)
+
+
 def outcome_of(state: State, turns: int) -> CampaignOutcome:
     """Return how a campaign that rests has ended.
 
     Raises
     ------
-    ForeignDataError
+    StoppedByForeignData
         A station stands because somebody else's data are in our place.
     """
     reasons = {name: station.fault or station.hold for name, station in state.stations.items()}
     foreign = [name for name, station in state.stations.items() if station.foreign]
-    if foreign:
-        lines = [reasons[name] for name in foreign]
-        lines += [
-            f"{name}: the safe state could NOT be read back: HEAT MAY STILL BE ON, go and look"
-            for name, station in state.stations.items()
-            if station.phase is StationPhase.UNCONFIRMED
-        ]
-        raise ForeignDataError("\n".join(lines), instrument=foreign[0])
-    return CampaignOutcome(
+    outcome = CampaignOutcome(
         campaign=state.plan.campaign,
         phase=state.phase,
-        exit_code=_EXIT_CODES[state.phase],
+        exit_code=ForeignDataError.exit_code if foreign else _EXIT_CODES[state.phase],
         stations={name: station.phase for name, station in state.stations.items()},
         reasons={name: reason for name, reason in reasons.items() if reason},
         turns=turns,
     )
+    if foreign:
+        what = "\n".join(reasons[name] for name in foreign)
+        raise StoppedByForeignData(what, instrument=foreign[0], outcome=outcome)
+    return outcome

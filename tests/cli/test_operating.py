@@ -260,16 +260,8 @@ def test_verbs_without_an_engine(tmp_path: Path, capsys: pytest.CaptureFixture[s
     with contextlib.closing(sqlite3.connect(tmp_path / "run" / "journal.sqlite")) as db:
         [version] = db.execute("PRAGMA user_version").fetchone()
         db.execute("PRAGMA user_version=99")
-        asked = (
-            ["status", run_dir],
-            ["status", run_dir, "--json"],
-            ["watch", run_dir],
-            ["pause", run_dir, "--reason", "x"],
-        )
-        for (
-            arguments
-        ) in asked:  # a newer labctl wrote it: nobody may think that all is well, or resume it with this one
-            assert run_app(arguments) == 2
+        for verb, *more in (["status"], ["status", "--json"], ["watch"], ["pause", "--reason", "x"]):
+            assert run_app([verb, run_dir, *more]) == 2  # a newer labctl wrote it, and goes on with it
             out, told = capsys.readouterr()
             assert (out, "newer labctl" in told, "labctl resume" in told) == ("", True, False)
         db.execute(f"PRAGMA user_version={version}")

@@ -175,3 +175,17 @@ def test_what_settles_itself_is_not_asked_again() -> None:
     notices, _ = due(tell(Notices(rules=Rules()), asked), MIDNIGHT_S)
     assert due(settle(notices, "step x"), MIDNIGHT_S + DAY_S)[1] == ()
     assert due(settle(notices, "step y"), MIDNIGHT_S + DAY_S)[1] != ()
+
+
+def test_one_matter_of_one_moment_is_said_once() -> None:
+    """A warning is left out where what goes out with it, no less urgent, says it too; an urgent one never is."""
+    step = Message(severity=Severity.WARNING, title="step", text="T1: no lock", about="a", at_s=0.0, gist="no lock")
+    rest = Message(severity=Severity.PERSON, title="rest", text="it stands: no lock", about="b", at_s=0.0)
+    urgent = replace(step, severity=Severity.PERSON)
+    later = replace(rest, at_s=60.0)
+    for told, said in (([step, rest], ["rest"]), ([rest, step], ["rest"]), ([urgent, rest], ["step", "rest"])):
+        notices = Notices(rules=Rules())
+        for one in told:
+            notices = tell(notices, one)
+        assert [one.title for one in due(notices, 0.0)[1]] == said
+    assert len(tell(tell(Notices(rules=Rules()), step), later).fresh) == 2

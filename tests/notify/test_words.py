@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from labctl.errors import ForeignDataError
 from labctl.notify.policy import Delivery, Notices, Rules, Severity, due
 from labctl.notify.words import Listener, ended, hear
 from labctl.run.decide import decide
@@ -67,6 +69,23 @@ def test_a_fault_says_step_reason_and_what_to_do(bench: Bench) -> None:
     person = [one for one in said if one.severity is Severity.PERSON]
     assert any("a person is needed" in one.title for one in person)
     assert listener.notices.waiting != ()
+
+
+def test_foreign_data_wake_people_once(tmp_path: Path) -> None:
+    """Of somebody else's data on a cold station one message comes, with what to do; it says nothing of cooling."""
+    plan = small_plan(temperatures_K=(313.0,), tmix=1)
+    cold = replace(plan, steps=tuple(step for step in plan.steps if step.role == "t1"))
+    bench = Bench(folder=tmp_path, plan=cold)
+    bench.nmr.foreign.add(cold.steps[0].id)
+    with pytest.raises(ForeignDataError):
+        bench.run()
+    said, _, _ = told(bench)
+    [one] = [one for one in said if "stand in our place" in one.text and "stopped by a fault" not in one.title]
+    assert one.severity is Severity.PERSON
+    assert one.text.count("data without our token") == 1
+    assert "Move or rename them" in one.text
+    assert "labctl continue" in one.text
+    assert not any("cools" in other.text for other in said)
 
 
 def test_an_acknowledgement_ends_reminders(bench: Bench) -> None:
