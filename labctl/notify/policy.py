@@ -30,8 +30,9 @@ class Message:
     """Something to be said once.
 
     `about` names the matter: the same matter is not said again within `Rules.same_again_s`, nor while it waits to be
-    acknowledged. `until` names what settles it without an answer: a prompt is over when its step is. `gist` is what an
-    unurgent message comes down to: it is not said where one that goes out with it says that too.
+    acknowledged. `until` names what settles it without an answer: a prompt is over when its step is. `gist` is what a
+    message comes down to: an unurgent one is not said where one that goes out with it says that too, and nobody is
+    reminded of an urgent one any more once a later one that says it waits for somebody to come.
     """
 
     severity: Severity
@@ -137,10 +138,23 @@ def tell(notices: Notices, message: Message) -> Notices:
         return notices
     said_s = {about: at_s for about, at_s in notices.said_s.items() if message.at_s - at_s < notices.rules.same_again_s}
     said_s[message.about] = message.at_s
+    notices, message = _taken_over(notices, message)
     fresh = tuple(one for one in notices.fresh if not _says(message, one))
     if any(_says(one, message) for one in (*fresh, *(waiting.message for waiting in notices.waiting))):
         return replace(notices, fresh=fresh, said_s=said_s)
     return replace(notices, fresh=(*fresh, message), said_s=said_s)
+
+
+def _taken_over(notices: Notices, message: Message) -> tuple[Notices, Message]:
+    """Let a message that waits for something to be settled take the place, and the urgency, of what it goes on from."""
+    if not message.until:
+        return notices, message
+    before = (*notices.fresh, *(one.message for one in notices.waiting))
+    over = [one for one in before if one.gist and one.gist in message.text and one.severity > Severity.WARNING]
+    fresh = tuple(one for one in notices.fresh if one not in over)
+    waiting = tuple(one for one in notices.waiting if one.message not in over)
+    severity = max([message.severity, *(one.severity for one in over)])
+    return replace(notices, fresh=fresh, waiting=waiting), replace(message, severity=severity)
 
 
 def _says(one: Message, other: Message) -> bool:

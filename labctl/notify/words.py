@@ -110,7 +110,8 @@ def _of_event(event: Event, campaign: str, state: State, at_s: float) -> tuple[M
             return message(Severity.INFO, what, text, f"opened {sorted(event.epochs.items())}")
         case Tripped():
             text = f"{event.detail}\nThe station goes to its safe state; only a person lets it go on."
-            return message(Severity.ALARM, f"interlock {event.limit}", text, f"trip {event.station} {event.limit}")
+            about = f"trip {event.station} {event.limit}"
+            return message(Severity.ALARM, f"interlock {event.limit}", text, about, gist=event.detail)
         case SafeSeen(reached=False):
             text = f"HEAT MAY STILL BE ON: go and look. {event.detail}"
             return message(Severity.ALARM, "the safe state was NOT read back", text, f"unsafe {event.station}")

@@ -189,3 +189,13 @@ def test_one_matter_of_one_moment_is_said_once() -> None:
             notices = tell(notices, one)
         assert [one.title for one in due(notices, 0.0)[1]] == said
     assert len(tell(tell(Notices(rules=Rules()), step), later).fresh) == 2
+
+
+def test_people_are_reminded_of_one_matter_once() -> None:
+    """Once a station rests after an interlock, the message that says so is as urgent, and the only one repeated."""
+    trip = Message(severity=Severity.ALARM, title="trip", text="no gas. Going safe", about="a", at_s=0.0, gist="no gas")
+    rest = Message(severity=Severity.PERSON, title="rest", text="safe: no gas", about="b", at_s=600.0, until="rest")
+    notices, _ = due(tell(Notices(rules=RULES), trip), 0.0)
+    notices, said = due(tell(notices, rest), 600.0)
+    assert [(one.severity, one.title) for one in said] == [(Severity.ALARM, "rest")]
+    assert [one.title for one in due(notices, 3600.0)[1]] == ["still: rest"]
