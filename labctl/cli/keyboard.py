@@ -21,6 +21,23 @@ _SAFING = (
 )
 
 
+def told_again(
+    operator: Callable[[], Sequence[Operated]], say: Callable[[str], None]
+) -> Callable[[], Sequence[Operated]]:
+    """Return `operator` that also has what its keys do said once the engine has heard them.
+
+    What a key writes at once is gone from a terminal as soon as a live view is drawn anew over it.
+    """
+
+    def heard() -> Sequence[Operated]:
+        words = operator()
+        for word in words:
+            say(_PAUSING if word.verb == "pause" else _SAFING)
+        return words
+
+    return heard
+
+
 @contextmanager
 def keyboard() -> Iterator[Callable[[], Sequence[Operated]]]:
     """Yield what tells the engine of the keys pressed since it last asked; Ctrl-C raises nothing until the third.

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from labctl.run.engine import CampaignOutcome
     from labctl.run.events import Operated
     from labctl.run.options import EngineOptions
+    from labctl.run.progress import ProgressReport
     from labctl.station.stations import OpenStations
 
 DRY_RUN_START_S = dt.datetime(2026, 1, 5, 18, 0, tzinfo=dt.UTC).timestamp()
@@ -134,9 +135,10 @@ def go(run_dir: Path, *, outage_s: float, attended: str = "", say_notifications:
 def _go(run_dir: Path, outage_s: float, attended: str, say_notifications: bool, ending: contextlib.ExitStack) -> int:
     from labctl.cli.amending import latest_protocol, replanner
     from labctl.cli.bystanding import bystanders
+    from labctl.cli.console import on_terminal
     from labctl.cli.doctoring import refuse_unfit
     from labctl.cli.judging import Judging
-    from labctl.cli.keyboard import keyboard
+    from labctl.cli.keyboard import keyboard, told_again
     from labctl.cli.operating import engine_runs
     from labctl.cli.samples import SimulatedPerson, first_samples, samples_by_procedure
     from labctl.cli.second_process import SecondProcess
@@ -192,6 +194,7 @@ def _go(run_dir: Path, outage_s: float, attended: str, say_notifications: bool, 
         foreign: StoppedByForeignData | None = None
         with keyboard() as operator, _progress(run_dir, start) as on_progress, looking_on as watching, stack:
             stack.callback(board.close)
+            keys = told_again(operator, _said_by_keys(on_progress, clock)) if on_terminal() else operator
             try:
                 outcome = run_campaign(
                     begun.plan,
@@ -199,7 +202,7 @@ def _go(run_dir: Path, outage_s: float, attended: str, say_notifications: bool, 
                     clock=clock,
                     run_dir=run_dir,
                     options=replace(
-                        _options(done, tuple(names), start, run_dir, attended, _heard_together(operator, *person)),
+                        _options(done, tuple(names), start, run_dir, attended, _heard_together(keys, *person)),
                         bystanders=(*watching, board, *person),
                         replan=replanner(run_dir, plan.campaign),
                         on_amended=judging.amended,
@@ -359,6 +362,16 @@ def new_folder(campaign: str) -> Path:
     """Return the folder a run gets when none was named."""
     stamp = dt.datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
     return Path("runs") / f"{campaign}-{stamp}"
+
+
+def _said_by_keys(on_progress: Callable[[ProgressReport], None], clock: Clock) -> Callable[[str], None]:
+    from labctl.run.lifecycle import StationPhase
+    from labctl.run.progress import ProgressReport
+
+    def say(text: str) -> None:
+        on_progress(ProgressReport(station="Ctrl-C", phase=StationPhase.READY, at_s=clock.now_s(), message=text))
+
+    return say
 
 
 def _progress(run_dir: Path, start: Start) -> Any:

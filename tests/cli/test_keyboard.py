@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from labctl.cli.keyboard import keyboard
+from labctl.cli.keyboard import keyboard, told_again
 from labctl.run.events import Operated
 from labctl.run.lifecycle import CampaignPhase, StationPhase
 from tests.run.bench import Bench
@@ -38,13 +38,17 @@ def test_one_key_pauses_a_second_makes_safe(tmp_path: Path, capfd: pytest.Captur
 
 
 def test_the_third_key_leaves() -> None:
-    """Whoever presses a third time is let go, and the keyboard is given back."""
+    """Whoever presses a third time is let go, and the keyboard is given back; what keys did is said once heard."""
     before = signal.getsignal(signal.SIGINT)
-    with keyboard() as operator:
+    said: list[str] = []
+    with keyboard() as keys:
+        operator = told_again(keys, said.append)
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
+        assert not said, "not in the middle of somebody's writing"
         assert [word.verb for word in operator()] == ["pause", "abort"]
         assert not operator()
+        assert [text.partition(":")[0] for text in said] == ["pausing", "aborting"]
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
