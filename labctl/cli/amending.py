@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from labctl.cli.planning import Checked, checked, checked_text
 from labctl.cli.run_folder import JOURNAL, thaw
 from labctl.errors import Finding, InputError
+from labctl.units import duration_text
 
 if TYPE_CHECKING:
     from labctl.located_yaml import KeyPath, Located
@@ -170,7 +171,7 @@ def _adapt_blocks(document: Any) -> list[dict[str, Any]]:
 
 
 def _in_words(step: Step) -> str:
-    return f"{step.id} ({step.role}, {step.estimate_s / 3600:.1f} h)"
+    return f"{step.id} ({step.role}, {duration_text(step.estimate_s)})"
 
 
 def _changes(old: Step, new: Step) -> list[str]:

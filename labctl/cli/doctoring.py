@@ -44,7 +44,17 @@ def doctor_command(protocol: Path, lab: Path | None, *, as_json: bool) -> int:
         print()
     else:
         print_findings(found)
+        if made_up := [name for name in errands_of(done) if done.lab.model.station(name).simulated]:
+            print(of_made_up_stations(made_up))
     return 3 if worst(found) == "refuse" else 0
+
+
+def of_made_up_stations(names: Sequence[str]) -> str:
+    """Return what findings about simulated stations are worth: they tell what a real one will be asked for."""
+    return (
+        f"{', '.join(names)}: simulated, and made anew for this look. Installing programs, starting the guard and setting"
+        " a controller's limit are not asked of you here: `labctl run --simulate` does them by itself"
+    )
 
 
 def examine(

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labctl.cli.doctoring import errands_of, line
+from labctl.cli.doctoring import errands_of, line, of_made_up_stations
 from labctl.cli.locating import lab_file
 from labctl.cli.planning import checked
 from labctl.errors import InputError, SafetyRefusal
@@ -40,7 +40,7 @@ def shadow_command(protocol: Path, lab: Path | None, simulate: str | None, direc
     if unreal and not simulated:
         raise SafetyRefusal(
             f"station {', '.join(unreal)} of lab {done.lab.model.lab} exists only in simulators",
-            next_step="Add --simulate, or name the lab file of real hardware with --lab",
+            next_step="Rehearse the shadow with --shadow --simulate, or name the lab file of real hardware with --lab",
         )
     run_dir = _folder(directory, done.plan.campaign)
     state_dir = run_dir / "simulated-lab" if simulated else default_state_dir()
@@ -63,6 +63,8 @@ def shadow_command(protocol: Path, lab: Path | None, simulate: str | None, direc
             for check in look_at_station(name, lambda one=instrument: one, errands_of(done)[name]).checks:  # type: ignore[misc]  # a bound default
                 if check.verdict != "ok":
                     print(f"{name}: {check.verdict}: {line(check)}", file=sys.stderr)
+        if simulated:
+            print(of_made_up_stations(list(stations)), file=sys.stderr)
         for step in shadow(done.plan, opened.instruments):
             visited.append(step)
             print(f"{step.step_id}: {step.fault or '; '.join(step.would)}")

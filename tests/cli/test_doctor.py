@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from labctl.cli.app import run_app
-from labctl.cli.doctoring import refuse_unfit
+from labctl.cli.doctoring import of_made_up_stations, refuse_unfit
 from labctl.cli.planning import checked
 from labctl.clock import VirtualClock
 from labctl.run.events import Intended, Policy
@@ -87,6 +87,7 @@ def test_a_simulated_lab_is_fit(protocols: Path, capsys: pytest.CaptureFixture[s
     assert {check["verdict"] for check in checks} <= {"ok", "warning"}
     assert all(check["what"] for check in checks)
     assert all(check["next_step"] or check["expected"] for check in checks if check["verdict"] == "warning")
+    assert "labctl run --simulate" in of_made_up_stations(["autolab"])
 
 
 def test_what_is_missing_is_named(real: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
