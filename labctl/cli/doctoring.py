@@ -52,8 +52,8 @@ def doctor_command(protocol: Path, lab: Path | None, *, as_json: bool) -> int:
 def of_made_up_stations(names: Sequence[str]) -> str:
     """Return what findings about simulated stations are worth: they tell what a real one will be asked for."""
     return (
-        f"{', '.join(names)}: simulated, and made anew for this look. Installing programs, starting the guard and setting"
-        " a controller's limit are not asked of you here: `labctl run --simulate` does them by itself"
+        f"{', '.join(names)}: simulated, and made anew for this look. Installing programs, starting the guard and"
+        " setting a controller's limit are not asked of you here: `labctl run --simulate` does them by itself"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -301,6 +302,8 @@ def print_summary(results: Results, phase: str, reasons: Mapping[str, str], run_
     print(f"campaign {results.campaign}: {phase} after {duration_text(hours)} of{simulated} instrument time")
     if (certified := results.certificate) is not None:
         print(counted(certified))
+        if certified.chain_whole is False:
+            print(f"the journal is NOT as labctl wrote it: `labctl verify {shlex.quote(str(run_dir))}` says where")
         for line in certified.details:
             if ": skipped: " not in line:  # a settling check that was not needed is no news
                 print(f"  {line}")

@@ -146,8 +146,8 @@ def verify_command(directory: Path) -> int:
             certified, datasets = None, _by_manifests(directory, faults)
     finally:
         journal.close()
-    for dataset in datasets:
-        faults += _against_dataset(directory, dataset)
+    of_data = [fault for dataset in datasets for fault in _against_dataset(directory, dataset)]
+    faults += of_data
     files = sum(len(dataset.files) for dataset in datasets)
     parts = sum(dataset.part > 0 for dataset in datasets)
     and_parts = f" and {parts} parts brought in before their ends" if parts else ""
@@ -158,6 +158,11 @@ def verify_command(directory: Path) -> int:
             print(f"  {line}")
     for fault in faults:
         print(f"DAMAGED {fault}")
+    if of_data:
+        print(
+            "what is damaged of the data stands in the instrument's own data folder, and in the second copy if the lab"
+            " keeps one: put it back from there and verify again. Until then do not trust results made from it"
+        )
     return 1 if faults else 0
 
 
