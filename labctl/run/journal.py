@@ -375,9 +375,9 @@ def _what_to_do(path: Path) -> str:
     return (
         "  1. Look at the instruments: temperature, gas, rotor, cells. If in doubt, take the heat off by hand.\n"
         f"  2. `labctl verify {run_dir}` says whether any raw data are damaged too.\n"
-        f"  3. Move {path.name} with {path.name}-wal and {path.name}-shm out of the folder, and keep them. Put the copy"
-        f" of your backup there, and `labctl resume {run_dir}`: it asks the instruments what was done since, and"
-        " repeats nothing they have.\n"
+        f"  3. Move {path.name} with {path.name}-wal and {path.name}-shm out of the folder, and keep them. Put the"
+        f" copy of your second copy or backup there, and `labctl resume {run_dir}`: it asks the instruments what was"
+        " done since, and repeats nothing they have.\n"
         "  4. Without a copy: `labctl analyze` reads the raw data as they are; acquire what is missing in a new folder."
     )
 

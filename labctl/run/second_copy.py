@@ -3,7 +3,8 @@
 Each dataset is copied from the run folder once it has been collected, in a thread of its own, to the same paths below
 ``<second copy>/<name of the run folder>``. A file counts as copied when what was read back from the other disk has the
 checksum of the journal. A copy that fails is an alarm and is tried again; it never stops a campaign. A different file
-in our place is never overwritten.
+in our place is never overwritten. After a time without the other disk everything is looked at once more: what came back
+may be another disk. Behind the data the journal itself is copied, whole, so that there is one to resume from.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from labctl.dataset.model import Dataset
 from labctl.dataset.store import describe_file, manifest_path
 from labctl.run.events import Alarmed, Event, Finished, HandedOff
 from labctl.run.journal import Row
+from labctl.run.journal_copy import copy_journal
 from labctl.run.state import State
 
 AGAIN_S = 60.0
@@ -54,7 +56,9 @@ class SecondCopy:
         self._in: queue.SimpleQueue[Dataset | None] = queue.SimpleQueue()
         self._news: queue.SimpleQueue[Alarmed] = queue.SimpleQueue()
         self._next_s = float("-inf")
-        self._failing = ""
+        self._failing = self._journal_failing = ""
+        self._there: list[Dataset] = []
+        self._journal_is_behind = False
         self._collected: dict[tuple[str, int], Dataset] = {}
         self._stop = threading.Event()
         self._worker: threading.Thread | None = None
@@ -92,6 +96,7 @@ class SecondCopy:
             if self._worker.is_alive():
                 return len(self._todo) + 1
         self._next_s = float("-inf")
+        self._journal_is_behind = True  # the last rows tell how the campaign ended
         self.work()
         return len(self._todo)
 
@@ -127,10 +132,13 @@ class SecondCopy:
                 self._tell(dataset, problem)
                 self._todo.rotate(-1)  # one file that stands in the way does not keep the others from being copied
                 return
-            self._todo.popleft()
+            self._there.append(self._todo.popleft())
+            self._journal_is_behind = True
             if self._failing and not self._todo:
                 self._failing = ""
                 self._news.put(Alarmed(station="", what=f"second copy in {self._folder}: complete again"))
+        if self._journal_is_behind and not self._todo:
+            self._copy_journal()
 
     def _tell(self, dataset: Dataset, problem: str) -> None:
         if problem != self._failing:
@@ -138,9 +146,22 @@ class SecondCopy:
             what = f"no second copy of {dataset.step_id}, attempt {dataset.attempt}: {problem}; it is tried again"
             self._news.put(Alarmed(station=dataset.station, what=what, step_id=dataset.step_id))
 
+    def _copy_journal(self) -> None:
+        """Bring the copy of the journal up to date, once there is something new to tell."""
+        source = self._run_dir / "journal.sqlite"
+        if not source.is_file() or not self._root.is_dir():
+            return
+        self._journal_is_behind = False
+        problem = copy_journal(source, self._folder / source.name)
+        if problem and problem != self._journal_failing:
+            self._news.put(Alarmed(station="", what=f"no second copy of the journal: {problem}"))
+        self._journal_failing = problem
+
     def _copy(self, dataset: Dataset) -> str:
         """Copy one dataset; return what went wrong."""
         if not self._root.is_dir():
+            self._todo.extend(self._there)
+            self._there.clear()
             return f"the folder {self._root} is not there (is the disk mounted?)"
         try:
             for name in (*_FROZEN, self._manifest(dataset)):

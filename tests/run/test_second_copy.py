@@ -10,6 +10,8 @@ import pytest
 from labctl.dataset.store import damaged_files, read_manifests
 from labctl.run.events import Alarmed, SafeSeen
 from labctl.run.history import datasets_told
+from labctl.run.journal import Journal
+from labctl.run.journal_copy import copy_journal
 from labctl.run.second_copy import AGAIN_S, SecondCopy
 from tests.run.bench import Bench
 from tests.run.campaigns import small_plan
@@ -40,8 +42,54 @@ def test_the_copy_is_whole(bench: Bench, tmp_path: Path) -> None:
     there = folder / bench.run_dir.name
     assert read_manifests(there) == read_manifests(bench.run_dir) != ()
     assert [damaged_files(there, dataset) for dataset in read_manifests(there)] == [()] * len(read_manifests(there))
-    assert not list(there.rglob("*.tmp"))
+    assert not list(there.rglob("*.tmp*"))
     assert not any(isinstance(event, Alarmed) for event in bench.events())
+    kept = Journal(there / "journal.sqlite", clock=bench.clock, read_only=True)
+    assert [row.event for row in kept.rows()] == bench.events()
+    kept.close()
+
+
+def test_a_journal_s_good_copy_is_never_given_up(bench: Bench, tmp_path: Path) -> None:
+    """A copy is renewed by a journal that goes on from it; by one that is damaged or took another course it is not."""
+    bench.run()
+    source, target = bench.run_dir / "journal.sqlite", tmp_path / "copy" / "journal.sqlite"
+    assert copy_journal(source, target) == ""
+    journal = Journal(source, clock=bench.clock)
+    for number in range(2):
+        journal.append(Alarmed(station="nmr", what=f"later {number}"))
+    rows = journal.verify_chain()
+    assert copy_journal(source, target) == ""
+    good = target.read_bytes()
+    journal._db.executescript("DROP TRIGGER no_update; DROP TRIGGER no_delete;")
+    journal._db.execute("UPDATE journal SET wall_s = wall_s + 1 WHERE seq = 5")
+    assert "row 5 is not as labctl wrote it" in copy_journal(source, target)
+    journal._db.execute("UPDATE journal SET wall_s = wall_s - 1 WHERE seq = 5")
+    journal._db.execute("DELETE FROM journal WHERE seq = ?", (rows,))
+    assert "of another course" in copy_journal(source, target)
+    journal.close()
+    assert target.read_bytes() == good
+    assert [one.name for one in target.parent.iterdir()] == [target.name]
+    target.write_bytes(b"nothing" * 1000)
+    assert copy_journal(source, target) == ""
+
+
+def test_what_comes_back_may_be_another_disk(bench: Bench, tmp_path: Path) -> None:
+    """After a time without the disk it holds everything before that is said, though an empty one was put in."""
+    bench.run()
+    first, *others = read_manifests(bench.run_dir)
+    folder, now = tmp_path / "other disk", [0.0]
+    folder.mkdir()
+    copy = SecondCopy(bench.run_dir, folder, before=(first,), monotonic_s=lambda: now[0])
+    copy.work()
+    shutil.rmtree(folder)
+    for dataset in others:
+        copy._todo.append(dataset)
+    copy.work()
+    folder.mkdir()
+    now[0] += AGAIN_S
+    copy.work()
+    assert [one.what.rpartition(": ")[2] for one in copy.said()][-1] == "complete again"
+    assert read_manifests(folder / bench.run_dir.name) == (first, *others)
 
 
 def test_a_missing_disk_is_an_alarm_and_no_more(bench: Bench, tmp_path: Path) -> None:
