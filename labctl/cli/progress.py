@@ -64,7 +64,9 @@ class _Lines:
         now = dt.datetime.fromtimestamp(report.at_s, dt.UTC)
         if report.step_id and self._step.get(report.station) != (report.step_id, report.attempt):
             self._step[report.station] = (report.step_id, report.attempt)
-            again = f" (attempt {report.attempt})" if report.attempt > 1 else ""
+            again = (
+                "" if report.attempt <= 1 else f" (attempt {report.attempt})" if report.acquires else " (begun again)"
+            )
             left = duration_text(max(0.0, report.eta_s - report.at_s))
             print(
                 f"{now:%Y-%m-%d %H:%M:%S}Z {report.step_id}{again}  {100 * report.campaign_fraction:.0f} %, "

@@ -132,6 +132,7 @@ def history(journal: Journal) -> History:
     planned: Planned | None = None
     begun_s = last_s = 0.0
     roles: dict[str, str] = {}
+    acquires: set[str] = set()
     for row in journal.rows():
         event = row.event
         begun_s, last_s = begun_s or row.wall_s, row.wall_s
@@ -139,10 +140,14 @@ def history(journal: Journal) -> History:
             case Planned():
                 planned = event
                 roles = {step.id: step.role for step in event.steps}
+                acquires = {step.id for step in event.steps if step.acquires}
             case Intended():
                 before = attempts.get((event.step_id, event.attempt - 1))
                 if before is not None and before.result == "open":
-                    attempts[event.step_id, before.attempt] = replace(before, result=BEGUN_AGAIN, ended_s=row.wall_s)
+                    left = "it left nothing" if event.step_id in acquires else "nothing is acquired in this step"
+                    attempts[event.step_id, before.attempt] = replace(
+                        before, result=BEGUN_AGAIN, ended_s=row.wall_s, detail=f"labctl was gone meanwhile; {left}"
+                    )
                 attempts[event.step_id, event.attempt] = Attempt(
                     step_id=event.step_id,
                     station=event.station,
@@ -179,6 +184,7 @@ def history(journal: Journal) -> History:
             case Amended() if planned is not None:
                 planned = replace(planned, steps=tuple(planned_step(step) for step in event.steps))
                 roles |= {step.id: step.role for step in planned.steps}
+                acquires |= {step.id for step in planned.steps if step.acquires}
                 incidents.append(_incident(row, _asked("amend", event)))
             case Tripped():
                 incidents.append(_incident(row, event.words))

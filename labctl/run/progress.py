@@ -18,6 +18,8 @@ class ProgressReport:
     ----------
     step_id, role : str
         The step under way, empty between steps.
+    acquires : bool
+        It leaves a dataset; else it is a set point, a wait or a check, which may be begun again for nothing.
     fraction : float or None
         Of that step, 0 to 1.
     campaign_fraction : float
@@ -34,6 +36,7 @@ class ProgressReport:
     step_id: str = ""
     role: str = ""
     attempt: int = 0
+    acquires: bool = True
     fraction: float | None = None
     campaign_fraction: float = 0.0
     eta_s: float = 0.0

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from labctl.clock import Clock
 from labctl.dataset.model import Dataset
-from labctl.ports import Observation, Reading
+from labctl.ports import Measurement, Observation, Reading
 from labctl.run.events import Alarmed, Event, Finished, Held, Intended, Operated, PartJudged, Tripped
 from labctl.run.lifecycle import StationPhase
 from labctl.run.progress import Pace, ProgressReport
@@ -67,6 +67,7 @@ class Reporter:
                 step_id=station.open,
                 role=step.role if step else "",
                 attempt=state.steps[step.id].attempt if step else 0,
+                acquires=step is not None and isinstance(step.task, Measurement),
                 fraction=seen.fraction if seen else None,
                 campaign_fraction=fraction,
                 eta_s=eta_s,

@@ -190,6 +190,10 @@ def test_record_lost_by_the_instrument(tmp_path: Path) -> None:
     journal.close()
     ends = {(one.step_id, one.attempt): one.result for one in told.attempts}
     assert ends[settle, 1] == ends[step_id, 1] == "begun again"
+    assert ["nothing is acquired" in one.detail for one in told.attempts if one.result == "begun again"] == [
+        True,
+        False,
+    ]
     assert all(one.ended_s is not None for one in told.attempts)
     assert (certified.repeated, certified.lost) == (1, 0)
     [why] = certified.details
