@@ -185,19 +185,19 @@ def test_record_lost_by_the_instrument(tmp_path: Path) -> None:
     assert (dataset.attempt, dataset.completeness) == (2, "complete")
     assert f"{step_id} had begun and left nothing" in bench.messages()
     assert f"{settle} had begun" not in bench.messages()
+    again = {one.step_id: one.acquires for one in bench.reports if one.attempt == 2}
+    assert (again[settle], again[step_id]) == (False, True)
     journal = bench.journal()
     told, certified = history(journal), certificate(journal)
     journal.close()
     ends = {(one.step_id, one.attempt): one.result for one in told.attempts}
     assert ends[settle, 1] == ends[step_id, 1] == "begun again"
-    assert ["nothing is acquired" in one.detail for one in told.attempts if one.result == "begun again"] == [
-        True,
-        False,
-    ]
+    why = [one.detail for one in told.attempts if one.result == "begun again"]
+    assert ["nothing is acquired" in one for one in why] == [True, False]
     assert all(one.ended_s is not None for one in told.attempts)
     assert (certified.repeated, certified.lost) == (1, 0)
-    [why] = certified.details
-    assert why.startswith(f"{step_id}: attempt 2 after attempt 1 was open: it was begun and left nothing")
+    [repeat] = certified.details
+    assert repeat.startswith(f"{step_id}: attempt 2 after attempt 1 was open: it was begun and left nothing")
 
 
 def test_power_cut_in_a_2d(tmp_path: Path) -> None:
