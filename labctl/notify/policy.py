@@ -147,14 +147,14 @@ def tell(notices: Notices, message: Message) -> Notices:
 
 def _taken_over(notices: Notices, message: Message) -> tuple[Notices, Message]:
     """Let a message that waits for something to be settled take the place, and the urgency, of what it goes on from."""
-    if not message.until:
-        return notices, message
-    before = (*notices.fresh, *(one.message for one in notices.waiting))
-    over = [one for one in before if one.gist and one.gist in message.text and one.severity > Severity.WARNING]
-    fresh = tuple(one for one in notices.fresh if one not in over)
+    over = [one for one in (*notices.fresh, *(one.message for one in notices.waiting)) if _goes_on(message, one)]
     waiting = tuple(one for one in notices.waiting if one.message not in over)
     severity = max([message.severity, *(one.severity for one in over)])
-    return replace(notices, fresh=fresh, waiting=waiting), replace(message, severity=severity)
+    return replace(notices, waiting=waiting), replace(message, severity=severity)
+
+
+def _goes_on(later: Message, earlier: Message) -> bool:
+    return bool(later.until and earlier.gist) and later is not earlier and earlier.gist in later.text
 
 
 def _says(one: Message, other: Message) -> bool:
@@ -229,7 +229,7 @@ def due(notices: Notices, now_s: float, *, state_of_things: str = "") -> tuple[N
     waiting += [
         Waiting(message=one, reminders=0, next_s=now_s + rules.remind_s)
         for one in out
-        if one.severity >= Severity.PERSON
+        if one.severity >= Severity.PERSON and not any(_goes_on(other, one) for other in out)
     ]
     return replace(notices, fresh=held, waiting=tuple(waiting)), tuple(deliveries)
 

@@ -37,6 +37,7 @@ from labctl.run.options import EngineOptions
 from labctl.run.perform import Performer
 from labctl.run.reporting import Reporter, without_digits
 from labctl.run.state import State
+from labctl.units import duration_text
 
 _ANSWERS: Mapping[type, tuple[type, ...]] = {
     Watch: (Finished, Failed, EvidenceSeen),
@@ -248,14 +249,14 @@ class Duties:
             about = f"{name} not made safe {asked} {without_digits(duty.reason)}"
             self._reporter.alarm_once(name, hazards.not_made_safe(what, since_s), about, person=True)
         if since_s >= self._guards[name].told.safe_deadline_s:
-            detail = what or f"not read back within {since_s:.0f} s of asking ({duty.reason})"
+            detail = what or f"not read back within {duration_text(since_s)} of asking ({duty.reason})"
             return (SafeSeen(station=name, reached=False, detail=detail),)
         return ()
 
     def _await_person(self, name: str, duty: AwaitPerson, since_s: float) -> Look:
         cool_s = self._options.pause_cool_s
         if since_s >= cool_s and duty.warm:
-            reason = f"paused for {since_s:.0f} s and nobody came"
+            reason = f"paused for {duration_text(since_s)} and nobody came"
             return Look(events=(SafeAsked(station=name, reason=reason),), next_s=0.0)
         if not duty.warm and (not self._options.may_be_continued or since_s >= cool_s):
             del self._duties[name]  # nothing is warm: it may stand like this

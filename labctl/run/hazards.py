@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 
 from labctl.ports import FAULT
+from labctl.units import duration_text
 
 _WONDERED_AT_K = 288.15
 _LOOK = "Look at the heater; if it goes on heating, switch the mains off by hand"
@@ -151,9 +152,9 @@ def runaway(sensor_K: float, wanted_K: float, *, rotor: bool) -> str:
 def unread(oldest: str, age_s: float, *, growing: bool, trips: bool) -> str:
     """Say that a quantity, or the whole station, has not been read for long."""
     if oldest:
-        what = f"{named(oldest)} was last read {age_s:.0f} s ago"
+        what = f"{named(oldest)} was last read {duration_text(age_s)} ago"
     else:
-        what = f"there have been no readings at all for {age_s:.0f} s"
+        what = f"there have been no readings at all for {duration_text(age_s)}"
     goes_on = ", while the acquisition goes on" if growing else ""
     if trips:
         return f"{what}{goes_on}. Hazard: nobody knows how hot it is. Look at instrument, computer and cables"
@@ -182,7 +183,7 @@ def cooling(readings: Mapping[str, float]) -> str:
 
 def unanswered(age_s: float, *, trips: bool) -> str:
     """Say that readings come, and nothing is heard of what runs there."""
-    what = f"nothing was heard of what runs there for {age_s:.0f} s"
+    what = f"nothing was heard of what runs there for {duration_text(age_s)}"
     if trips:
         return f"{what}. Hazard: nobody knows whether it goes on. Look at the instrument and what its screen says"
     return f"{what}. Look at the instrument and what its screen says"
@@ -191,7 +192,7 @@ def unanswered(age_s: float, *, trips: bool) -> str:
 def not_made_safe(why: str, since_s: float) -> str:
     """Say that an instrument does not go to its safe state, or gives no account of it; `why` is its last answer."""
     return (
-        f"it could not be made safe for {since_s:.0f} s: {why.rstrip('.')}. Hazard: heat, pulses or current may be on,"
-        " and labctl cannot take them away. Go there now and switch it off by hand (heater or mains, cell switch,"
-        " channel); labctl keeps trying"
+        f"it could not be made safe for {duration_text(since_s)}: {why.rstrip('.')}. Hazard: heat, pulses or current"
+        " may be on, and labctl cannot take them away. Go there now and switch it off by hand (heater or mains, cell"
+        " switch, channel); labctl keeps trying"
     )

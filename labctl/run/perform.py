@@ -207,7 +207,7 @@ class Performer:
         try:
             found = self._instruments[station].readings()
         except InstrumentError as error:
-            self._unread_because[station] = str(error)
+            self._unread_because[station] = _words(error, station)
             return ()
         self._unread_because.pop(station, None)
         return found
@@ -221,7 +221,7 @@ class Performer:
         try:
             self._instruments[station].make_safe(reason)
         except InstrumentError as error:
-            return str(error)
+            return _words(error, station)
         return ""
 
     def is_safe(self, station: str) -> tuple[bool, str]:
@@ -229,7 +229,7 @@ class Performer:
         try:
             return self._instruments[station].is_safe(), ""
         except InstrumentError as error:
-            return False, str(error)
+            return False, _words(error, station)
 
     def check_loop(
         self,
@@ -359,6 +359,11 @@ def _result(asked: Result, collected: Collected) -> Result:
     if asked == "done" and collected.completeness == "partial":
         return "halted"
     return asked
+
+
+def _words(error: InstrumentError, station: str) -> str:
+    """Return what an instrument said, for people who are told of which station it is."""
+    return str(error).removeprefix(f"{station}: ")
 
 
 def finite(verdict: Verdict) -> Verdict:
