@@ -9,7 +9,7 @@ import pytest
 
 from labctl.dataset.store import damaged_files, read_manifests
 from labctl.run.events import Alarmed, SafeSeen
-from labctl.run.history import datasets_told
+from labctl.run.history import certificate, datasets_told
 from labctl.run.journal import Journal
 from labctl.run.journal_copy import copy_journal
 from labctl.run.second_copy import AGAIN_S, SecondCopy
@@ -71,6 +71,28 @@ def test_a_journal_s_good_copy_is_never_given_up(bench: Bench, tmp_path: Path) -
     assert [one.name for one in target.parent.iterdir()] == [target.name]
     target.write_bytes(b"nothing" * 1000)
     assert copy_journal(source, target) == ""
+
+
+def test_a_campaign_goes_on_from_the_journal_s_copy(bench: Bench, tmp_path: Path) -> None:
+    """With the journal of some hours ago in its place, what was done since is brought in: begun once, none lost."""
+    path, kept = bench.run_dir / "journal.sqlite", tmp_path / "kept.sqlite"
+
+    def keep(when: str, number: int) -> None:
+        if (when, number) == ("after", 12):
+            assert copy_journal(path, kept) == ""
+
+    assert bench.run(hook=keep).exit_code == 0
+    begun, raw = dict(bench.nmr.starts), bench.raw()
+    for one in bench.run_dir.glob("journal.sqlite*"):
+        one.unlink()
+    shutil.copyfile(kept, path)
+    assert bench.run().exit_code == 0
+    assert {token: bench.nmr.starts[token] for token in begun} == begun
+    assert bench.raw() == raw
+    journal = bench.journal()
+    told = certificate(journal)
+    journal.close()
+    assert (told.acquired, told.repeated, told.lost) == (told.planned, 0, 0)
 
 
 def test_what_comes_back_may_be_another_disk(bench: Bench, tmp_path: Path) -> None:
