@@ -11,7 +11,7 @@ from pathlib import Path
 
 from labctl.analysis.campaign import Pass, by_sample, procedure_of
 from labctl.analysis.context import AnalysisContext
-from labctl.analysis.cycling.gather import gather_cells
+from labctl.analysis.cycling.gather import finished_cells
 from labctl.analysis.eis.gather import MeasuredSpectrum, gather_impedance
 from labctl.analysis.gather import gather_run
 from labctl.analysis.grouping import by_temperature, fit_for_use
@@ -47,7 +47,7 @@ def look_ahead(
         if members and all(procedure_of(one) in done for one in members):
             Pass(own_context, memory=memory, of=prefix).spectrometer(members)
             yield
-    if spectra := _finished_spectra(run_dir, done):
+    if spectra := _finished_spectra(run_dir, done, memory):
         Pass(context, memory=memory).impedance(spectra)
         yield
 
@@ -74,16 +74,18 @@ def analyze_ahead(
             own = Pass(own_context, lines, memory, of=prefix).run(mine[prefix], [])
             found.results.datasets += own.datasets
             found.results.other_samples.append(OtherSample(sample=sample, procedure=prefix, t1=own.t1, exsy=own.exsy))
-    if spectra := _finished_spectra(run_dir, done):
+    if spectra := _finished_spectra(run_dir, done, memory):
         found.impedance(spectra)
-    cells, _ = gather_cells([run_dir])
+    cells, cycled = finished_cells(run_dir, memory)
     complete = [one for one in cells if "/".join(one.name.split("/")[:2]) in done]
-    if len(cells) - len(complete) <= 1:  # figures are numbered: with more to come they would all be drawn again
+    if (
+        len(cells) + cycled - len(complete) <= 1
+    ):  # figures are numbered: with more to come they would all be drawn again
         found.cycling(complete)
     return found.results
 
 
-def _finished_spectra(run_dir: Path, done: Collection[str]) -> list[MeasuredSpectrum]:
+def _finished_spectra(run_dir: Path, done: Collection[str], memory: Memory) -> list[MeasuredSpectrum]:
     """Return all impedance spectra, once no more are measured."""
-    spectra = gather_impedance([run_dir])[0]
+    spectra = gather_impedance([run_dir], memory)[0]
     return spectra if all("/".join(one.name.split("/")[:2]) in done for one in spectra) else []

@@ -104,10 +104,10 @@ def analyze_campaign(
     InputError
         The folder holds no readable dataset.
     """
-    spectra, unread_spectra = gather_impedance([run_dir])
-    cells, unread_cells = gather_cells([run_dir])
-    others = [*unread_spectra, *unread_cells]
     memory = memory or Memory()
+    spectra, unread_spectra = gather_impedance([run_dir], memory)
+    cells, unread_cells = gather_cells([run_dir], memory)
+    others = [*unread_spectra, *unread_cells]
     measured, unread = gather([run_dir], others=bool(spectra or cells), complaints=others, memory=memory)
     first, mine = by_sample(measured, apart or {})
     results = Pass(context, lines, memory).run(first, [*unread, *others], spectra, cells)

@@ -6,10 +6,12 @@ import datetime as dt
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from labctl.analysis.cycling.cell import CellDescription, cell_beside, description
 from labctl.analysis.gather import latest_datasets
+from labctl.analysis.memory import Memory
 from labctl.dataset.model import Completeness, Dataset
 from labctl.dataset.store import read_parts
 from labctl.errors import InputError
@@ -34,18 +36,19 @@ class MeasuredCell:
     remarks: tuple[str, ...] = ()
 
 
-def gather_cells(paths: Sequence[Path]) -> tuple[list[MeasuredCell], list[str]]:
+def gather_cells(paths: Sequence[Path], memory: Memory | None = None) -> tuple[list[MeasuredCell], list[str]]:
     """Return every cell at or below `paths`, and what could not be read (one line each).
 
     Files are told apart by content. Files of one test (same name and procedure in their heads, each counting from
-    its own first record) are joined; in a run folder the manifests decide.
+    its own first record) are joined; in a run folder the manifests decide. With a memory, a whole test of a run folder
+    that was read before is the same object again.
     """
     found: list[MeasuredCell] = []
     unread: list[str] = []
     loose: list[Path] = []
     for path in paths:
         if (path / "datasets").is_dir():
-            part, said = _of_run(path)
+            part, said = _of_run(path, memory or Memory())
             found += part
             unread += said
         else:
@@ -100,17 +103,29 @@ def _files(folder: Path) -> Iterator[Path]:
                 yield Path(at) / name
 
 
-def _of_run(run_dir: Path) -> tuple[list[MeasuredCell], list[str]]:
-    datasets, _ = latest_datasets(run_dir)  # broken manifests are told of once, by the gathering of all kinds
+def finished_cells(run_dir: Path, memory: Memory) -> tuple[list[MeasuredCell], int]:
+    """Return the cells of a run folder whose tests are over, and how many are still cycled."""
+    begun = {path.name.rpartition(".p")[0] for path in (run_dir / "datasets" / "parts").glob("*.json")}
+    over = {path.stem for path in (run_dir / "datasets").glob("*.json")}
+    return _whole_tests(run_dir, latest_datasets(run_dir)[0], memory)[0], len(begun - over)
+
+
+def _whole_tests(run_dir: Path, datasets: Sequence[Dataset], memory: Memory) -> tuple[list[MeasuredCell], list[str]]:
     found: list[MeasuredCell] = []
     unread: list[str] = []
     for dataset in datasets:
         if dataset.kind != "cycling":
             continue
         try:
-            found.append(measured_cell(run_dir, dataset))
+            found.append(memory.recall(f"read {dataset.step_id}", dataset, partial(measured_cell, run_dir, dataset)))
         except InputError as problem:
             unread.append(f"{dataset.step_id}: {problem}")
+    return found, unread
+
+
+def _of_run(run_dir: Path, memory: Memory) -> tuple[list[MeasuredCell], list[str]]:
+    datasets, _ = latest_datasets(run_dir)  # broken manifests are told of once, by the gathering of all kinds
+    found, unread = _whole_tests(run_dir, datasets, memory)
     whole = {(one.step_id, one.attempt) for one in datasets}
     try:
         parts = [one for one in read_parts(run_dir) if one.kind == "cycling"]

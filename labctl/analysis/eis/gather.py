@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from labctl.analysis.gather import latest_datasets
+from labctl.analysis.memory import Memory
 from labctl.dataset.model import Completeness, Dataset
 from labctl.errors import InputError
 from labctl.formats.impedance import ImpedanceSpectrum, PelletGeometry
@@ -44,16 +46,17 @@ class MeasuredSpectrum:
     remarks: tuple[str, ...] = ()
 
 
-def gather_impedance(paths: Sequence[Path]) -> tuple[list[MeasuredSpectrum], list[str]]:
+def gather_impedance(paths: Sequence[Path], memory: Memory | None = None) -> tuple[list[MeasuredSpectrum], list[str]]:
     """Return every spectrum at or below `paths`, and what could not be read (one line each).
 
-    Files are told apart by content; other files are passed over. In a run folder the manifests decide.
+    Files are told apart by content; other files are passed over. In a run folder the manifests decide; with a memory,
+    what was read of one before is the same object again.
     """
     found: list[MeasuredSpectrum] = []
     unread: list[str] = []
     for path in paths:
         if (path / "datasets").is_dir():
-            part, complaints = _of_run(path)
+            part, complaints = _of_run(path, memory or Memory())
         else:
             part, complaints = _of_files(path)
         found += part
@@ -91,7 +94,7 @@ def _files(folder: Path) -> Iterator[Path]:
                 yield Path(at) / name
 
 
-def _of_run(run_dir: Path) -> tuple[list[MeasuredSpectrum], list[str]]:
+def _of_run(run_dir: Path, memory: Memory) -> tuple[list[MeasuredSpectrum], list[str]]:
     datasets, _ = latest_datasets(run_dir)  # broken manifests are told of once, by the gathering of all kinds
     found: list[MeasuredSpectrum] = []
     unread: list[str] = []
@@ -99,7 +102,7 @@ def _of_run(run_dir: Path) -> tuple[list[MeasuredSpectrum], list[str]]:
         if dataset.kind != "impedance":
             continue
         try:
-            found += measured_spectra(run_dir, dataset)
+            found += memory.recall(f"read {dataset.step_id}", dataset, partial(measured_spectra, run_dir, dataset))
         except InputError as problem:
             unread.append(f"{dataset.step_id}: {problem}")
     return found, unread
