@@ -76,12 +76,7 @@ def analyze_ahead(
             found.results.other_samples.append(OtherSample(sample=sample, procedure=prefix, t1=own.t1, exsy=own.exsy))
     if spectra := _finished_spectra(run_dir, done, memory):
         found.impedance(spectra)
-    cells, cycled = finished_cells(run_dir, memory)
-    complete = [one for one in cells if "/".join(one.name.split("/")[:2]) in done]
-    if (
-        len(cells) + cycled - len(complete) <= 1
-    ):  # figures are numbered: with more to come they would all be drawn again
-        found.cycling(complete)
+    found.cycling([one for one in finished_cells(run_dir, memory) if "/".join(one.name.split("/")[:2]) in done])
     return found.results
 
 

@@ -228,7 +228,7 @@ class Pass:
     def cycling(self, cells: Sequence[MeasuredCell]) -> None:
         """Enter all cycled cells."""
         self.results.datasets += [cycling_entry(one) for one in cells]
-        self.results.cycling, warnings = analyse_cells(cells, attempt=self.attempt)
+        self.results.cycling, warnings = analyse_cells(cells, attempt=self.attempt, memory=self._memory)
         self.results.warnings += warnings
 
     # ------------------------------------------------------------------------------------ what belongs together

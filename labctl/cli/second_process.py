@@ -245,5 +245,6 @@ class _Desk:
     def finish(self) -> dict[str, Any]:
         from labctl.cli.finishing import finish
 
+        self.ahead = iter(())
         finish(self._run_dir, self._memory)
         return {"finished": True}

@@ -6,6 +6,7 @@ Charge is per gram only where the basis was stated, and the axis names it.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
@@ -59,11 +60,17 @@ def cycling_figures(results: Results, folder: Path, memory: Memory | None = None
 def cell_figures(results: Results, folder: Path, memory: Memory) -> Iterator[list[Figure]]:
     """Draw, cell by cell, what is of one alone."""
     cells = [cell for cell in results.cycling.cells if cell.cycles]
-    for number, (name, cell) in enumerate(zip(names(cells), cells, strict=True), start=1):
-        stem = f"cycling_{number}_{re.sub(r'[^A-Za-z0-9_-]+', '_', Path(cell.cell).name)[:40]}"
+    for name, cell, stem in zip(names(cells), cells, _stems(cells), strict=True):
         draw = partial(_of_one, name, cell, folder, stem)
         known = memory.recall(f"cell {folder} {stem}", (name, cell), draw)
         yield known if all(one.path.is_file() for one in known) else draw()
+
+
+def _stems(cells: Sequence[CyclingCell]) -> list[str]:
+    """Return a file name for each cell, the same however many others there are by now."""
+    plain = [re.sub(r"[^A-Za-z0-9_-]+", "_", "_".join(Path(cell.dataset).parts[-3:]))[-60:] for cell in cells]
+    often = Counter(plain)
+    return [f"cycling_{stem}" if often[stem] == 1 else f"cycling_{n}_{stem}" for n, stem in enumerate(plain, start=1)]
 
 
 def _of_one(name: str, cell: CyclingCell, folder: Path, stem: str) -> list[Figure]:

@@ -103,11 +103,9 @@ def _files(folder: Path) -> Iterator[Path]:
                 yield Path(at) / name
 
 
-def finished_cells(run_dir: Path, memory: Memory) -> tuple[list[MeasuredCell], int]:
-    """Return the cells of a run folder whose tests are over, and how many are still cycled."""
-    begun = {path.name.rpartition(".p")[0] for path in (run_dir / "datasets" / "parts").glob("*.json")}
-    over = {path.stem for path in (run_dir / "datasets").glob("*.json")}
-    return _whole_tests(run_dir, latest_datasets(run_dir)[0], memory)[0], len(begun - over)
+def finished_cells(run_dir: Path, memory: Memory) -> list[MeasuredCell]:
+    """Return the cells of a run folder whose tests are over, in the order of `gather_cells`."""
+    return sorted(_whole_tests(run_dir, latest_datasets(run_dir)[0], memory)[0], key=lambda one: one.name)
 
 
 def _whole_tests(run_dir: Path, datasets: Sequence[Dataset], memory: Memory) -> tuple[list[MeasuredCell], list[str]]:

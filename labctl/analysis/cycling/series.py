@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -20,6 +21,7 @@ from labctl.analysis.cycling_results import (
     CyclingHalf,
     CyclingSummary,
 )
+from labctl.analysis.memory import Memory, same
 from labctl.analysis.results import DatasetEntry, ResultWarning
 
 Attempt = Callable[[str, Callable[[], None]], None]
@@ -29,20 +31,24 @@ CURVES_AT_MOST = 14
 """Cycles whose curves are kept: the first, those of round numbers, the last."""
 
 
-def analyse_cells(cells: Sequence[MeasuredCell], *, attempt: Attempt) -> tuple[Cycling, list[ResultWarning]]:
+def analyse_cells(
+    cells: Sequence[MeasuredCell], *, attempt: Attempt, memory: Memory | None = None
+) -> tuple[Cycling, list[ResultWarning]]:
     """Return entries of all cells, and what is to be said of them.
 
     Parameters
     ----------
     attempt : callable
         Runs one piece by its name and keeps its failure from the others.
+    memory : Memory, optional
+        Of an earlier pass over the same objects.
     """
-    cycling = Cycling()
+    cycling, memory = Cycling(), memory or Memory()
     warnings: list[ResultWarning] = []
     for one in cells:
 
         def analyse(one: MeasuredCell = one) -> None:
-            cycling.cells.append(analyse_cell(one))
+            cycling.cells.append(memory.recall(f"cell {one.name}", same([one]), partial(analyse_cell, one)))
 
         attempt(f"cycling of {one.name}", analyse)
     for entry in cycling.cells:
