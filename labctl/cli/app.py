@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.main import get_command
 
 from labctl.errors import InputError, InternalError, LabctlError
 
@@ -411,6 +414,12 @@ def simulate(
     simulate_command(instrument, directory, sample, lab, speed, seed, faults, port, own)
 
 
+@functools.cache
+def _program() -> Callable[..., object]:
+    """Return all of it; whoever runs many command lines in a process has it put together once."""
+    return get_command(app)
+
+
 def run_app(arguments: list[str]) -> int:
     """Run one command line and return its exit code (0 done, 1 fault, 2 input, 3 refused, 4 person, 70 bug)."""
     for stream in (sys.stdout, sys.stderr):
@@ -418,7 +427,7 @@ def run_app(arguments: list[str]) -> int:
         if reconfigure is not None:  # a Windows console may still speak cp1252
             reconfigure(encoding="utf-8", errors="replace")
     try:
-        code = app(with_optional_sample(arguments), standalone_mode=False)
+        code = _program()(with_optional_sample(arguments), standalone_mode=False)
     except LabctlError as problem:
         return complain(problem)
     except typer.Abort:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -171,15 +172,20 @@ def check_faults(script: Path, stations: Mapping[str, StationOfLab]) -> None:
     InputError
         One finding for each line that nobody would carry out.
     """
-    for entry in entry_points(group=FAULTS):
+    for entry in _installed(FAULTS).values():
         check = cast("Callable[[Path, Mapping[str, tuple[str, Mapping[str, Any]]]], object]", entry.load())
         check(script, {name: (station.driver, station.settings) for name, station in stations.items()})
+
+
+@functools.cache  # every look goes through the metadata of all packages there are
+def _installed(group: str) -> Mapping[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=group)}
 
 
 def _load(group: str, driver: str, station: str) -> object:
     """Return what the entry point of `driver` names."""
     what = group.removeprefix("labctl.").removesuffix("s")
-    found: dict[str, EntryPoint] = {entry.name: entry for entry in entry_points(group=group)}
+    found = _installed(group)
     if driver not in found:
         installed = ", ".join(sorted(found)) or "none"
         raise InputError(
