@@ -290,6 +290,7 @@ def _options(
         state_dir=run_dir / SIMULATED_LAB if start.simulated else None,
         operator=operator,
         operator_continues=not start.simulated,  # in virtual time nobody is quick enough
+        durable=not start.simulated,
         attended=attended,
         version=__version__,
     )

@@ -48,8 +48,7 @@ def write_manifest(run_dir: Path, dataset: Dataset, *, durable: bool = True) -> 
     Parameters
     ----------
     durable : bool
-        Wait until the disk has it; in virtual time nobody need, for a simulated instrument loses its data with the
-        power too.
+        Wait until the disk has it.
 
     Raises
     ------

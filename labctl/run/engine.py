@@ -118,7 +118,7 @@ def run_campaign(
         The journal could not be written for too long; every station was asked to go safe.
     """
     chosen = options or EngineOptions()
-    journal = Journal(run_dir / "journal.sqlite", clock=clock, durable=not isinstance(clock, VirtualClock))
+    journal = Journal(run_dir / "journal.sqlite", clock=clock, durable=chosen.durable)
     try:
         return Engine(
             plan,
@@ -177,7 +177,14 @@ class Engine:
         self._reporter = Reporter(on_progress, clock=clock, alarm=self._todo.append)
         self._duties = Duties(self.perform, self._guards, clock=clock, options=options, reporter=self._reporter)
         inline = self._virtual if options.inline_analysis is None else options.inline_analysis
-        self._hand_offs = HandOffs(on_dataset, clock=clock, run_dir=run_dir, inline=inline, promising=options.promising)
+        self._hand_offs = HandOffs(
+            on_dataset,
+            clock=clock,
+            run_dir=run_dir,
+            inline=inline,
+            promising=options.promising,
+            durable=options.durable,
+        )
         self._desk = OperatorDesk(run_dir, replan=options.replan)
         self._blackouts = BlackoutWatch()
         self._blocked_since_s: float | None = None
@@ -392,7 +399,7 @@ class Engine:
         for dataset in before.steps[event.step_id].pending:
             if dataset.attempt == event.attempt:
                 try:
-                    record_verdict(self._run_dir, dataset, event.verdict, durable=not self._virtual)
+                    record_verdict(self._run_dir, dataset, event.verdict, durable=self._options.durable)
                 except (InputError, OSError) as error:
                     self._reporter.alarm_once(
                         event.station, f"the verdict is not in the manifest: {error}", event.step_id

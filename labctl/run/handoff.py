@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from labctl.clock import Clock, VirtualClock
+from labctl.clock import Clock
 from labctl.dataset.model import Dataset, Verdict
 from labctl.dataset.store import write_manifest
 from labctl.run.events import HandedOff, PartJudged
@@ -40,6 +40,8 @@ class HandOffs:
         Answer at once, in this thread.
     promising : callable or None
         Where not all is answered at once inline: gets the same, and may promise a verdict.
+    durable : bool
+        Whether a manifest is on the disk before anybody is asked.
     """
 
     def __init__(
@@ -50,10 +52,11 @@ class HandOffs:
         run_dir: Path,
         inline: bool,
         promising: Promising | None = None,
+        durable: bool = True,
     ) -> None:
         self._on_dataset = on_dataset
         self._clock = clock
-        self._virtual = isinstance(clock, VirtualClock)
+        self._durable = durable
         self._run_dir = run_dir
         self._inline = inline
         self._worker: ThreadPoolExecutor | None = None
@@ -77,7 +80,7 @@ class HandOffs:
             The manifest cannot be written: as with the journal, nothing goes on until there is space.
         """
         try:
-            path = write_manifest(self._run_dir, dataset, durable=not self._virtual)
+            path = write_manifest(self._run_dir, dataset, durable=self._durable)
         except OSError as error:
             raise JournalUnwritable(
                 f"the manifest of {dataset.step_id} cannot be written: {error}", expected="free space in the run folder"

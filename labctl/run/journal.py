@@ -1,9 +1,9 @@
 """The event log of one campaign: append-only SQLite, the only truth about what happened.
 
-WAL and ``synchronous=FULL``, one writer, local disk: a row that `append` returned from survives loss of power (not in
-virtual time, where a simulated instrument does not survive it either). Each row carries the hash of the one before it,
-so that an edit shows; the hash of the last row (`head`) belongs into the results, so that a removed tail shows too. An
-outcome and the hand-off of its dataset to analysis are one transaction (the outbox).
+WAL and ``synchronous=FULL``, one writer, local disk: a row that `append` returned from survives loss of power (in a
+rehearsal only the death of the process: a simulated instrument does not survive more either). Each row carries the hash
+of the one before it, so that an edit shows; the hash of the last row (`head`) belongs into the results, so that a
+removed tail shows too. An outcome and the hand-off of its dataset to analysis are one transaction (the outbox).
 """
 
 from __future__ import annotations
@@ -114,8 +114,7 @@ class Journal:
     hook : CommitHook or None
         For tests of durability.
     durable : bool
-        False in virtual time, where instruments are simulated and lose their own state with the power: a row survives
-        the death of the process then, and costs no wait for the disk.
+        False: a row survives the death of the process, not the loss of power, and costs no wait for the disk.
 
     Raises
     ------

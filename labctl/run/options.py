@@ -104,6 +104,9 @@ class EngineOptions:
         Where analysis is inline: what has a dataset analysed elsewhere and promises its verdict (`labctl.run.handoff`).
     bystanders : sequence of Bystander
         Told of every event as it is committed.
+    durable : bool
+        Whether rows and manifests are on the disk before anything follows from them. False where all instruments are
+        simulated: those do not outlive a loss of power either, and nobody waits for the disk.
     """
 
     poll_s: float = 5.0
@@ -123,6 +126,7 @@ class EngineOptions:
     operator_continues: bool = True
     attended: str = ""
     hear_s: float = 1.0
+    durable: bool = True
     replan: Callable[[str], Plan] | None = None
     on_amended: Callable[[Amended], None] | None = None
     follow: Callable[[HandedOff], tuple[str, str] | None] | None = None

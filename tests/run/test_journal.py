@@ -31,6 +31,7 @@ from labctl.run.events import (
 )
 from labctl.run.journal import Journal, JournalUnwritable
 from labctl.run.lifecycle import StationPhase
+from labctl.run.options import EngineOptions
 from labctl.run.state import initial_state, planned_event
 from labctl.run.stored_plan import task_from_json
 from tests.run.bench import Bench
@@ -339,3 +340,12 @@ def test_clock_jump_is_written_down(tmp_path: Path) -> None:
     assert outcome.exit_code == 0
     jumps = [row for row in bench.events() if not isinstance(row, Opened) and row.kind == "clock_jump"]
     assert len(jumps) == 1
+
+
+@pytest.mark.parametrize(("durable", "waits"), [(True, 2), (False, 1)])
+def test_a_row_waits_for_the_disk_except_in_a_rehearsal(durable: bool, waits: int, path: Path) -> None:
+    """Each commit is synced (FULL, 2), unless nothing that is driven outlives the power (NORMAL, 1)."""
+    journal = Journal(path, clock=CLOCK, durable=durable)
+    assert journal._db.execute("PRAGMA synchronous").fetchone() == (waits,)
+    journal.close()
+    assert EngineOptions().durable
