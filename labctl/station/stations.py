@@ -172,25 +172,26 @@ def check_faults(script: Path, stations: Mapping[str, StationOfLab]) -> None:
     InputError
         One finding for each line that nobody would carry out.
     """
-    for entry in _installed(FAULTS).values():
+    for entry in installed(FAULTS).values():
         check = cast("Callable[[Path, Mapping[str, tuple[str, Mapping[str, Any]]]], object]", entry.load())
         check(script, {name: (station.driver, station.settings) for name, station in stations.items()})
 
 
 @functools.cache  # every look goes through the metadata of all packages there are
-def _installed(group: str) -> Mapping[str, EntryPoint]:
+def installed(group: str) -> Mapping[str, EntryPoint]:
+    """Return by name what packages offer for an entry point group."""
     return {entry.name: entry for entry in entry_points(group=group)}
 
 
 def _load(group: str, driver: str, station: str) -> object:
     """Return what the entry point of `driver` names."""
     what = group.removeprefix("labctl.").removesuffix("s")
-    found = _installed(group)
+    found = installed(group)
     if driver not in found:
-        installed = ", ".join(sorted(found)) or "none"
+        offered = ", ".join(sorted(found)) or "none"
         raise InputError(
             f"station {station}: no {what} {driver!r} is installed",
-            expected=f"one of: {installed}",
+            expected=f"one of: {offered}",
             next_step=f"Install the package that offers it (entry point group {group})",
         )
     try:

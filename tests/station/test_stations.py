@@ -95,15 +95,16 @@ _shapes: tuple[OpenDriver, OpenSimulator] = (open_driver, open_simulator)
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Entry points of a driver and simulator of this file, and of one whose package is not there."""
 
-    def entry_points(*, group: str) -> tuple[EntryPoint, ...]:
+    def offered(group: str) -> dict[str, EntryPoint]:
         name = {"labctl.drivers": "open_driver", "labctl.simulators": "open_simulator"}[group]
-        return (
-            EntryPoint("fake", f"{__name__}:{name}", group),
-            EntryPoint("broken", "package_that_is_not_there:open", group),
-            EntryPoint("renamed", f"{__name__}:gone", group),
-        )
+        values = {
+            "fake": f"{__name__}:{name}",
+            "broken": "package_that_is_not_there:open",
+            "renamed": f"{__name__}:gone",
+        }
+        return {each: EntryPoint(each, value, group) for each, value in values.items()}
 
-    monkeypatch.setattr(rooms, "entry_points", entry_points)
+    monkeypatch.setattr(rooms, "installed", offered)
 
 
 def stations(driver: str, **settings: Any) -> dict[str, StationOfLab]:
