@@ -125,6 +125,7 @@ def finish(run_dir: Path, memory: Memory | None = None) -> Results:
     from labctl.run.history import certificate, history, is_whole
     from labctl.run.journal import Journal
 
+    run_dir = run_dir.resolve()  # results are searched for it, and a short name might stand in any of their words
     start = thaw(run_dir)
     latest = latest_protocol(run_dir)
     done = checked(latest, run_dir / "lab.yaml")
@@ -191,6 +192,7 @@ def look_ahead(run_dir: Path, plan: Plan, done: Collection[str], memory: Memory)
     from labctl.analysis import ahead
     from labctl.report.drawing import draw_ahead
 
+    run_dir = run_dir.resolve()
     context, apart = analysis_context(plan), samples_apart(plan)
     yield from ahead.look_ahead(run_dir, context, apart, done=done, memory=memory)
     lines: dict[str, LineSet] = {}
@@ -200,11 +202,30 @@ def look_ahead(run_dir: Path, plan: Plan, done: Collection[str], memory: Memory)
 
 
 def _move_into(run_dir: Path, results: Results) -> None:
-    """Let results tell paths as they stand in the run folder."""
+    """Let results tell paths as they stand in the run folder, so that the folder can be moved."""
+    from pydantic import BaseModel
+
+    prefix = f"{run_dir.as_posix()}/"
+
+    def tell(one: BaseModel) -> None:
+        for name, value in one:
+            if isinstance(value, BaseModel):
+                tell(value)
+            elif isinstance(value, str):
+                if prefix in value:
+                    setattr(one, name, value.replace(prefix, ""))
+            elif isinstance(value, list) and value:
+                if isinstance(value[0], BaseModel):
+                    for each in value:
+                        tell(each)
+                elif isinstance(value[0], str):
+                    value[:] = [each.replace(prefix, "") for each in value]
+
+    tell(results)
     for entry in results.datasets:
         entry.path = _within(run_dir, entry.path)
-    for warning in results.warnings:
-        warning.message = warning.message.replace(f"{run_dir.as_posix()}/", "")
+    for cell in results.cycling.cells:
+        cell.paths = [_within(run_dir, path) for path in cell.paths]
 
 
 def _within(run_dir: Path, path: str) -> str:

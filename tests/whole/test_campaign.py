@@ -86,6 +86,9 @@ def test_a_moved_folder_is_reported_by_a_relative_path(
         assert f'id="{figure}"' in page
     results = json.loads(Path("moved/results.json").read_text(encoding="utf-8"))
     assert all((tmp_path / "moved" / one["path"]).is_dir() for one in results["datasets"])
+    assert str(tmp_path) not in json.dumps(results)
+    assert run_app(["report", str(tmp_path / "moved")]) == 0
+    assert json.loads(Path("moved/results.json").read_text(encoding="utf-8")) == results
 
 
 def test_a_campaign_is_deposited_as_one_file(run_dir: Path, tmp_path: Path) -> None:
