@@ -52,7 +52,7 @@ def read_state(root: Path) -> tuple[dict[str, Any], list[str]] | None:
 def _is_cut_short(path: Path) -> bool:
     """Whether this may be the beginning of a state: killed while its first one was written, a lab is not there yet."""
     head = '{"version":'
-    return path.read_text(encoding="utf-8")[: len(head)] in {"", head}
+    return head.startswith(path.read_text(encoding="utf-8")[: len(head)])
 
 
 def time_of_lab(root: Path) -> float | None:

@@ -205,7 +205,7 @@ def test_a_folder_that_is_no_lab_is_refused(tmp_path: Path) -> None:
         lab.again()
 
 
-@pytest.mark.parametrize("part", [0.0, 0.5, 0.99])
+@pytest.mark.parametrize("part", [0.0, 0.001, 0.5, 0.99])
 def test_a_lab_whose_first_state_was_cut_short_is_made_again(part: float, tmp_path: Path) -> None:
     """Killed while the very first state was written, there is no lab yet, and the next process makes it."""
     lab = Lab(tmp_path / "a")
