@@ -61,7 +61,9 @@ def analyze_ahead(
     memory: Memory,
     lines: dict[str, LineSet],
 ) -> Results:
-    """Return of `analyze_campaign` what no more data are added to: samples in the rotor, impedance. Arguments as there.
+    """Return of `analyze_campaign` what no more data are added to: samples in the rotor, impedance, cells.
+
+    Arguments as there.
 
     `done` as for `look_ahead`, which leaves nothing to be worked out here.
     """
@@ -76,11 +78,11 @@ def analyze_ahead(
             found.results.other_samples.append(OtherSample(sample=sample, procedure=prefix, t1=own.t1, exsy=own.exsy))
     if spectra := _finished_spectra(run_dir, done, memory):
         found.impedance(spectra)
-    found.cycling([one for one in finished_cells(run_dir, memory) if "/".join(one.name.split("/")[:2]) in done])
+    found.cycling([one for one in finished_cells(run_dir, memory) if procedure_of(one) in done])
     return found.results
 
 
 def _finished_spectra(run_dir: Path, done: Collection[str], memory: Memory) -> list[MeasuredSpectrum]:
     """Return all impedance spectra, once no more are measured."""
     spectra = gather_impedance([run_dir], memory)[0]
-    return spectra if all("/".join(one.name.split("/")[:2]) in done for one in spectra) else []
+    return spectra if all(procedure_of(one) in done for one in spectra) else []

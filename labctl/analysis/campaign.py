@@ -127,7 +127,7 @@ def by_sample(measured: Sequence[Measured], apart: Collection[str]) -> tuple[lis
     return [one for one in measured if procedure_of(one) not in mine], mine
 
 
-def procedure_of(one: Measured) -> str:
+def procedure_of(one: Measured | MeasuredSpectrum | MeasuredCell) -> str:
     """Return ``station/name`` of the procedure that measured it; empty where nobody wrote that down."""
     return "/".join(one.manifest.step_id.split("/")[:2]) if one.manifest is not None else ""
 

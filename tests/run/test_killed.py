@@ -33,6 +33,19 @@ def forgetful(folder: Path) -> Bench:
     return bench
 
 
+def killed_during(bench: Bench, step_id: str) -> None:
+    """Let the engine die while a step is under way."""
+
+    def operator() -> list[Operated]:
+        assert bench.engine is not None
+        if bench.engine.state.steps[step_id].status == "running":
+            raise Killed
+        return []
+
+    with pytest.raises(Killed):
+        bench.run(operator=operator)
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], int, int]:
     """Raw data, number of commits and number of instrument calls of a campaign nobody kills."""
@@ -169,15 +182,7 @@ def test_record_lost_by_the_instrument(tmp_path: Path) -> None:
     bench = forgetful(tmp_path)
     settle, step_id = "nmr/vt_exsy/T00/settle", "nmr/vt_exsy/T00/tmix00"
     for at in (settle, step_id):
-
-        def operator(at: str = at) -> list[Operated]:
-            assert bench.engine is not None
-            if bench.engine.state.steps[at].status == "running":
-                raise Killed
-            return []
-
-        with pytest.raises(Killed):
-            bench.run(operator=operator)
+        killed_during(bench, at)
         [token] = [token for token, entry in bench.nmr.entries.items() if entry.order.step_id == at]
         del bench.nmr.entries[token], bench.nmr.starts[token]
     finish(bench)
@@ -204,15 +209,7 @@ def test_power_cut_in_a_2d(tmp_path: Path) -> None:
     """A 2D cut short while the engine was dead is kept as partial data and acquired anew as attempt 2."""
     bench = forgetful(tmp_path)
     step_id = "nmr/vt_exsy/T00/tmix00"
-
-    def operator() -> list[Operated]:
-        assert bench.engine is not None
-        if bench.engine.state.steps[step_id].status == "running":
-            raise Killed
-        return []
-
-    with pytest.raises(Killed):
-        bench.run(operator=operator)
+    killed_during(bench, step_id)
     bench.clock._now_s += 3000.0
     bench.nmr.power_cut()
     bench.clock._now_s += 3000.0

@@ -11,23 +11,10 @@ from labctl.errors import InstrumentError
 from labctl.ports import DeliversParts, Fenced
 from labctl.run.events import Alarmed, Operated, Tripped
 from labctl.run.late_opening import opened_late
-from tests.run.bench import Bench, Killed
-from tests.run.test_killed import forgetful, judge
+from tests.run.bench import Bench
+from tests.run.test_killed import forgetful, judge, killed_during
 
 STEP = "nmr/vt_exsy/T00/tmix00"
-
-
-def killed_in_a_2d(bench: Bench) -> None:
-    """Let the engine die while a 2D is under way."""
-
-    def operator() -> list[Operated]:
-        assert bench.engine is not None
-        if bench.engine.state.steps[STEP].status == "running":
-            raise Killed
-        return []
-
-    with pytest.raises(Killed):
-        bench.run(operator=operator)
 
 
 def resumed_out_of_reach(bench: Bench, *, for_s: float) -> int:
@@ -48,7 +35,7 @@ def test_a_share_that_comes_back_costs_nothing(tmp_path: Path) -> None:
     undisturbed = forgetful(tmp_path / "undisturbed")
     undisturbed.run()
     bench = forgetful(tmp_path / "bench")
-    killed_in_a_2d(bench)
+    killed_during(bench, STEP)
     assert resumed_out_of_reach(bench, for_s=600.0) == 0
     judge(bench, undisturbed.raw())
     assert not [event for event in bench.events() if isinstance(event, Tripped)]
@@ -59,7 +46,7 @@ def test_a_share_that_comes_back_costs_nothing(tmp_path: Path) -> None:
 def test_silence_that_goes_on_takes_the_station_to_safety(tmp_path: Path) -> None:
     """Out of reach for longer than an acquisition may be silent, the station trips by that, and then only."""
     bench = forgetful(tmp_path / "bench")
-    killed_in_a_2d(bench)
+    killed_during(bench, STEP)
     began_s = bench.clock.now_s()
     assert resumed_out_of_reach(bench, for_s=3000.0) == 1
     tripped = [row for row in bench.journal().rows(("failed",)) if isinstance(row.event, Tripped)]
@@ -70,7 +57,7 @@ def test_silence_that_goes_on_takes_the_station_to_safety(tmp_path: Path) -> Non
 def test_an_instrument_that_refuses_goes_safe_at_once(tmp_path: Path) -> None:
     """One that answers and does not let itself be opened is no silence."""
     bench = forgetful(tmp_path / "bench")
-    killed_in_a_2d(bench)
+    killed_during(bench, STEP)
     bench.nmr.epoch = 99
     bench.run()
     assert [event.limit for event in bench.events() if isinstance(event, Tripped)] == ["reach"]
